@@ -1,0 +1,141 @@
+//! Addresses, resolved without blocking the runtime.
+
+use std::future::{Ready, ready};
+use std::io;
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _,
+};
+
+/// What can be turned into socket addresses: those of std's [`ToSocketAddrs`](std::net::ToSocketAddrs). A host name is looked up on the
+/// blocking pool; an address in text form needs no thread.
+///
+/// The trait is sealed: its method is not part of the API.
+pub trait ToSocketAddrs: sealed::Sealed {}
+
+impl<T: sealed::Sealed + ?Sized> ToSocketAddrs for T {}
+
+/// All addresses that `addr` stands for.
+pub(super) async fn resolve(addr: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
+    match addr.known_or_name() {
+        Ok(known) => Ok(known),
+        Err(name) => {
+            blocking::unblock(move || match name {
+                sealed::Name::HostAndPort(text) => text.to_socket_addrs().map(Iterator::collect),
+                sealed::Name::Host(host, port) => (host.as_str(), port)
+                    .to_socket_addrs()
+                    .map(Iterator::collect),
+            })
+            .await
+        }
+    }
+}
+
+/// Does `attempt` for one address after the other until it succeeds; the error is the last one's.
+pub(super) async fn first_success<T, F>(
+    addr: impl ToSocketAddrs,
+    mut attempt: impl FnMut(SocketAddr) -> F,
+) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let mut last = io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "could not resolve to any address",
+    );
+    for addr in resolve(addr).await? {
+        match attempt(addr).await {
+            Ok(done) => return Ok(done),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// A result that is there already, for [`first_success`].
+pub(super) fn at_once<T>(result: io::Result<T>) -> Ready<io::Result<T>> {
+    ready(result)
+}
+
+mod sealed {
+    use super::*;
+
+    /// A name that has to be looked up.
+    #[derive(Debug)]
+    pub enum Name {
+        /// As in `localhost:80`.
+        HostAndPort(String),
+        /// As in `("localhost", 80)`.
+        Host(String, u16),
+    }
+
+    pub trait Sealed {
+        /// The addresses, or what has to be looked up.
+        fn known_or_name(&self) -> Result<Vec<SocketAddr>, Name>;
+    }
+
+    impl Sealed for SocketAddr {
+        fn known_or_name(&self) -> Result<Vec<SocketAddr>, Name> {
+            Ok(vec![*self])
+        }
+    }
+
+    impl Sealed for [SocketAddr] {
+        fn known_or_name(&self) -> Result<Vec<SocketAddr>, Name> {
+            Ok(self.to_vec())
+        }
+    }
+
+    impl Sealed for str {
+        fn known_or_name(&self) -> Result<Vec<SocketAddr>, Name> {
+            match self.parse() {
+                Ok(addr) => Ok(vec![addr]),
+                Err(_) => Err(Name::HostAndPort(self.to_owned())),
+            }
+        }
+    }
+
+    impl Sealed for String {
+        fn known_or_name(&self) -> Result<Vec<SocketAddr>, Name> {
+            self.as_str().known_or_name()
+        }
+    }
+
+    impl Sealed for (&str, u16) {
+        fn known_or_name(&self) -> Result<Vec<SocketAddr>, Name> {
+            match self.0.parse::<IpAddr>() {
+                Ok(ip) => Ok(vec![SocketAddr::new(ip, self.1)]),
+                Err(_) => Err(Name::Host(self.0.to_owned(), self.1)),
+            }
+        }
+    }
+
+    impl Sealed for (String, u16) {
+        fn known_or_name(&self) -> Result<Vec<SocketAddr>, Name> {
+            (self.0.as_str(), self.1).known_or_name()
+        }
+    }
+
+    impl<T: Sealed + ?Sized> Sealed for &T {
+        fn known_or_name(&self) -> Result<Vec<SocketAddr>, Name> {
+            (**self).known_or_name()
+        }
+    }
+
+    macro_rules! known {
+        ($($kind:ty),*) => {$(
+            impl Sealed for $kind {
+                fn known_or_name(&self) -> Result<Vec<SocketAddr>, Name> {
+                    Ok(vec![SocketAddr::from(*self)])
+                }
+            }
+        )*};
+    }
+
+    known!(
+        SocketAddrV4,
+        SocketAddrV6,
+        (IpAddr, u16),
+        (Ipv4Addr, u16),
+        (Ipv6Addr, u16)
+    );
+}

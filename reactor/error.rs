@@ -1,0 +1,36 @@
+//! Errors that say what to do: the kernel's errno with the call, the value and the knob before it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// An errno with its circumstances; [`Error::source`] is the bare error of the kernel.
+#[derive(Debug)]
+struct Explained {
+    text: String,
+    cause: io::Error,
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.text, self.cause)
+    }
+}
+
+impl Error for Explained {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+/// `cause` with `text` before it. The kind stays; the errno is that of the new error's source.
+pub(crate) fn explain(cause: impl Into<io::Error>, text: impl Into<String>) -> io::Error {
+    let cause = cause.into();
+    io::Error::new(
+        cause.kind(),
+        Explained {
+            text: text.into(),
+            cause,
+        },
+    )
+}

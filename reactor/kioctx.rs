@@ -1,0 +1,215 @@
+//! One native-AIO context: set up, submitted to, reaped, slept on, destroyed.
+//!
+//! What this file promises: a `Kioctx` is used by the process that made it and by nobody after a fork; its
+//! ring is not touched after `io_destroy`.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+
+use super::abi::{self, Cancel, ContextId, IoEvent, Iocb, SignalMask};
+use super::error::explain;
+use super::fork;
+use super::ring::Ring;
+
+/// Events taken by one system call. What is left waits in the ring and is reaped from there.
+const EVENTS_PER_CALL: usize = 256;
+
+/// A native-AIO context with its mapped ring.
+#[derive(Debug)]
+pub(super) struct Kioctx {
+    id: ContextId,
+    ring: Option<Ring>,
+    /// Requests asked for, before any halving.
+    asked: u32,
+    /// Requests that `io_setup` granted.
+    granted: u32,
+    /// The process that the context belongs to.
+    owner: u32,
+    /// `io_pgetevents` was denied once: sleep in `io_getevents`.
+    without_pgetevents: bool,
+}
+
+impl Kioctx {
+    /// Makes a context for `asked` requests, or for as many as the host still grants: `fs.aio-max-nr` bounds the
+    /// sum over all processes and containers, so the number is halved down to 1 before giving up. Even 1 comes
+    /// with a page of ring, 120 slots and more.
+    pub(super) fn setup(asked: u32) -> io::Result<Self> {
+        let mut granted = asked.max(1);
+        let id = loop {
+            match abi::io_setup(granted) {
+                Ok(id) => break id,
+                Err(Errno::AGAIN) if granted > 1 => granted /= 2,
+                Err(errno) => return Err(setup_error(granted, errno)),
+            }
+        };
+        // SAFETY: the context is new, so nobody has its ring yet, and `Kioctx` destroys it after the `Ring`'s last use.
+        let ring = unsafe { Ring::map(id) };
+        let owner = fork::pid();
+        Ok(Self {
+            id,
+            ring,
+            asked,
+            granted,
+            owner,
+            without_pgetevents: false,
+        })
+    }
+
+    /// Requests that `setup` was asked for.
+    pub(super) fn asked(&self) -> u32 {
+        self.asked
+    }
+
+    /// How many requests may be in flight for sure. The kernel grants what was asked for; where the ring can be
+    /// seen, half of it is granted whatever the spread over CPUs (`put_reqs_available` may strand the rest).
+    pub(super) fn capacity(&self) -> usize {
+        let seen = self.ring.as_ref().map_or(0, |ring| ring.capacity() / 2);
+        (self.granted as usize).max(seen)
+    }
+
+    /// Whether the calling process made this context. After a fork the child must leave it alone: it has neither the
+    /// ring (`MADV_DONTFORK`) nor the right to its events.
+    pub(super) fn is_ours(&self) -> bool {
+        self.owner == fork::pid()
+    }
+
+    /// Whether events can be reaped without a system call.
+    pub(super) fn has_ring(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    /// Submits in order and returns how many were accepted; see [`abi::io_submit`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`abi::io_submit`].
+    pub(super) unsafe fn submit(&self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
+        // SAFETY: the caller's promise.
+        unsafe { abi::io_submit(self.id, iocbs) }
+    }
+
+    /// Cancels the poll of the iocb at this address; its event comes through the ring in any case.
+    pub(super) fn cancel(&self, iocb: *mut Iocb) -> Result<Cancel, Errno> {
+        abi::io_cancel(self.id, iocb)
+    }
+
+    /// Whether the ring holds events; false where it cannot be seen.
+    pub(super) fn has_events(&self) -> bool {
+        self.ring.as_ref().is_some_and(|ring| !ring.is_empty())
+    }
+
+    /// Takes what the ring holds, without a system call.
+    pub(super) fn reap(&mut self, events: &mut Vec<IoEvent>) -> usize {
+        self.ring.as_mut().map_or(0, |ring| ring.reap(events))
+    }
+
+    /// Waits until there is an event, for `timeout` at the most (`None`: for ever), and takes what is there. A zero timeout
+    /// takes without waiting. A signal that was handled counts as no event.
+    pub(super) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        mask: Option<&SignalMask>,
+        events: &mut Vec<IoEvent>,
+    ) -> Result<usize, Errno> {
+        // min 0 would never sleep, whatever the timeout.
+        const MIN: usize = 1;
+        events.reserve(EVENTS_PER_CALL);
+        let room = &mut events.spare_capacity_mut()[..EVENTS_PER_CALL];
+        let mut taken = if self.without_pgetevents {
+            abi::io_getevents(self.id, MIN, room, timeout)
+        } else {
+            abi::io_pgetevents(self.id, MIN, room, timeout, mask)
+        };
+        if let (Err(Errno::NOSYS | Errno::PERM), None, false) =
+            (taken, mask, self.without_pgetevents)
+        {
+            self.without_pgetevents = true;
+            taken = abi::io_getevents(self.id, MIN, room, timeout);
+        }
+        match taken {
+            Ok(taken) => {
+                // SAFETY: the kernel wrote `taken` events behind the first `len`, within the reserved room.
+                unsafe { events.set_len(events.len() + taken) };
+                Ok(taken)
+            }
+            Err(Errno::INTR) => Ok(0),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Tries each step that the reactor lives on, since sandboxes and old kernels fail a different one each: gVisor
+    /// refuses to poll, seccomp filters deny single calls, Linux before 4.19 has no `IOCB_CMD_POLL`.
+    pub(super) fn probe(&mut self) -> io::Result<()> {
+        const PROBE: u64 = u64::MAX;
+        let fd = eventfd(0, EventfdFlags::CLOEXEC)
+            .map_err(|errno| explain(errno, "cannot start the reactor: eventfd2"))?;
+        let fd_number = std::os::fd::AsRawFd::as_raw_fd(&fd);
+        let mut iocb = Iocb::poll(fd_number, libc::POLLIN, PROBE);
+        let iocb = &raw mut iocb;
+        // SAFETY: the iocb is on this stack frame, which is left only after its event or after the context, by
+        // `?` below: `probe` is called before the context is shared, and its owner drops it on an error.
+        unsafe { self.submit(&[iocb]) }.map_err(|errno| {
+            explain(
+                errno,
+                "cannot start the reactor: io_submit(IOCB_CMD_POLL) is refused; it needs Linux 4.19 or newer, \
+                 and a sandbox that passes it (gVisor and WSL1 do not)",
+            )
+        })?;
+        self.cancel(iocb).map_err(|errno| {
+            explain(errno, "cannot start the reactor: io_cancel is refused by this kernel or by a seccomp filter")
+        })?;
+        let mut events = Vec::new();
+        self.wait(Some(Duration::from_secs(5)), None, &mut events).map_err(|errno| {
+            explain(errno, "cannot start the reactor: io_getevents is refused by this kernel or by a seccomp filter")
+        })?;
+        match events.as_slice() {
+            [event] if event.data == PROBE => Ok(()),
+            _ => Err(io::Error::other(
+                "cannot start the reactor: a cancelled poll gave no event within 5 s; native AIO is broken on this kernel",
+            )),
+        }
+    }
+}
+
+impl Drop for Kioctx {
+    /// Waits for all that is in flight, and costs tens of milliseconds even when that is nothing: see
+    /// [`super::contexts`] for who calls it, and where.
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        if let Err(errno) = abi::io_destroy(self.id) {
+            tracing::error!(%errno, "io_destroy failed; the context's quota is held until the process ends");
+        }
+    }
+}
+
+/// What a failed `io_setup` means, with the knob to turn.
+fn setup_error(nr: u32, errno: Errno) -> io::Error {
+    let why = match errno {
+        Errno::AGAIN => {
+            let knob = |name: &str| {
+                std::fs::read_to_string(format!("/proc/sys/fs/{name}"))
+                    .map_or_else(|_| "unknown".to_owned(), |value| value.trim().to_owned())
+            };
+            format!(
+                "the host's quota of AIO requests is used up: fs.aio-nr is {} of fs.aio-max-nr {}, summed over all processes and \
+                 containers; raise it on the host with `sysctl -w fs.aio-max-nr=1048576`, or end what holds it",
+                knob("aio-nr"),
+                knob("aio-max-nr"),
+            )
+        }
+        Errno::NOSYS => "this kernel has no native AIO (CONFIG_AIO is off, or it is a sandbox such as WSL1 or rr)".to_owned(),
+        Errno::PERM | Errno::ACCESS => {
+            "a security policy denies it; allow io_setup, io_submit, io_cancel, io_destroy, io_getevents and io_pgetevents in the \
+             seccomp profile (the default profiles of Docker, containerd and Kubernetes do)"
+                .to_owned()
+        }
+        _ => "the kernel refuses to make an AIO context".to_owned(),
+    };
+    explain(errno, format!("io_setup({nr}): {why}"))
+}

@@ -1,0 +1,83 @@
+//! Counters of what the loop does. The loop alone writes them, by plain relaxed stores; anyone may read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What a runtime's loop has done so far, and what it holds now.
+        ///
+        /// Taken by [`Runtime::metrics`](crate::Runtime::metrics) or, from any thread, [`Handle::metrics`](crate::Handle::metrics). The
+        /// fields are read one after the other while the loop runs on, so sums of them may be off by what happened in between.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Metrics {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        /// The live counters behind [`Metrics`].
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(super) $name: Counter,)*
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> Metrics {
+                Metrics { $($name: self.$name.get(),)* }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Turns of the loop: each runs ready tasks, submits, and looks for completions.
+    turns,
+    /// Calls of `io_submit`.
+    submit_calls,
+    /// `IOCB_CMD_POLL`s that were handed to `io_submit`.
+    submitted_polls,
+    /// File reads that were handed to `io_submit`.
+    submitted_reads,
+    /// File writes that were handed to `io_submit`.
+    submitted_writes,
+    /// `fsync`s and `fdatasync`s that were handed to `io_submit`.
+    submitted_syncs,
+    /// Calls of `io_pgetevents` or `io_getevents`: sleeps, and every look for events where the ring cannot be reaped in user space.
+    getevents_calls,
+    /// Completions that were reaped from the mapped ring, without a system call.
+    events_from_ring,
+    /// Completions that a system call returned.
+    events_from_syscall,
+    /// Polls that had completed when the `io_submit` that armed them returned.
+    polls_born_ready,
+    /// Calls of `io_cancel`.
+    cancels,
+    /// File operations, now, whose future was dropped while the kernel had their buffer.
+    orphans,
+    /// Requests, now, that are queued for the kernel or in flight.
+    slots_in_use,
+    /// The most requests that were queued or in flight at a time.
+    slots_peak,
+    /// File descriptors, now, that the nested epoll watches instead of an AIO poll.
+    overflow_fds,
+    /// Requests that can be in flight at a time; set by [`Builder::capacity`](crate::Builder::capacity) and `fs.aio-max-nr`.
+    capacity,
+}
+
+/// A number that one thread writes and others read.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only for the one writer, so no locked instruction is needed.
+    pub(super) fn add(&self, n: u64) {
+        self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub(super) fn set(&self, value: usize) {
+        self.0.store(value as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

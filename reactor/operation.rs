@@ -1,0 +1,157 @@
+//! A file operation: the request with all that the kernel may touch, and the future of its result.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustix::io::Errno;
+
+use super::abi::Iocb;
+use super::buf::Buf;
+use super::driver::Reactor;
+use super::table::{Key, OperationId};
+
+/// What is asked of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Read,
+    Write,
+    Sync { data_only: bool },
+}
+
+/// A read, write or sync, with the buffer and the file: what the kernel may touch until the event. (It takes a reference to the file
+/// itself, but only inside `io_submit`; until then the number must not pass to another file.)
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(super) command: Command,
+    file: Arc<File>,
+    buf: Buf,
+    offset: i64,
+    nowait: bool,
+}
+
+impl Request {
+    fn new(command: Command, file: &Arc<File>, buf: Buf, offset: i64) -> Self {
+        Self {
+            command,
+            file: Arc::clone(file),
+            buf,
+            offset,
+            nowait: false,
+        }
+    }
+
+    /// Reads up to `buf.len()` bytes at `offset`.
+    pub(crate) fn read(file: &Arc<File>, buf: Buf, offset: i64) -> Self {
+        Self::new(Command::Read, file, buf, offset)
+    }
+
+    /// Writes up to `buf.len()` bytes at `offset`.
+    pub(crate) fn write(file: &Arc<File>, buf: Buf, offset: i64) -> Self {
+        Self::new(Command::Write, file, buf, offset)
+    }
+
+    /// `fsync`, or `fdatasync` where `data_only`.
+    pub(crate) fn sync(file: &Arc<File>, data_only: bool) -> Self {
+        Self::new(Command::Sync { data_only }, file, Buf::default(), 0)
+    }
+
+    /// With `RWF_NOWAIT`: `EAGAIN` where `io_submit` would block.
+    pub(crate) fn nowait(mut self) -> Self {
+        self.nowait = true;
+        self
+    }
+
+    /// The buffer, of a request that is not to be made after all.
+    pub(crate) fn into_buf(self) -> Buf {
+        self.buf
+    }
+
+    /// The kernel's form of it, which points into the buffer.
+    pub(super) fn iocb(&mut self, key: Key) -> Iocb {
+        let (fd, data) = (self.file.as_raw_fd(), key.to_data());
+        let iocb = match self.command {
+            Command::Read => {
+                Iocb::read(fd, self.buf.as_mut_ptr(), self.buf.len(), self.offset, data)
+            }
+            Command::Write => Iocb::write(fd, self.buf.as_ptr(), self.buf.len(), self.offset, data),
+            Command::Sync { data_only } => Iocb::sync(fd, data_only, data),
+        };
+        if self.nowait { iocb.nowait() } else { iocb }
+    }
+}
+
+/// A request on its way. Submitted when first polled.
+///
+/// # Cancel safety
+///
+/// The kernel does not cancel file I/O. Dropped before the kernel has it, the request is withdrawn; after that it takes place, and the
+/// buffer is kept until it has.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    reactor: Rc<Reactor>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    New(Request),
+    Started(OperationId),
+    Finished,
+}
+
+impl Operation {
+    pub(crate) fn new(reactor: &Rc<Reactor>, request: Request) -> Self {
+        Self {
+            reactor: Rc::clone(reactor),
+            state: State::New(request),
+        }
+    }
+}
+
+impl Future for Operation {
+    type Output = (io::Result<usize>, Buf);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { reactor, state } = &mut *self;
+        std::task::ready!(reactor.poll_proceed(cx));
+        match std::mem::replace(state, State::Finished) {
+            State::New(request) => match reactor.start(request, cx.waker().clone()) {
+                Ok(id) => {
+                    *state = State::Started(id);
+                    Poll::Pending
+                }
+                Err((error, request)) => Poll::Ready((Err(error), request.buf)),
+            },
+            State::Started(id) => match reactor.fetch(&id, cx) {
+                Poll::Pending => {
+                    *state = State::Started(id);
+                    Poll::Pending
+                }
+                Poll::Ready(Ok((request, result))) => Poll::Ready((bytes(result), request.buf)),
+                Poll::Ready(Err(error)) => Poll::Ready((Err(error), Buf::default())),
+            },
+            State::Finished => panic!("a file operation was polled after it was complete"),
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        if let State::Started(id) = std::mem::replace(&mut self.state, State::Finished) {
+            self.reactor.abandon(id);
+        }
+    }
+}
+
+/// An event's `res` as a number of bytes or an error.
+fn bytes(result: i64) -> io::Result<usize> {
+    match usize::try_from(result) {
+        Ok(bytes) => Ok(bytes),
+        Err(_) => Err(Errno::from_raw_os_error(-result as i32).into()),
+    }
+}

@@ -1,0 +1,108 @@
+//! The nested epoll: waits for what the kernel refuses to poll (a tty or a FIFO that was opened read-write answers EINVAL,
+//! and only while it is not ready) and for what finds no slot. The reactor waits for the epoll itself with one poll.
+//!
+//! Registrations are one-shot, so that a fired one is quiet until it is armed again. An epoll holds no reference to the
+//! file, yet its entry lives as long as any duplicate of the descriptor, so a source is taken out before it is closed.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
+
+use super::source::{Membership, SourceId};
+
+/// Events taken by one `epoll_wait`.
+const BATCH: usize = 64;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Overflow {
+    epoll: OwnedFd,
+    members: usize,
+}
+
+impl Overflow {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            members: 0,
+        })
+    }
+
+    /// Descriptors that it knows, armed or not.
+    pub(super) fn members(&self) -> usize {
+        self.members
+    }
+
+    /// Watches a descriptor, once, for `interest`.
+    pub(super) fn watch(
+        &mut self,
+        id: SourceId,
+        fd: BorrowedFd<'_>,
+        membership: &mut Membership,
+        interest: EventFlags,
+    ) -> Result<(), Errno> {
+        let data = EventData::new_u64(id.0.into());
+        let flags = interest | EventFlags::ONESHOT;
+        match membership {
+            Membership::Member => epoll::modify(&self.epoll, fd, data, flags),
+            Membership::Stranger => {
+                epoll::add(&self.epoll, fd, data, flags)?;
+                *membership = Membership::Member;
+                self.members += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a member out.
+    pub(super) fn forget(&mut self, fd: BorrowedFd<'_>, membership: &mut Membership) {
+        if *membership == Membership::Member {
+            *membership = Membership::Stranger;
+            self.members -= 1;
+            if let Err(errno) = epoll::delete(&self.epoll, fd) {
+                tracing::debug!(%errno, "a descriptor was closed behind the reactor's back");
+            }
+        }
+    }
+
+    /// What has fired, until nothing is left. Each has to be armed again.
+    pub(super) fn drain(&self, mut fired: impl FnMut(SourceId, EventFlags)) {
+        let mut room = [const { MaybeUninit::<Event>::uninit() }; BATCH];
+        loop {
+            let events = match epoll::wait(&self.epoll, &mut room, Some(&Timespec::default())) {
+                Ok((events, _)) => events,
+                Err(Errno::INTR) => continue,
+                Err(errno) => unreachable!("epoll_wait on an epoll of our own: {errno}"),
+            };
+            for event in &*events {
+                // The fields of a packed struct are copied out.
+                let (data, flags) = (event.data, event.flags);
+                fired(SourceId(data.u64() as u32), flags);
+            }
+            if events.len() < BATCH {
+                return;
+            }
+        }
+    }
+}
+
+impl AsFd for Overflow {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+/// The descriptor of a source that is registered.
+///
+/// What this promises: a source is deregistered before its descriptor is closed (`Io` owns both), so the number is open.
+/// It could be wrong only if someone closed it behind `Io`'s back, and then the kernel answers EBADF or acts on the file that has the
+/// number now; no memory is at stake.
+#[allow(unsafe_code)]
+pub(super) fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
+    // SAFETY: not -1, since it came from an `OwnedFd`; open, as said above.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}

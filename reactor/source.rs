@@ -1,0 +1,180 @@
+//! What the reactor knows of one registered file descriptor: for each direction, whether it seems ready, how the
+//! readiness is waited for, and by whom.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::task::Waker;
+
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use slab::Slab;
+
+use super::table::Key;
+
+/// A registration's place in the reactor's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SourceId(pub(super) u32);
+
+impl SourceId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The two things that one can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Data, end of file, a connection to accept.
+    Read,
+    /// Room to write, the end of a connect.
+    Write,
+}
+
+impl Direction {
+    pub(super) const BOTH: [Self; 2] = [Self::Read, Self::Write];
+
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Read => Self::Write,
+            Self::Write => Self::Read,
+        }
+    }
+
+    /// The mask of an `IOCB_CMD_POLL`.
+    pub(super) fn poll_mask(self) -> i16 {
+        match self {
+            Self::Read => libc::POLLIN | libc::POLLRDHUP,
+            Self::Write => libc::POLLOUT,
+        }
+    }
+
+    /// The same for the nested epoll.
+    pub(super) fn epoll_flags(self) -> EventFlags {
+        match self {
+            Self::Read => EventFlags::IN | EventFlags::RDHUP,
+            Self::Write => EventFlags::OUT,
+        }
+    }
+}
+
+/// How readiness is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Not at all: nobody has met `EAGAIN` since the last event.
+    #[default]
+    Idle,
+    /// By a poll of its own.
+    Poll(Key),
+    /// In the nested epoll.
+    Epoll,
+}
+
+/// Whether the nested epoll knows the descriptor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Membership {
+    #[default]
+    Stranger,
+    Member,
+}
+
+/// One direction of one source.
+#[derive(Debug, Default)]
+pub(super) struct Side {
+    /// A hint: the next try may succeed. The opposite is known from `EAGAIN` or a short transfer.
+    pub(super) ready: bool,
+    pub(super) wait: Wait,
+    /// Why waiting is impossible; told to the next who waits.
+    pub(super) error: Option<Errno>,
+    /// The task of the latest `poll_*` call.
+    pub(super) task: Option<Waker>,
+    /// Futures that wait, any number of them.
+    pub(super) waiters: Slab<Option<Waker>>,
+}
+
+impl Side {
+    /// Whether the next try may succeed, or why there is no use in waiting for it.
+    pub(super) fn readiness(&mut self) -> Option<Result<(), Errno>> {
+        self.ready.then(|| self.error.take().map_or(Ok(()), Err))
+    }
+
+    /// Marks the direction as worth a try, and hands over everyone who waits for it.
+    pub(super) fn wake_into(&mut self, wakers: &mut Vec<Waker>) {
+        self.ready = true;
+        wakers.extend(self.task.take());
+        wakers.extend(
+            self.waiters
+                .iter_mut()
+                .filter_map(|(_, waker)| waker.take()),
+        );
+    }
+}
+
+/// One registered file descriptor.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) fd: RawFd,
+    pub(super) membership: Membership,
+    read: Side,
+    write: Side,
+}
+
+impl Source {
+    /// A new source, presumed ready: try first, arm on `EAGAIN`.
+    pub(super) fn new(fd: RawFd) -> Self {
+        let side = || Side {
+            ready: true,
+            ..Side::default()
+        };
+        Self {
+            fd,
+            membership: Membership::default(),
+            read: side(),
+            write: side(),
+        }
+    }
+
+    pub(super) fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::Read => &self.read,
+            Direction::Write => &self.write,
+        }
+    }
+
+    pub(super) fn side_mut(&mut self, direction: Direction) -> &mut Side {
+        match direction {
+            Direction::Read => &mut self.read,
+            Direction::Write => &mut self.write,
+        }
+    }
+
+    /// What the nested epoll should watch this descriptor for.
+    pub(super) fn epoll_interest(&self) -> EventFlags {
+        Direction::BOTH
+            .into_iter()
+            .filter(|direction| self.side(*direction).wait == Wait::Epoll)
+            .fold(EventFlags::empty(), |flags, direction| {
+                flags | direction.epoll_flags()
+            })
+    }
+
+    /// Takes note that a direction cannot be waited for.
+    pub(super) fn fail(&mut self, direction: Direction, errno: Errno, wakers: &mut Vec<Waker>) {
+        let side = self.side_mut(direction);
+        side.wait = Wait::Idle;
+        side.error = Some(errno);
+        side.wake_into(wakers);
+    }
+}
+
+/// Whether the mask of a completed poll speaks of both directions. A keyed wake carries the waker's own key: error and
+/// hang-up bits may stand alone or be missing, and 0 means only that the poll is over.
+pub(super) fn concerns_both(res: i64) -> bool {
+    let known = i64::from(libc::POLLIN | libc::POLLPRI | libc::POLLOUT | libc::POLLRDHUP)
+        | i64::from(libc::POLLRDNORM | libc::POLLRDBAND | libc::POLLWRNORM | libc::POLLWRBAND);
+    res <= 0 || res & !known != 0
+}
+
+/// The error of a source whose reactor is gone.
+pub(super) fn gone() -> io::Error {
+    io::Error::other("the aio-runtime that this was registered with has been dropped")
+}

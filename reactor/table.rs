@@ -1,0 +1,468 @@
+//! The book of what is in flight: slots, which the kernel sees, and file operations, which users see.
+//!
+//! Pure state: no system call is made here. Transitions return what is to be done, so that all of them can be
+//! tested against a naive model without a kernel.
+//!
+//! A **slot** is one iocb's place, from the decision to submit it to its event:
+//!
+//! ```text
+//!   arm, start ──► Queued ──accepted──► Armed ──complete──► vacant
+//!                    │ │                  │
+//!                    │ └─refused─► vacant ├─disarm (poll)──► Cancelling ──complete──► vacant
+//!                    └─disarm──► vacant   └─abandon (file)─► (operation Orphaned) ──complete──► vacant
+//! ```
+//!
+//! Law: *a slot that was accepted is freed by its event and by nothing else*; exactly one event comes, also after a
+//! cancel. A [`Key`] is a slot's index and generation, so an event can never reach the next tenant.
+//!
+//! An **operation** is a read, write or sync with all that the kernel may touch (`P`): the buffer, the file. It lives in this
+//! table and not in the future, which holds only an [`OperationId`]; so both `drop` and `mem::forget` of the future are harmless.
+//! Its result waits outside the slot: a result that nobody fetches holds no slot of the kernel's.
+//!
+//! ```text
+//!   start ──► Backlog ──slot free──► InFlight ──complete──► Done ──fetch──► gone
+//!                │                      └─abandon─► Orphaned ──complete──► gone
+//!                └─abandon─► Withdrawn ──its turn──► gone
+//! ```
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use slab::Slab;
+
+use super::source::{Direction, SourceId};
+
+/// A slot at one time of its life; travels through the kernel as `aio_data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    index: u32,
+    generation: u32,
+}
+
+impl Key {
+    /// The slot's place, below [`Table::capacity`].
+    pub(super) fn index(self) -> usize {
+        self.index as usize
+    }
+
+    pub(super) fn to_data(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    pub(super) fn from_data(data: u64) -> Self {
+        Self {
+            index: data as u32,
+            generation: (data >> 32) as u32,
+        }
+    }
+}
+
+/// The name by which a future knows its operation. Valid until the result is fetched or the operation abandoned.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OperationId(usize);
+
+/// Whose request a slot carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tenant {
+    Poll {
+        source: SourceId,
+        direction: Direction,
+    },
+    Operation(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SlotState {
+    /// Waits for the next flush.
+    Queued,
+    /// Accepted by the kernel in the flush of this number.
+    Armed { flush: u32 },
+    /// A poll that was accepted, whose registration is gone or does not want it any more.
+    Cancelling,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    state: SlotState,
+    tenant: Tenant,
+}
+
+#[derive(Debug)]
+enum Operation<P> {
+    Backlog {
+        payload: P,
+        waker: Option<Waker>,
+    },
+    InFlight {
+        payload: P,
+        waker: Option<Waker>,
+        slot: Key,
+    },
+    Orphaned {
+        payload: P,
+    },
+    Done {
+        payload: P,
+        result: i64,
+    },
+    Withdrawn,
+}
+
+/// What an event, or a refusal, meant.
+#[derive(Debug)]
+pub(super) enum Completion<P> {
+    /// Nobody's: no slot has this key.
+    Stale,
+    /// The poll of a registration. `born_ready`: it came of the latest flush.
+    Poll {
+        source: SourceId,
+        direction: Direction,
+        born_ready: bool,
+    },
+    /// The end of a poll that was disarmed.
+    Disarmed,
+    /// The result is ready to be fetched.
+    Operation(Option<Waker>),
+    /// The end of an abandoned operation: now the payload may be freed.
+    Orphan(P),
+}
+
+/// What [`Table::disarm`] leaves to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disarm {
+    /// The kernel never heard of it.
+    Vacated,
+    /// Cancel the iocb; its event will come as [`Completion::Disarmed`].
+    Cancel,
+}
+
+/// The reactor's own polls (cross-thread wake, nested epoll) always find a slot.
+const OWN_POLLS: usize = 2;
+
+/// See the [module's essay](self).
+#[derive(Debug)]
+pub(super) struct Table<P> {
+    slots: Slab<Slot>,
+    operations: Slab<Operation<P>>,
+    /// Slots to be submitted, in order; stale keys among them are skipped.
+    queue: Vec<Key>,
+    /// Operations that found no slot, in order. Invariant: not empty only while operations may take no further slot.
+    backlog: VecDeque<usize>,
+    capacity: usize,
+    polls: usize,
+    orphans: usize,
+    peak: usize,
+    flush: u32,
+    next_generation: u32,
+}
+
+impl<P> Table<P> {
+    /// A table of `capacity` slots, a few of which are for the reactor's own polls and a quarter for files alone.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            slots: Slab::new(),
+            operations: Slab::new(),
+            queue: Vec::new(),
+            backlog: VecDeque::new(),
+            capacity: capacity.max(2 * OWN_POLLS),
+            polls: 0,
+            orphans: 0,
+            peak: 0,
+            flush: 0,
+            next_generation: 0,
+        }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Slots that are taken, the most that ever were, and operations that nobody waits for any more.
+    pub(super) fn in_use(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn peak(&self) -> usize {
+        self.peak
+    }
+
+    pub(super) fn orphans(&self) -> usize {
+        self.orphans
+    }
+
+    /// Takes a slot for a registration's poll, or `None` where none is left for polls.
+    pub(super) fn arm(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
+        let for_all = self.capacity - OWN_POLLS;
+        let for_polls = for_all - for_all / 4;
+        if self.polls >= for_polls || self.slots.len() >= for_all {
+            return None;
+        }
+        Some(self.occupy(Tenant::Poll { source, direction }))
+    }
+
+    /// Takes a slot for one of the reactor's own polls. The caller keeps to one per source.
+    pub(super) fn arm_own(&mut self, source: SourceId) -> Key {
+        debug_assert!(
+            self.slots.len() < self.capacity,
+            "the reactor's own polls have slots of their own"
+        );
+        self.occupy(Tenant::Poll {
+            source,
+            direction: Direction::Read,
+        })
+    }
+
+    /// Gives back a poll's slot: at once, or by way of a cancel.
+    ///
+    /// # Panics
+    ///
+    /// If the key is not that of a poll that is queued or armed.
+    pub(super) fn disarm(&mut self, key: Key) -> Disarm {
+        let slot = self
+            .slot_mut(key)
+            .expect("a registration holds the key of its poll until the event");
+        match slot.state {
+            SlotState::Queued => {
+                self.vacate(key);
+                Disarm::Vacated
+            }
+            SlotState::Armed { .. } => {
+                slot.state = SlotState::Cancelling;
+                Disarm::Cancel
+            }
+            SlotState::Cancelling => {
+                unreachable!("a poll is disarmed once: its registration forgets the key")
+            }
+        }
+    }
+
+    /// Takes over an operation. It is queued at once, or as soon as a slot is free.
+    pub(super) fn start(&mut self, payload: P, waker: Waker) -> OperationId {
+        let id = self.operations.insert(Operation::Backlog {
+            payload,
+            waker: Some(waker),
+        });
+        self.backlog.push_back(id);
+        self.admit();
+        OperationId(id)
+    }
+
+    /// The payload back with bytes or a negated errno, if the operation is done. That gives up the id.
+    pub(super) fn fetch(&mut self, id: &OperationId) -> Option<(P, i64)> {
+        if !matches!(self.operations[id.0], Operation::Done { .. }) {
+            return None;
+        }
+        match self.operations.remove(id.0) {
+            Operation::Done { payload, result } => Some((payload, result)),
+            _ => unreachable!("checked above"),
+        }
+    }
+
+    /// Has the operation wake this waker, and returns the one before.
+    pub(super) fn await_result(&mut self, id: &OperationId, waker: Waker) -> Option<Waker> {
+        match &mut self.operations[id.0] {
+            Operation::Backlog { waker: kept, .. } | Operation::InFlight { waker: kept, .. } => {
+                kept.replace(waker)
+            }
+            Operation::Done { .. } | Operation::Orphaned { .. } | Operation::Withdrawn => {
+                unreachable!("waits for an operation that is under way")
+            }
+        }
+    }
+
+    /// Gives up an operation whose future is gone. The payload comes back if the kernel does not have it; otherwise it
+    /// stays here until the event.
+    pub(super) fn abandon(&mut self, id: OperationId) -> Option<P> {
+        match std::mem::replace(&mut self.operations[id.0], Operation::Withdrawn) {
+            // Stays in the backlog as `Withdrawn` until its turn.
+            Operation::Backlog { payload, .. } => Some(payload),
+            Operation::InFlight { payload, slot, .. } => {
+                if self.is_queued(slot) {
+                    self.operations.remove(id.0);
+                    self.vacate(slot);
+                    Some(payload)
+                } else {
+                    self.operations[id.0] = Operation::Orphaned { payload };
+                    self.orphans += 1;
+                    None
+                }
+            }
+            Operation::Done { payload, .. } => {
+                self.operations.remove(id.0);
+                Some(payload)
+            }
+            Operation::Orphaned { .. } | Operation::Withdrawn => {
+                unreachable!("the id of an abandoned operation is given up")
+            }
+        }
+    }
+
+    /// Moves the keys to be submitted into `keys`, oldest first.
+    pub(super) fn take_queue(&mut self, keys: &mut Vec<Key>) {
+        let (slots, queue) = (&self.slots, &mut self.queue);
+        keys.extend(
+            queue
+                .drain(..)
+                .filter(|key| is_in_state(slots, *key, SlotState::Queued)),
+        );
+    }
+
+    /// Whether a flush would have something to do. Stale keys count.
+    pub(super) fn has_queue(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Puts back what `take_queue` took and the kernel has no room for.
+    pub(super) fn requeue(&mut self, keys: &[Key]) {
+        self.queue.splice(0..0, keys.iter().copied());
+    }
+
+    /// Whose request this is; `None` for a stale key.
+    pub(super) fn tenant(&self, key: Key) -> Option<Tenant> {
+        let slot = self.slots.get(key.index())?;
+        (slot.generation == key.generation).then_some(slot.tenant)
+    }
+
+    /// What a queued operation asks of the kernel.
+    ///
+    /// # Panics
+    ///
+    /// If the operation is not in flight.
+    pub(super) fn payload_mut(&mut self, operation: usize) -> &mut P {
+        match &mut self.operations[operation] {
+            Operation::InFlight { payload, .. } => payload,
+            _ => unreachable!("a queued slot's operation is in flight"),
+        }
+    }
+
+    /// The events that the latest flush brought at once have been looked at; what comes from now on was not born ready.
+    pub(super) fn end_flush(&mut self) {
+        self.flush = self.flush.wrapping_add(1);
+    }
+
+    /// The kernel has the request now.
+    pub(super) fn accepted(&mut self, key: Key) {
+        let flush = self.flush;
+        let slot = self
+            .slot_mut(key)
+            .expect("accepted right after it was prepared");
+        debug_assert_eq!(slot.state, SlotState::Queued, "accepted twice");
+        slot.state = SlotState::Armed { flush };
+    }
+
+    /// The slot's event has come, or `io_submit` refused it with the negated errno `result`.
+    pub(super) fn complete(&mut self, key: Key, result: i64) -> Completion<P> {
+        let Some(slot) = self.slot_mut(key) else {
+            return Completion::Stale;
+        };
+        let (state, tenant) = (slot.state, slot.tenant);
+        let completion = match tenant {
+            Tenant::Poll { .. } if state == SlotState::Cancelling => Completion::Disarmed,
+            Tenant::Poll { source, direction } => Completion::Poll {
+                source,
+                direction,
+                born_ready: state == SlotState::Armed { flush: self.flush },
+            },
+            Tenant::Operation(id) => self.finish(id, result),
+        };
+        self.vacate(key);
+        completion
+    }
+
+    /// Takes everything that the kernel may still touch, for a context that is going to be destroyed.
+    pub(super) fn into_payloads(self) -> Vec<P> {
+        self.operations
+            .into_iter()
+            .filter_map(|(_, operation)| match operation {
+                Operation::Backlog { payload, .. }
+                | Operation::InFlight { payload, .. }
+                | Operation::Orphaned { payload }
+                | Operation::Done { payload, .. } => Some(payload),
+                Operation::Withdrawn => None,
+            })
+            .collect()
+    }
+
+    fn finish(&mut self, id: usize, result: i64) -> Completion<P> {
+        let operation = &mut self.operations[id];
+        match std::mem::replace(operation, Operation::Withdrawn) {
+            Operation::InFlight { payload, waker, .. } => {
+                *operation = Operation::Done { payload, result };
+                Completion::Operation(waker)
+            }
+            Operation::Orphaned { payload } => {
+                self.operations.remove(id);
+                self.orphans -= 1;
+                Completion::Orphan(payload)
+            }
+            Operation::Backlog { .. } | Operation::Done { .. } | Operation::Withdrawn => {
+                unreachable!("an operation with a slot is in flight or orphaned")
+            }
+        }
+    }
+
+    /// Moves operations from the backlog into free slots.
+    fn admit(&mut self) {
+        while self.slots.len() < self.capacity - OWN_POLLS {
+            let Some(id) = self.backlog.pop_front() else {
+                return;
+            };
+            match std::mem::replace(&mut self.operations[id], Operation::Withdrawn) {
+                Operation::Backlog { payload, waker } => {
+                    let slot = self.occupy(Tenant::Operation(id));
+                    self.operations[id] = Operation::InFlight {
+                        payload,
+                        waker,
+                        slot,
+                    };
+                }
+                Operation::Withdrawn => drop(self.operations.remove(id)),
+                Operation::InFlight { .. }
+                | Operation::Orphaned { .. }
+                | Operation::Done { .. } => {
+                    unreachable!("the backlog holds what has no slot yet")
+                }
+            }
+        }
+    }
+
+    fn occupy(&mut self, tenant: Tenant) -> Key {
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
+        let index = self.slots.insert(Slot {
+            generation,
+            state: SlotState::Queued,
+            tenant,
+        }) as u32;
+        self.polls += usize::from(matches!(tenant, Tenant::Poll { .. }));
+        self.peak = self.peak.max(self.slots.len());
+        let key = Key { index, generation };
+        self.queue.push(key);
+        key
+    }
+
+    fn vacate(&mut self, key: Key) {
+        let slot = self.slots.remove(key.index());
+        self.polls -= usize::from(matches!(slot.tenant, Tenant::Poll { .. }));
+        if !self.backlog.is_empty() {
+            self.admit();
+        }
+    }
+
+    fn slot_mut(&mut self, key: Key) -> Option<&mut Slot> {
+        self.slots
+            .get_mut(key.index())
+            .filter(|slot| slot.generation == key.generation)
+    }
+
+    fn is_queued(&self, key: Key) -> bool {
+        is_in_state(&self.slots, key, SlotState::Queued)
+    }
+}
+
+fn is_in_state(slots: &Slab<Slot>, key: Key, state: SlotState) -> bool {
+    slots
+        .get(key.index())
+        .is_some_and(|slot| slot.generation == key.generation && slot.state == state)
+}

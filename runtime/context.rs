@@ -1,0 +1,93 @@
+//! Which runtime the current thread is in.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use super::scheduler::Scheduler;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
+}
+
+const OUTSIDE: &str = "there is no aio-runtime on this thread: call this from a function under #[aio_runtime::main], from \
+                       Runtime::block_on, or from a task of the runtime (Handle::spawn starts one from another thread)";
+
+/// Runs `f` with the current runtime, if there is one. `f` must not run user code.
+pub(crate) fn with<R>(f: impl FnOnce(&Rc<Scheduler>) -> R) -> Option<R> {
+    // At the end of a thread there is no runtime any more.
+    CURRENT
+        .try_with(|current| current.borrow().as_ref().map(f))
+        .ok()
+        .flatten()
+}
+
+/// The current runtime.
+///
+/// # Panics
+///
+/// At the caller's location, if there is none.
+#[track_caller]
+pub(crate) fn current() -> Rc<Scheduler> {
+    match with(Rc::clone) {
+        Some(scheduler) => scheduler,
+        None => panic!("{OUTSIDE}"),
+    }
+}
+
+/// Whether this thread is in a runtime.
+pub(crate) fn is_inside() -> bool {
+    with(|_| ()).is_some()
+}
+
+/// Makes the thread be in `scheduler`'s runtime, until the guard is dropped.
+pub(crate) fn enter(scheduler: &Rc<Scheduler>) -> Entered {
+    Entered {
+        outer: CURRENT.replace(Some(Rc::clone(scheduler))),
+    }
+}
+
+/// See [`enter`].
+pub(crate) struct Entered {
+    outer: Option<Rc<Scheduler>>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let _left = CURRENT.replace(self.outer.take());
+    }
+}
+
+impl fmt::Debug for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entered").finish_non_exhaustive()
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A future that needs a runtime around it. Where there is none it panics at the location that awaits it, not somewhere inside.
+    #[derive(Debug)]
+    pub(crate) struct InRuntime<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> InRuntime<F> {
+    pub(crate) fn new(future: F) -> Self {
+        Self { future }
+    }
+}
+
+impl<F: Future> Future for InRuntime<F> {
+    type Output = F::Output;
+
+    #[track_caller]
+    fn poll(
+        self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<F::Output> {
+        assert!(is_inside(), "{OUTSIDE}");
+        self.project().future.poll(cx)
+    }
+}

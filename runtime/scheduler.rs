@@ -1,0 +1,266 @@
+//! The scheduler: the queue of ready tasks, the loop that drives them and the reactor, and what other threads may do to it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+use async_task::Runnable;
+use slab::Slab;
+
+use super::context;
+use super::task::{TaskCell, end_now};
+use super::time::Timers;
+use crate::reactor::{Counters, Reactor, Unparker};
+
+/// A task that is ready to run.
+pub(super) type Task = Runnable<TaskCell>;
+
+/// One runtime, as its own thread sees it.
+pub(crate) struct Scheduler {
+    reactor: Rc<Reactor>,
+    timers: Timers,
+    ready: RefCell<VecDeque<Task>>,
+    /// Wakers of all tasks that have been polled and are not complete: how the runtime's end finds them.
+    pending: RefCell<Slab<Waker>>,
+    /// The waker by which the code that runs now is being polled; see [`Scheduler::polls_with`].
+    polling: Cell<*const ()>,
+    shared: Arc<Shared>,
+    event_interval: usize,
+}
+
+/// One runtime, as other threads see it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    inbox: Mutex<Inbox>,
+    /// The future of `block_on` is to be polled.
+    main_woken: AtomicBool,
+    unparker: Arc<Unparker>,
+    counters: Arc<Counters>,
+}
+
+/// Tasks made ready by other threads.
+#[derive(Debug, Default)]
+struct Inbox {
+    tasks: VecDeque<Task>,
+    closed: bool,
+}
+
+impl Scheduler {
+    pub(super) fn new(reactor: Rc<Reactor>, event_interval: u32) -> Rc<Self> {
+        let shared = Arc::new(Shared {
+            inbox: Mutex::default(),
+            main_woken: AtomicBool::new(false),
+            unparker: Arc::clone(reactor.unparker()),
+            counters: Arc::clone(reactor.counters()),
+        });
+        Rc::new(Self {
+            reactor,
+            timers: Timers::default(),
+            ready: RefCell::default(),
+            pending: RefCell::default(),
+            polling: Cell::new(std::ptr::null()),
+            shared,
+            event_interval: event_interval as usize,
+        })
+    }
+
+    pub(crate) fn reactor(&self) -> &Rc<Reactor> {
+        &self.reactor
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Drives the runtime until `future` is complete.
+    ///
+    /// # Panics
+    ///
+    /// If the future does, or in a process that was forked off while the runtime existed.
+    pub(super) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
+        let _entered = context::enter(self);
+        let output = self.drive(pin!(future));
+        // What the future held open is closed when this returns.
+        self.reactor.settle();
+        output
+    }
+
+    fn drive<F: Future>(&self, mut future: std::pin::Pin<&mut F>) -> F::Output {
+        let waker = Waker::from(Arc::clone(&self.shared));
+        let mut cx = Context::from_waker(&waker);
+        self.shared.main_woken.store(true, Ordering::Relaxed);
+        loop {
+            assert!(
+                self.reactor.is_ours(),
+                "this aio-runtime belongs to the process that built it: a forked child must build a runtime of its own"
+            );
+            if self.shared.main_woken.swap(false, Ordering::Acquire) {
+                self.begin_poll(&waker);
+                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    return output;
+                }
+            }
+            self.run_ready();
+            self.reactor.turn();
+            self.timers.fire();
+            if self.is_idle() {
+                let next = self.timers.next_deadline();
+                self.reactor
+                    .park(next.map(|deadline| deadline.saturating_duration_since(Instant::now())));
+                self.timers.fire();
+            }
+        }
+    }
+
+    /// Runs tasks that are ready now, at most an event interval of them.
+    fn run_ready(&self) {
+        self.take_inbox();
+        let ready = self.ready.borrow().len();
+        for _ in 0..ready.min(self.event_interval) {
+            let Some(task) = self.ready.borrow_mut().pop_front() else {
+                return;
+            };
+            // Does not unwind: the future's panics end inside the task.
+            task.run();
+        }
+    }
+
+    fn take_inbox(&self) {
+        if self.shared.unparker.take_notification() {
+            self.ready
+                .borrow_mut()
+                .append(&mut self.shared.inbox().tasks);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.ready.borrow().is_empty() && !self.shared.main_woken.load(Ordering::Relaxed)
+    }
+
+    // ---- for tasks ----
+
+    /// Notes by which waker the code that runs next is polled, and gives it a fresh budget.
+    pub(super) fn begin_poll(&self, waker: &Waker) {
+        self.polling.set(waker.data());
+        self.reactor.reset_budget();
+    }
+
+    /// Whether this waker is the current task's own, which is known not to panic.
+    pub(super) fn polls_with(&self, waker: &Waker) -> bool {
+        self.polling.get() == waker.data()
+    }
+
+    /// Enters a task that has been polled and is not complete.
+    pub(super) fn add_pending(&self, waker: Waker) -> usize {
+        self.pending.borrow_mut().insert(waker)
+    }
+
+    /// Strikes out a task that is complete or dropped.
+    pub(super) fn remove_pending(&self, at: usize) {
+        let _waker = self.pending.borrow_mut().try_remove(at);
+    }
+
+    // ---- the end ----
+
+    /// Drops all tasks, here and now, and ends the reactor.
+    pub(super) fn shutdown(self: &Rc<Self>) {
+        let _entered = context::enter(self);
+        // Each round makes the pending tasks ready, then drops the ready ones, which may make or free others. A task that another thread is just
+        // about to put into the inbox is waited for: its future belongs to this thread.
+        loop {
+            let wakers: Vec<Waker> = self
+                .pending
+                .borrow()
+                .iter()
+                .map(|(_, waker)| waker.clone())
+                .collect();
+            wakers.into_iter().for_each(Waker::wake);
+            self.ready
+                .borrow_mut()
+                .append(&mut self.shared.inbox().tasks);
+            let tasks = self.ready.take();
+            if tasks.is_empty() {
+                if self.pending.borrow().is_empty() {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            tasks.into_iter().for_each(end_now);
+        }
+        let late = {
+            let mut inbox = self.shared.inbox();
+            inbox.closed = true;
+            std::mem::take(&mut inbox.tasks)
+        };
+        late.into_iter().for_each(end_now);
+        self.timers.clear();
+        self.reactor.shutdown();
+    }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Puts a task among the ready ones. Called by wakers, on any thread.
+    pub(super) fn schedule(self: &Arc<Self>, task: Task) {
+        let mut task = Some(task);
+        context::with(|scheduler| {
+            if Arc::ptr_eq(&scheduler.shared, self) {
+                scheduler.ready.borrow_mut().extend(task.take());
+            }
+        });
+        let Some(task) = task else { return };
+        let refused = {
+            let mut inbox = self.inbox();
+            if inbox.closed {
+                Some(task)
+            } else {
+                inbox.tasks.push_back(task);
+                None
+            }
+        };
+        match refused {
+            // The runtime is gone with all tasks that it had, so this one is new and comes from `Handle::spawn`: it is `Send` and may
+            // end here.
+            Some(task) => end_now(task),
+            None => self.unparker.unpark(),
+        }
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The waker of `block_on`'s future.
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.main_woken.store(true, Ordering::Release);
+        let on_its_thread = context::with(|scheduler| Arc::ptr_eq(&scheduler.shared, self));
+        if on_its_thread != Some(true) {
+            self.unparker.unpark();
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Values whose drop cannot unwind.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+
+use pin_project_lite::pin_project;
+
+pin_project! {
+    /// A value whose drop is user code, where a panic may not pass: it is logged and ends here.
+    #[derive(Debug)]
+    pub(super) struct Contained<T> {
+        #[pin]
+        value: Option<T>,
+    }
+
+    impl<T> PinnedDrop for Contained<T> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.clear().is_err() {
+                tracing::error!("a panic while dropping a task's future or its output");
+            }
+        }
+    }
+}
+
+impl<T> Contained<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self { value: Some(value) }
+    }
+
+    pub(super) fn get(self: Pin<&mut Self>) -> Option<Pin<&mut T>> {
+        self.project().value.as_pin_mut()
+    }
+
+    /// Drops the value where it is. The error is the payload of its panic.
+    pub(super) fn clear(self: Pin<&mut Self>) -> std::thread::Result<()> {
+        let mut value = self.project().value;
+        catch_unwind(AssertUnwindSafe(|| value.set(None)))
+    }
+
+    pub(super) fn into_inner(mut self) -> T {
+        self.value
+            .take()
+            .expect("only `clear` takes the value away, and a cleared one is not moved")
+    }
+}

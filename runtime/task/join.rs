@@ -1,0 +1,224 @@
+//! The handle of a task, and why a task may have no output.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use async_task::Task;
+
+use super::future::{Output, TaskCell};
+use crate::runtime::context;
+
+/// Awaits a task's output. Dropped, it detaches the task, which runs on.
+///
+/// # Cancel safety
+///
+/// Awaiting `&mut handle` in a `select!` is cancel safe: the output is kept until it is taken.
+///
+/// # Panics
+///
+/// If polled again after it was ready.
+///
+/// # Examples
+///
+/// ```
+/// # #[aio_runtime::main]
+/// # async fn main() {
+/// let handle = aio_runtime::spawn(async { 6 * 7 });
+/// assert_eq!(handle.await.unwrap(), 42);
+///
+/// let handle = aio_runtime::spawn(std::future::pending::<()>());
+/// handle.abort();
+/// assert!(handle.await.unwrap_err().is_cancelled());
+/// # }
+/// ```
+pub struct JoinHandle<T> {
+    /// `None` only while dropped.
+    task: Option<Task<Output<T>, TaskCell>>,
+}
+
+impl<T> JoinHandle<T> {
+    pub(super) fn new(task: Task<Output<T>, TaskCell>) -> Self {
+        Self { task: Some(task) }
+    }
+
+    /// Asks the task to end. Its future is dropped at its next turn, and the handle then yields an error for which
+    /// [`JoinError::is_cancelled`] is true. A task that is complete already, or completes first, is not affected.
+    pub fn abort(&self) {
+        self.task().metadata().abort();
+    }
+
+    /// Whether the task is complete or was dropped with its runtime.
+    pub fn is_finished(&self) -> bool {
+        self.task().is_finished()
+    }
+
+    fn task(&self) -> &Task<Output<T>, TaskCell> {
+        self.task
+            .as_ref()
+            .expect("a handle has its task until it is dropped")
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(pending) = context::with(|scheduler| scheduler.reactor().poll_proceed(cx)) {
+            ready!(pending);
+        }
+        let task = self
+            .task
+            .as_mut()
+            .expect("a handle has its task until it is dropped");
+        let ended = if context::with(|scheduler| scheduler.polls_with(cx.waker())) == Some(true) {
+            ready!(Pin::new(task).poll(cx))
+        } else {
+            // Somebody's own waker, and async-task aborts the process where that panics.
+            let waker = Waker::from(Arc::new(ContainedWaker(cx.waker().clone())));
+            ready!(Pin::new(task).poll(&mut Context::from_waker(&waker)))
+        };
+        Poll::Ready(ended.into_inner())
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.detach();
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("is_finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A waker whose panics are logged and end here.
+struct ContainedWaker(Waker);
+
+impl Wake for ContainedWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if catch_unwind(AssertUnwindSafe(|| self.0.wake_by_ref())).is_err() {
+            tracing::error!("a waker that awaits a task panicked");
+        }
+    }
+}
+
+/// Why a task has no output: it was aborted, or it panicked.
+///
+/// Converts into an [`io::Error`] of kind `Other`, as tokio's does.
+pub struct JoinError {
+    reason: Reason,
+}
+
+enum Reason {
+    Cancelled,
+    /// In a mutex only so that the error is `Sync`.
+    Panic(Mutex<Box<dyn Any + Send>>),
+}
+
+impl JoinError {
+    pub(super) fn cancelled() -> Self {
+        Self {
+            reason: Reason::Cancelled,
+        }
+    }
+
+    pub(super) fn panic(payload: Box<dyn Any + Send>) -> Self {
+        Self {
+            reason: Reason::Panic(Mutex::new(payload)),
+        }
+    }
+
+    /// Whether the task was aborted, or dropped with its runtime.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.reason, Reason::Cancelled)
+    }
+
+    /// Whether the task panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.reason, Reason::Panic(_))
+    }
+
+    /// The panic's payload, for [`std::panic::resume_unwind`].
+    ///
+    /// # Panics
+    ///
+    /// If the task did not panic but was cancelled.
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        match self.try_into_panic() {
+            Ok(payload) => payload,
+            Err(_) => panic!("JoinError::into_panic: the task did not panic, it was cancelled"),
+        }
+    }
+
+    /// The panic's payload, or the error itself if the task was cancelled.
+    ///
+    /// # Errors
+    ///
+    /// `self`, if the task did not panic.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
+        match self.reason {
+            Reason::Panic(payload) => {
+                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
+            }
+            Reason::Cancelled => Err(self),
+        }
+    }
+
+    /// The text of a panic, where it is one.
+    fn message(&self) -> Option<String> {
+        let Reason::Panic(payload) = &self.reason else {
+            return None;
+        };
+        let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = payload
+            .downcast_ref::<&'static str>()
+            .map(|text| (*text).to_owned());
+        text.or_else(|| payload.downcast_ref::<String>().cloned())
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.reason, self.message()) {
+            (Reason::Cancelled, _) => f.write_str("task was cancelled"),
+            (Reason::Panic(_), Some(message)) => {
+                write!(f, "task panicked with message {message:?}")
+            }
+            (Reason::Panic(_), None) => f.write_str("task panicked"),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.reason, self.message()) {
+            (Reason::Cancelled, _) => f.write_str("JoinError::Cancelled"),
+            (Reason::Panic(_), Some(message)) => write!(f, "JoinError::Panic({message:?})"),
+            (Reason::Panic(_), None) => f.write_str("JoinError::Panic(..)"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> Self {
+        io::Error::other(error)
+    }
+}

@@ -1,0 +1,122 @@
+//! Making tasks.
+//!
+//! What this file promises: a future that is not `Send` is spawned on its runtime's thread, and is polled and dropped there.
+#![allow(unsafe_code)]
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::future::{TaskCell, TaskFuture};
+use super::join::JoinHandle;
+use crate::runtime::context;
+use crate::runtime::scheduler::{Scheduler, Shared, Task};
+
+/// Starts a task on the current runtime. It runs on this thread, so the future need not be `Send`.
+///
+/// The task runs on when the handle is dropped, until it completes or the runtime is dropped.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// # #[aio_runtime::main]
+/// # async fn main() {
+/// let shared = std::rc::Rc::new(5);
+/// let task = aio_runtime::spawn({
+///     let shared = shared.clone();
+///     async move { *shared + 1 }
+/// });
+/// assert_eq!(task.await.unwrap(), 6);
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    spawn_on(&context::current(), future)
+}
+
+/// The same as [`spawn`], under the name that tokio has for it.
+///
+/// # Panics
+///
+/// Outside a runtime.
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    spawn(future)
+}
+
+/// Runs a function that blocks on a thread of the process-wide pool (the `blocking` crate's: 500 threads at the most, `BLOCKING_MAX_THREADS`
+/// in the environment changes that).
+///
+/// A function that has begun runs to its end, also when the handle is aborted or the runtime dropped; its output is then dropped.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// # #[aio_runtime::main]
+/// # async fn main() -> std::io::Result<()> {
+/// let hosts = aio_runtime::task::spawn_blocking(|| std::fs::read_to_string("/etc/hosts")).await??;
+/// assert!(hosts.contains("localhost"));
+/// # Ok(())
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn_blocking<F, R>(function: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    spawn(blocking::unblock(function))
+}
+
+/// Starts a task on a runtime of this thread.
+pub(in crate::runtime) fn spawn_on<F>(scheduler: &Rc<Scheduler>, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let schedule = schedule_on(scheduler.shared());
+    let builder = async_task::Builder::new().metadata(TaskCell::default());
+    // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable` is used and dropped on this thread: the
+    // runnable goes to the ready queue or, woken elsewhere, to the inbox, and both are emptied by this thread alone; the inbox refuses runnables
+    // only after all tasks of this runtime have been dropped (`Scheduler::shutdown` waits for those that are on their way). The future is
+    // 'static but for its borrow of the metadata, which the same allocation holds. `schedule` is `Send + Sync + 'static`.
+    let (runnable, task) =
+        unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
+    runnable.schedule();
+    JoinHandle::new(task)
+}
+
+/// Starts a task on a runtime from any thread.
+pub(in crate::runtime) fn spawn_send<F>(shared: &Arc<Shared>, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let schedule = schedule_on(shared);
+    let builder = async_task::Builder::new().metadata(TaskCell::default());
+    // SAFETY: as in `spawn_on`, but the future is `Send`, so a runtime that is gone may have it dropped anywhere.
+    let (runnable, task) =
+        unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
+    runnable.schedule();
+    JoinHandle::new(task)
+}
+
+fn schedule_on(shared: &Arc<Shared>) -> impl Fn(Task) + Send + Sync + 'static {
+    let shared = Arc::clone(shared);
+    move |task| shared.schedule(task)
+}

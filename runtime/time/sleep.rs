@@ -1,0 +1,118 @@
+//! Waiting for a point in time.
+
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use super::timers::TimerKey;
+use crate::runtime::context;
+use crate::runtime::scheduler::Scheduler;
+
+/// Waits for a duration, to the nanosecond: nothing is rounded to milliseconds.
+///
+/// A duration too long for the clock is cut to thirty years.
+///
+/// # Panics
+///
+/// When awaited outside a runtime.
+///
+/// # Cancel safety
+///
+/// Dropping it takes the timer out.
+///
+/// # Examples
+///
+/// ```
+/// # #[aio_runtime::main]
+/// # async fn main() {
+/// use aio_runtime::time::{Duration, Instant, sleep};
+///
+/// let begin = Instant::now();
+/// sleep(Duration::from_micros(300)).await;
+/// assert!(begin.elapsed() >= Duration::from_micros(300));
+/// # }
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    let now = Instant::now();
+    sleep_until(
+        now.checked_add(duration)
+            .unwrap_or_else(|| now + FAR_FUTURE),
+    )
+}
+
+/// Waits until an instant; not at all if it is past.
+///
+/// # Panics
+///
+/// When awaited outside a runtime.
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep {
+        deadline,
+        timer: None,
+    }
+}
+
+/// The future of [`sleep`] and [`sleep_until`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct Sleep {
+    deadline: Instant,
+    /// The timer, from the first wait on, and the runtime that has it.
+    timer: Option<(TimerKey, Weak<Scheduler>)>,
+}
+
+impl Sleep {
+    /// When it ends.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether its time is over.
+    pub fn is_elapsed(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// Sets another end, also after the first one.
+    pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
+        self.withdraw();
+        self.deadline = deadline;
+    }
+
+    fn withdraw(&mut self) {
+        if let Some((key, scheduler)) = self.timer.take()
+            && let Some(scheduler) = scheduler.upgrade()
+        {
+            scheduler.timers().remove(key);
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let scheduler = context::current();
+        ready!(scheduler.reactor().poll_proceed(cx));
+        if self.is_elapsed() {
+            self.withdraw();
+            return Poll::Ready(());
+        }
+        match &self.timer {
+            Some((key, _)) => scheduler.timers().update(*key, cx.waker()),
+            None => {
+                let key = scheduler.timers().insert(self.deadline, cx.waker().clone());
+                self.timer = Some((key, Rc::downgrade(&scheduler)));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
