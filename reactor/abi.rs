@@ -95,11 +95,7 @@ impl Iocb {
 
     /// `fsync`, or `fdatasync` where `data_only`.
     pub(super) fn sync(fd: RawFd, data_only: bool, data: u64) -> Self {
-        let opcode = if data_only {
-            IOCB_CMD_FDSYNC
-        } else {
-            IOCB_CMD_FSYNC
-        };
+        let opcode = if data_only { IOCB_CMD_FDSYNC } else { IOCB_CMD_FSYNC };
         Self::new(opcode, fd, data)
     }
 
@@ -151,24 +147,17 @@ struct AioSigset {
 }
 
 /// Missing in libc on some of the architectures: x86-64's own table, and the generic one of aarch64 and riscv64.
-const SYS_IO_PGETEVENTS: libc::c_long = if cfg!(target_arch = "x86_64") {
-    333
-} else {
-    292
-};
+const SYS_IO_PGETEVENTS: libc::c_long = if cfg!(target_arch = "x86_64") { 333 } else { 292 };
 
 const KERNEL_SIGSET_BYTES: usize = 8;
 
-const _: () =
-    assert!(size_of::<Iocb>() == 64 && size_of::<IoEvent>() == 32 && size_of::<RingHeader>() == 32);
+const _: () = assert!(size_of::<Iocb>() == 64 && size_of::<IoEvent>() == 32 && size_of::<RingHeader>() == 32);
 
 fn result(ret: libc::c_long) -> Result<usize, Errno> {
     if ret >= 0 {
         return Ok(ret as usize);
     }
-    let errno = std::io::Error::last_os_error()
-        .raw_os_error()
-        .unwrap_or(libc::EIO);
+    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
     Err(Errno::from_raw_os_error(errno))
 }
 
@@ -220,9 +209,7 @@ pub(super) fn io_cancel(id: ContextId, iocb: *mut Iocb) -> Result<Cancel, Errno>
     let mut never_written = MaybeUninit::<IoEvent>::uninit();
     // SAFETY: the kernel reads `aio_key` at `iocb` with a checked copy (EFAULT where nothing is mapped)
     // and takes the address as a name; `result` is a leftover of the ABI that it neither reads nor writes.
-    match result(unsafe {
-        libc::syscall(libc::SYS_io_cancel, id.0, iocb, never_written.as_mut_ptr())
-    }) {
+    match result(unsafe { libc::syscall(libc::SYS_io_cancel, id.0, iocb, never_written.as_mut_ptr()) }) {
         Ok(_) | Err(Errno::INPROGRESS) => Ok(Cancel::InProgress),
         Err(Errno::INVAL) => Ok(Cancel::Completed),
         Err(errno) => Err(errno),
@@ -237,6 +224,8 @@ pub(super) fn io_getevents(
     events: &mut [MaybeUninit<IoEvent>],
     timeout: Option<Duration>,
 ) -> Result<usize, Errno> {
+    #[cfg(test)]
+    fault::check(fault::Call::Getevents)?;
     let timeout = timeout.map(timespec);
     // SAFETY: the kernel writes at most `events.len()` events to `events` and reads one timespec.
     result(unsafe {
@@ -246,9 +235,7 @@ pub(super) fn io_getevents(
             min,
             events.len(),
             events.as_mut_ptr(),
-            timeout
-                .as_ref()
-                .map_or(std::ptr::null(), std::ptr::from_ref),
+            timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
         )
     })
 }
@@ -264,10 +251,7 @@ pub(super) fn io_pgetevents(
     #[cfg(test)]
     fault::check(fault::Call::Pgetevents)?;
     let timeout = timeout.map(timespec);
-    let sigset = mask.map(|mask| AioSigset {
-        mask,
-        size: KERNEL_SIGSET_BYTES,
-    });
+    let sigset = mask.map(|mask| AioSigset { mask, size: KERNEL_SIGSET_BYTES });
     // SAFETY: as in `io_getevents`; `sigset`, where there is one, lives over the call, and so does its mask.
     result(unsafe {
         libc::syscall(
@@ -276,9 +260,7 @@ pub(super) fn io_pgetevents(
             min,
             events.len(),
             events.as_mut_ptr(),
-            timeout
-                .as_ref()
-                .map_or(std::ptr::null(), std::ptr::from_ref),
+            timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
             sigset.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
         )
     })

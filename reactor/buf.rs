@@ -44,19 +44,11 @@ impl Buf {
     ///
     /// If `align` is not a power of two.
     pub fn aligned(len: usize, align: usize) -> Self {
-        assert!(
-            align.is_power_of_two(),
-            "Buf::aligned: the alignment {align} is not a power of two"
-        );
+        assert!(align.is_power_of_two(), "Buf::aligned: the alignment {align} is not a power of two");
         let mut bytes = vec![0; len + (align - 1)];
         let skipped = bytes.as_ptr().addr().wrapping_neg() & (align - 1);
         bytes.truncate(skipped + len);
-        Self {
-            bytes,
-            skipped,
-            begin: skipped,
-            end: skipped + len,
-        }
+        Self { bytes, skipped, begin: skipped, end: skipped + len }
     }
 
     /// Narrows the window to a range of the present one. The address moves with the range's start, so a slice of an aligned
@@ -78,10 +70,7 @@ impl Buf {
             Bound::Excluded(&at) => at,
             Bound::Unbounded => len,
         };
-        assert!(
-            start <= end && end <= len,
-            "Buf::slice: {start}..{end} is out of the bounds of {len} bytes"
-        );
+        assert!(start <= end && end <= len, "Buf::slice: {start}..{end} is out of the bounds of {len} bytes");
         self.end = self.begin + end;
         self.begin += start;
         self
@@ -94,11 +83,7 @@ impl Buf {
 
     /// Sets the window, to a part of what [`window`](Self::window) said before.
     pub(crate) fn with_window(mut self, window: Range<usize>) -> Self {
-        assert!(
-            self.skipped <= window.start
-                && window.start <= window.end
-                && window.end <= self.bytes.len()
-        );
+        assert!(self.skipped <= window.start && window.start <= window.end && window.end <= self.bytes.len());
         (self.begin, self.end) = (window.start, window.end);
         self
     }
@@ -141,12 +126,7 @@ impl From<Vec<u8>> for Buf {
     /// Without a copy.
     fn from(bytes: Vec<u8>) -> Self {
         let end = bytes.len();
-        Self {
-            bytes,
-            skipped: 0,
-            begin: 0,
-            end,
-        }
+        Self { bytes, skipped: 0, begin: 0, end }
     }
 }
 
@@ -171,8 +151,6 @@ impl Eq for Buf {}
 
 impl fmt::Debug for Buf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Buf")
-            .field("len", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Buf").field("len", &self.len()).finish_non_exhaustive()
     }
 }

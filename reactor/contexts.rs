@@ -39,10 +39,7 @@ pub(super) fn keep(kioctx: Kioctx) {
         return;
     }
     let mut depot = Depot::lock();
-    depot.idle.push(Idle {
-        kioctx,
-        until: Instant::now() + LINGER,
-    });
+    depot.idle.push(Idle { kioctx, until: Instant::now() + LINGER });
     depot.ensure_worker();
 }
 
@@ -52,10 +49,7 @@ pub(super) fn destroy(kioctx: Kioctx, leftovers: Leftovers) {
         return;
     }
     let mut depot = Depot::lock();
-    depot.dying.push(Dying {
-        _kioctx: kioctx,
-        _leftovers: leftovers,
-    });
+    depot.dying.push(Dying { _kioctx: kioctx, _leftovers: leftovers });
     depot.ensure_worker();
 }
 
@@ -79,12 +73,7 @@ struct Depot {
     worker_runs: bool,
 }
 
-static DEPOT: Mutex<Depot> = Mutex::new(Depot {
-    owner: 0,
-    idle: Vec::new(),
-    dying: Vec::new(),
-    worker_runs: false,
-});
+static DEPOT: Mutex<Depot> = Mutex::new(Depot { owner: 0, idle: Vec::new(), dying: Vec::new(), worker_runs: false });
 static WORK: Condvar = Condvar::new();
 
 impl Depot {
@@ -93,21 +82,13 @@ impl Depot {
         let pid = fork::pid();
         if depot.owner != pid {
             // The parent's contexts mean nothing here: their `Drop` does nothing, and their leftovers are our own copy.
-            *depot = Self {
-                owner: pid,
-                idle: Vec::new(),
-                dying: Vec::new(),
-                worker_runs: false,
-            };
+            *depot = Self { owner: pid, idle: Vec::new(), dying: Vec::new(), worker_runs: false };
         }
         depot
     }
 
     fn take_idle(&mut self, asked: u32) -> Option<Kioctx> {
-        let at = self
-            .idle
-            .iter()
-            .position(|idle| idle.kioctx.asked() == asked)?;
+        let at = self.idle.iter().position(|idle| idle.kioctx.asked() == asked)?;
         Some(self.idle.swap_remove(at).kioctx)
     }
 
@@ -116,10 +97,7 @@ impl Depot {
         if self.worker_runs {
             return;
         }
-        match thread::Builder::new()
-            .name("aio-contexts".to_owned())
-            .spawn(work)
-        {
+        match thread::Builder::new().name("aio-contexts".to_owned()).spawn(work) {
             Ok(_) => self.worker_runs = true,
             Err(error) => {
                 // Slow, but nothing is leaked and nothing is freed too early.
@@ -137,8 +115,7 @@ fn work() {
     loop {
         let dying = std::mem::take(&mut depot.dying);
         let now = Instant::now();
-        let (expired, idle): (Vec<_>, Vec<_>) =
-            depot.idle.drain(..).partition(|idle| idle.until <= now);
+        let (expired, idle): (Vec<_>, Vec<_>) = depot.idle.drain(..).partition(|idle| idle.until <= now);
         depot.idle = idle;
         if !dying.is_empty() || !expired.is_empty() {
             drop(depot);

@@ -139,12 +139,7 @@ impl Reactor {
             refused: Vec::new(),
             no_room: Vec::new(),
         };
-        Ok(Rc::new(Self {
-            driver: RefCell::new(Some(driver)),
-            budget: Cell::new(BUDGET),
-            unparker,
-            counters,
-        }))
+        Ok(Rc::new(Self { driver: RefCell::new(Some(driver)), budget: Cell::new(BUDGET), unparker, counters }))
     }
 
     pub(crate) fn unparker(&self) -> &Arc<Unparker> {
@@ -157,10 +152,7 @@ impl Reactor {
 
     /// Whether the calling process made this reactor; a forked child did not.
     pub(crate) fn is_ours(&self) -> bool {
-        self.driver
-            .borrow()
-            .as_ref()
-            .is_none_or(|driver| driver.kioctx.is_ours())
+        self.driver.borrow().as_ref().is_none_or(|driver| driver.kioctx.is_ours())
     }
 
     // ---- the loop ----
@@ -203,8 +195,7 @@ impl Reactor {
     // ---- registrations, for `Io` ----
 
     pub(super) fn register(&self, fd: BorrowedFd<'_>) -> io::Result<SourceId> {
-        self.with(|driver| SourceId(driver.sources.insert(Source::new(fd.as_raw_fd())) as u32))
-            .ok_or_else(gone)
+        self.with(|driver| SourceId(driver.sources.insert(Source::new(fd.as_raw_fd())) as u32)).ok_or_else(gone)
     }
 
     /// Ends a registration and closes the descriptor, where one is given, so that the other side sees the close at once. `sync`: not to
@@ -253,22 +244,14 @@ impl Reactor {
 
     // ---- file operations, for `Operation` ----
 
-    pub(super) fn start(
-        &self,
-        request: Request,
-        waker: Waker,
-    ) -> Result<OperationId, (io::Error, Request)> {
+    pub(super) fn start(&self, request: Request, waker: Waker) -> Result<OperationId, (io::Error, Request)> {
         match &mut *self.driver.borrow_mut() {
             Some(driver) if driver.kioctx.is_ours() => Ok(driver.table.start(request, waker)),
             _ => Err((gone(), request)),
         }
     }
 
-    pub(super) fn fetch(
-        &self,
-        id: &OperationId,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<(Request, i64)>> {
+    pub(super) fn fetch(&self, id: &OperationId, cx: &mut Context<'_>) -> Poll<io::Result<(Request, i64)>> {
         match self.with(|driver| driver.table.fetch(id)) {
             Some(Some(done)) => return Poll::Ready(Ok(done)),
             Some(None) => {}
@@ -332,13 +315,7 @@ impl Driver {
     // ---- waiting for readiness ----
 
     /// Makes sure that the direction is waited for, and by whom. Returns the waker that was there before, to be dropped elsewhere.
-    fn await_ready(
-        &mut self,
-        id: SourceId,
-        direction: Direction,
-        waiter: &mut Waiter,
-        waker: Waker,
-    ) -> Option<Waker> {
+    fn await_ready(&mut self, id: SourceId, direction: Direction, waiter: &mut Waiter, waker: Waker) -> Option<Waker> {
         let side = self.side(id, direction);
         let replaced = match waiter {
             Waiter::Task => side.task.replace(waker),
@@ -370,12 +347,7 @@ impl Driver {
         self.side(id, direction).wait = Wait::Epoll;
         let source = &mut self.sources[id.index()];
         let interest = source.epoll_interest();
-        match self.overflow.watch(
-            id,
-            overflow::borrow(source.fd),
-            &mut source.membership,
-            interest,
-        ) {
+        match self.overflow.watch(id, overflow::borrow(source.fd), &mut source.membership, interest) {
             Ok(()) => self.arm_own(OVERFLOW),
             // epoll refuses what is always ready: a regular file, a directory.
             Err(Errno::PERM) => {
@@ -405,15 +377,12 @@ impl Driver {
             self.submit_queue();
             self.take_refusals();
             self.make_room();
+            self.publish();
         }
-        self.publish();
     }
 
     fn can_submit(&self) -> bool {
-        self.table.has_queue()
-            && self
-                .stalled_until
-                .is_none_or(|until| Instant::now() >= until)
+        self.table.has_queue() && self.stalled_until.is_none_or(|until| Instant::now() >= until)
     }
 
     fn submit_queue(&mut self) {
@@ -422,8 +391,7 @@ impl Driver {
             match self.table.tenant(key).expect("a queued slot has a tenant") {
                 Tenant::Poll { source, direction } => {
                     let fd = self.sources[source.index()].fd;
-                    self.submission
-                        .push(key, Iocb::poll(fd, direction.poll_mask(), key.to_data()));
+                    self.submission.push(key, Iocb::poll(fd, direction.poll_mask(), key.to_data()));
                     self.counters.submitted_polls.add(1);
                 }
                 Tenant::Operation(id) => {
@@ -437,13 +405,11 @@ impl Driver {
                 }
             }
         }
-        let calls = self
-            .submission
-            .submit(&self.kioctx, |key, outcome| match outcome {
-                Outcome::Accepted => self.table.accepted(key),
-                Outcome::Refused(errno) => self.refused.push((key, errno)),
-                Outcome::NoRoom => self.no_room.push(key),
-            });
+        let calls = self.submission.submit(&self.kioctx, |key, outcome| match outcome {
+            Outcome::Accepted => self.table.accepted(key),
+            Outcome::Refused(errno) => self.refused.push((key, errno)),
+            Outcome::NoRoom => self.no_room.push(key),
+        });
         self.counters.submit_calls.add(calls);
     }
 
@@ -452,14 +418,10 @@ impl Driver {
         for (key, errno) in std::mem::take(&mut self.refused) {
             match self.table.complete(key, -i64::from(errno.raw_os_error())) {
                 // Two wait queues (a tty, a FIFO opened read-write), and not ready at this moment.
-                Completion::Poll {
-                    source, direction, ..
-                } if errno == Errno::INVAL && source != OVERFLOW => {
+                Completion::Poll { source, direction, .. } if errno == Errno::INVAL && source != OVERFLOW => {
                     self.arm_by_epoll(source, direction);
                 }
-                Completion::Poll {
-                    source, direction, ..
-                } => {
+                Completion::Poll { source, direction, .. } => {
                     if is_own(source) {
                         tracing::error!(%errno, "io_submit refuses the reactor's own poll");
                         self.stall();
@@ -468,9 +430,7 @@ impl Driver {
                 }
                 Completion::Operation(waker) => self.wakers.extend(waker),
                 Completion::Orphan(_) | Completion::Disarmed | Completion::Stale => {
-                    unreachable!(
-                        "a refused request was queued: what is dropped or disarmed then leaves at once"
-                    )
+                    unreachable!("a refused request was queued: what is dropped or disarmed then leaves at once")
                 }
             }
         }
@@ -524,10 +484,7 @@ impl Driver {
 
     fn take_by_syscall(&mut self, timeout: Option<Duration>) {
         self.counters.getevents_calls.add(1);
-        match self
-            .kioctx
-            .wait(timeout, self.config.signal_mask.as_ref(), &mut self.events)
-        {
+        match self.kioctx.wait(timeout, self.config.signal_mask.as_ref(), &mut self.events) {
             Ok(taken) => self.counters.events_from_syscall.add(taken as u64),
             // Denied since the start, by a seccomp filter say. Nothing is lost; a pause keeps the loop from spinning on it.
             Err(errno) => {
@@ -546,11 +503,7 @@ impl Driver {
         let mut events = std::mem::take(&mut self.events);
         for event in events.drain(..) {
             match self.table.complete(Key::from_data(event.data), event.res) {
-                Completion::Poll {
-                    source,
-                    direction,
-                    born_ready,
-                } => {
+                Completion::Poll { source, direction, born_ready } => {
                     self.counters.polls_born_ready.add(born_ready.into());
                     self.poll_completed(source, direction, event.res);
                 }
@@ -586,9 +539,7 @@ impl Driver {
                 let source = &mut self.sources[id.index()];
                 source.side_mut(direction).wake_into(&mut self.wakers);
                 if concerns_both(res) {
-                    source
-                        .side_mut(direction.other())
-                        .wake_into(&mut self.wakers);
+                    source.side_mut(direction.other()).wake_into(&mut self.wakers);
                 }
             }
         }
@@ -598,7 +549,10 @@ impl Driver {
         let (sources, wakers) = (&mut self.sources, &mut self.wakers);
         let mut half_fired = Vec::new();
         self.overflow.drain(|id, flags| {
-            let source = &mut sources[id.index()];
+            // A descriptor that was closed behind our back could not be taken out: a duplicate keeps it in the set.
+            let Some(source) = sources.get_mut(id.index()) else {
+                return;
+            };
             let both = flags.intersects(EventFlags::ERR | EventFlags::HUP);
             for direction in Direction::BOTH {
                 let side = source.side_mut(direction);
@@ -610,12 +564,8 @@ impl Driver {
                 }
             }
             // The registration was for one shot of either direction.
-            half_fired.extend(
-                Direction::BOTH
-                    .into_iter()
-                    .find(|d| source.side(*d).wait == Wait::Epoll)
-                    .map(|d| (id, d)),
-            );
+            half_fired
+                .extend(Direction::BOTH.into_iter().find(|d| source.side(*d).wait == Wait::Epoll).map(|d| (id, d)));
         });
         for (id, direction) in half_fired {
             self.arm_by_epoll(id, direction);
@@ -716,29 +666,19 @@ impl Driver {
         });
         let source = &mut self.sources[id.index()];
         if source.membership == Membership::Member {
-            self.overflow
-                .forget(overflow::borrow(source.fd), &mut source.membership);
+            self.overflow.forget(overflow::borrow(source.fd), &mut source.membership);
             self.counters.overflow_fds.set(self.overflow.members());
         }
         polls
     }
 
     fn any_in_flight(&self, polls: &[Option<Key>]) -> bool {
-        polls
-            .iter()
-            .flatten()
-            .any(|key| self.table.tenant(*key).is_some())
+        polls.iter().flatten().any(|key| self.table.tenant(*key).is_some())
     }
 
     fn close_what_is_free(&mut self) {
         let table = &self.table;
-        self.closing.retain(|closing| {
-            closing
-                .polls
-                .iter()
-                .flatten()
-                .any(|key| table.tenant(*key).is_some())
-        });
+        self.closing.retain(|closing| closing.polls.iter().flatten().any(|key| table.tenant(*key).is_some()));
     }
 
     /// Takes events until `done`, but no longer than `patience`. Wakers are kept for the next turn.
@@ -760,11 +700,7 @@ impl Driver {
 
     /// Cancels all polls, waits a little for the rest, and hands the context on. Returns whom to tell that it is over.
     fn shutdown(mut self) -> Vec<Waker> {
-        let ids: Vec<_> = self
-            .sources
-            .iter()
-            .map(|(at, _)| SourceId(at as u32))
-            .collect();
+        let ids: Vec<_> = self.sources.iter().map(|(at, _)| SourceId(at as u32)).collect();
         if self.kioctx.is_ours() {
             for id in &ids {
                 self.disarm_all(*id);
@@ -781,13 +717,13 @@ impl Driver {
         self.counters.orphans.set(0);
         self.counters.slots_in_use.set(0);
         self.counters.overflow_fds.set(0);
-        if self.table.in_use() == 0 {
+        let idle = self.table.in_use() == 0;
+        let (payloads, wakers) = self.table.into_payloads();
+        self.wakers.extend(wakers);
+        if idle {
             contexts::keep(self.kioctx);
         } else {
-            contexts::destroy(
-                self.kioctx,
-                Box::new((self.table.into_payloads(), self.closing)),
-            );
+            contexts::destroy(self.kioctx, Box::new((payloads, self.closing)));
         }
         self.wakers
     }

@@ -26,11 +26,5 @@ impl Error for Explained {
 /// `cause` with `text` before it. The kind stays; the errno is that of the new error's source.
 pub(crate) fn explain(cause: impl Into<io::Error>, text: impl Into<String>) -> io::Error {
     let cause = cause.into();
-    io::Error::new(
-        cause.kind(),
-        Explained {
-            text: text.into(),
-            cause,
-        },
-    )
+    io::Error::new(cause.kind(), Explained { text: text.into(), cause })
 }

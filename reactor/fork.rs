@@ -30,14 +30,7 @@ fn wiped_page() -> Option<&'static AtomicU32> {
     let len = rustix::param::page_size();
     let flags = MapFlags::PRIVATE;
     // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory of ours.
-    let page = unsafe {
-        mmap_anonymous(
-            std::ptr::null_mut(),
-            len,
-            ProtFlags::READ | ProtFlags::WRITE,
-            flags,
-        )
-    };
+    let page = unsafe { mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, flags) };
     let page = page.ok()?;
     // SAFETY: the range is the mapping made above.
     unsafe { madvise(page, len, Advice::LinuxWipeOnFork) }.ok()?;

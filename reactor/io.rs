@@ -37,20 +37,12 @@ impl Io {
     /// Registers a descriptor, which must be in non-blocking mode.
     pub(crate) fn new(reactor: &Rc<Reactor>, fd: OwnedFd, close: Close) -> io::Result<Self> {
         let id = reactor.register(fd.as_fd())?;
-        Ok(Self {
-            reactor: Rc::clone(reactor),
-            id,
-            fd: Some(fd),
-            close,
-        })
+        Ok(Self { reactor: Rc::clone(reactor), id, fd: Some(fd), close })
     }
 
     /// Ends the registration and gives the descriptor back. Nothing is armed on it any more.
     pub(crate) fn into_fd(mut self) -> OwnedFd {
-        let fd = self
-            .fd
-            .take()
-            .expect("an `Io` has its descriptor until it is dropped");
+        let fd = self.fd.take().expect("an `Io` has its descriptor until it is dropped");
         self.reactor.deregister(self.id, None, true);
         fd
     }
@@ -72,22 +64,13 @@ impl Io {
         direction: Direction,
         mut operation: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
-        let mut turn = Turn {
-            io: self,
-            direction,
-            waiter: Waiter::Future(None),
-        };
-        std::future::poll_fn(|cx| self.poll_io_as(cx, direction, &mut turn.waiter, &mut operation))
-            .await
+        let mut turn = Turn { io: self, direction, waiter: Waiter::Future(None) };
+        std::future::poll_fn(|cx| self.poll_io_as(cx, direction, &mut turn.waiter, &mut operation)).await
     }
 
     /// Waits until a try may succeed.
     pub(crate) fn ready(&self, direction: Direction) -> impl Future<Output = io::Result<()>> {
-        Turn {
-            io: self,
-            direction,
-            waiter: Waiter::Future(None),
-        }
+        Turn { io: self, direction, waiter: Waiter::Future(None) }
     }
 
     /// Tries once. `WouldBlock` makes the next wait a real one.
@@ -134,27 +117,21 @@ fn is_would_block(error: &io::Error) -> bool {
 
 impl AsFd for Io {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd
-            .as_ref()
-            .expect("an `Io` has its descriptor until it is dropped")
-            .as_fd()
+        self.fd.as_ref().expect("an `Io` has its descriptor until it is dropped").as_fd()
     }
 }
 
 impl Drop for Io {
     fn drop(&mut self) {
         if let Some(fd) = self.fd.take() {
-            self.reactor
-                .deregister(self.id, Some(fd), self.close == Close::BeforeReturn);
+            self.reactor.deregister(self.id, Some(fd), self.close == Close::BeforeReturn);
         }
     }
 }
 
 impl fmt::Debug for Io {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Io")
-            .field("fd", &self.as_fd().as_raw_fd())
-            .finish_non_exhaustive()
+        f.debug_struct("Io").field("fd", &self.as_fd().as_raw_fd()).finish_non_exhaustive()
     }
 }
 
@@ -170,11 +147,7 @@ impl Future for Turn<'_> {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self {
-            io,
-            direction,
-            waiter,
-        } = &mut *self;
+        let Self { io, direction, waiter } = &mut *self;
         ready!(io.reactor.poll_proceed(cx));
         io.reactor.poll_ready(io.id, *direction, waiter, cx)
     }
@@ -182,8 +155,6 @@ impl Future for Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.io
-            .reactor
-            .forget_waiter(self.io.id, self.direction, &self.waiter);
+        self.io.reactor.forget_waiter(self.io.id, self.direction, &self.waiter);
     }
 }

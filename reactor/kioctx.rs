@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
@@ -49,14 +49,7 @@ impl Kioctx {
         // SAFETY: the context is new, so nobody has its ring yet, and `Kioctx` destroys it after the `Ring`'s last use.
         let ring = unsafe { Ring::map(id) };
         let owner = fork::pid();
-        Ok(Self {
-            id,
-            ring,
-            asked,
-            granted,
-            owner,
-            without_pgetevents: false,
-        })
+        Ok(Self { id, ring, asked, granted, owner, without_pgetevents: false })
     }
 
     /// Requests that `setup` was asked for.
@@ -124,9 +117,7 @@ impl Kioctx {
         } else {
             abi::io_pgetevents(self.id, MIN, room, timeout, mask)
         };
-        if let (Err(Errno::NOSYS | Errno::PERM), None, false) =
-            (taken, mask, self.without_pgetevents)
-        {
+        if let (Err(Errno::NOSYS | Errno::PERM), None, false) = (taken, mask, self.without_pgetevents) {
             self.without_pgetevents = true;
             taken = abi::io_getevents(self.id, MIN, room, timeout);
         }
@@ -145,8 +136,8 @@ impl Kioctx {
     /// refuses to poll, seccomp filters deny single calls, Linux before 4.19 has no `IOCB_CMD_POLL`.
     pub(super) fn probe(&mut self) -> io::Result<()> {
         const PROBE: u64 = u64::MAX;
-        let fd = eventfd(0, EventfdFlags::CLOEXEC)
-            .map_err(|errno| explain(errno, "cannot start the reactor: eventfd2"))?;
+        let fd =
+            eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| explain(errno, "cannot start the reactor: eventfd2"))?;
         let fd_number = std::os::fd::AsRawFd::as_raw_fd(&fd);
         let mut iocb = Iocb::poll(fd_number, libc::POLLIN, PROBE);
         let iocb = &raw mut iocb;
@@ -163,9 +154,17 @@ impl Kioctx {
             explain(errno, "cannot start the reactor: io_cancel is refused by this kernel or by a seccomp filter")
         })?;
         let mut events = Vec::new();
-        self.wait(Some(Duration::from_secs(5)), None, &mut events).map_err(|errno| {
-            explain(errno, "cannot start the reactor: io_getevents is refused by this kernel or by a seccomp filter")
-        })?;
+        let deadline = Instant::now() + Duration::from_secs(5);
+        // A signal ends a wait early.
+        while events.is_empty() && Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.wait(Some(left), None, &mut events).map_err(|errno| {
+                explain(
+                    errno,
+                    "cannot start the reactor: io_getevents is refused by this kernel or by a seccomp filter",
+                )
+            })?;
+        }
         match events.as_slice() {
             [event] if event.data == PROBE => Ok(()),
             _ => Err(io::Error::other(

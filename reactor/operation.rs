@@ -36,13 +36,7 @@ pub(crate) struct Request {
 
 impl Request {
     fn new(command: Command, file: &Arc<File>, buf: Buf, offset: i64) -> Self {
-        Self {
-            command,
-            file: Arc::clone(file),
-            buf,
-            offset,
-            nowait: false,
-        }
+        Self { command, file: Arc::clone(file), buf, offset, nowait: false }
     }
 
     /// Reads up to `buf.len()` bytes at `offset`.
@@ -75,9 +69,7 @@ impl Request {
     pub(super) fn iocb(&mut self, key: Key) -> Iocb {
         let (fd, data) = (self.file.as_raw_fd(), key.to_data());
         let iocb = match self.command {
-            Command::Read => {
-                Iocb::read(fd, self.buf.as_mut_ptr(), self.buf.len(), self.offset, data)
-            }
+            Command::Read => Iocb::read(fd, self.buf.as_mut_ptr(), self.buf.len(), self.offset, data),
             Command::Write => Iocb::write(fd, self.buf.as_ptr(), self.buf.len(), self.offset, data),
             Command::Sync { data_only } => Iocb::sync(fd, data_only, data),
         };
@@ -106,10 +98,7 @@ enum State {
 
 impl Operation {
     pub(crate) fn new(reactor: &Rc<Reactor>, request: Request) -> Self {
-        Self {
-            reactor: Rc::clone(reactor),
-            state: State::New(request),
-        }
+        Self { reactor: Rc::clone(reactor), state: State::New(request) }
     }
 }
 

@@ -26,10 +26,7 @@ pub(super) struct Overflow {
 
 impl Overflow {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            members: 0,
-        })
+        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, members: 0 })
     }
 
     /// Descriptors that it knows, armed or not.

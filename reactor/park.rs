@@ -40,15 +40,11 @@ impl Park {
 
     /// The loop is about to sleep. False: it has been notified and must not.
     pub(super) fn fall_asleep(&self) -> bool {
-        self.0
-            .compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// The loop is back, for whatever reason. A notification stays for [`take_notification`](Self::take_notification).
     pub(super) fn wake_up(&self) {
-        let _ = self
-            .0
-            .compare_exchange(ASLEEP, AWAKE, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.0.compare_exchange(ASLEEP, AWAKE, Ordering::AcqRel, Ordering::Acquire);
     }
 }

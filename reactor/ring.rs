@@ -35,17 +35,14 @@ impl Ring {
     ///
     /// `id` names a live context of this process that has no other `Ring`, and outlives the one returned.
     pub(super) unsafe fn map(id: ContextId) -> Option<Self> {
+        #[cfg(test)]
+        super::fault::check(super::fault::Call::MapRing).ok()?;
         let header = NonNull::new(id.0 as *mut RingHeader)?;
         // SAFETY: a live context's id is the address of its ring, of which at least one page is mapped. Only
         // `head` and `tail` change later, and these fields are not they.
         let (magic, incompat, header_length, nr) = unsafe {
             let at = header.as_ptr();
-            (
-                (*at).magic,
-                (*at).incompat_features,
-                (*at).header_length,
-                (*at).nr,
-            )
+            ((*at).magic, (*at).incompat_features, (*at).header_length, (*at).nr)
         };
         if magic != AIO_RING_MAGIC || incompat != 0 || nr < 2 {
             return None;
@@ -97,11 +94,7 @@ impl Ring {
         if head == tail {
             return 0;
         }
-        let (first, second) = if head < tail {
-            (head..tail, 0..0)
-        } else {
-            (head..self.nr, 0..tail)
-        };
+        let (first, second) = if head < tail { (head..tail, 0..0) } else { (head..self.nr, 0..tail) };
         let before = events.len();
         for run in [first, second] {
             // SAFETY: `run` lies within the ring's `nr` events, all of which the kernel has published up to

@@ -101,11 +101,7 @@ impl Side {
     pub(super) fn wake_into(&mut self, wakers: &mut Vec<Waker>) {
         self.ready = true;
         wakers.extend(self.task.take());
-        wakers.extend(
-            self.waiters
-                .iter_mut()
-                .filter_map(|(_, waker)| waker.take()),
-        );
+        wakers.extend(self.waiters.iter_mut().filter_map(|(_, waker)| waker.take()));
     }
 }
 
@@ -121,16 +117,8 @@ pub(super) struct Source {
 impl Source {
     /// A new source, presumed ready: try first, arm on `EAGAIN`.
     pub(super) fn new(fd: RawFd) -> Self {
-        let side = || Side {
-            ready: true,
-            ..Side::default()
-        };
-        Self {
-            fd,
-            membership: Membership::default(),
-            read: side(),
-            write: side(),
-        }
+        let side = || Side { ready: true, ..Side::default() };
+        Self { fd, membership: Membership::default(), read: side(), write: side() }
     }
 
     pub(super) fn side(&self, direction: Direction) -> &Side {
@@ -152,9 +140,7 @@ impl Source {
         Direction::BOTH
             .into_iter()
             .filter(|direction| self.side(*direction).wait == Wait::Epoll)
-            .fold(EventFlags::empty(), |flags, direction| {
-                flags | direction.epoll_flags()
-            })
+            .fold(EventFlags::empty(), |flags, direction| flags | direction.epoll_flags())
     }
 
     /// Takes note that a direction cannot be waited for.

@@ -41,12 +41,7 @@ impl Submission {
     /// Places for slots below `capacity`.
     pub(super) fn new(capacity: usize) -> Self {
         // Reserved, not filled: places that are never used cost no memory.
-        Self {
-            iocbs: Vec::with_capacity(capacity),
-            capacity,
-            keys: Vec::new(),
-            pointers: Vec::new(),
-        }
+        Self { iocbs: Vec::with_capacity(capacity), capacity, keys: Vec::new(), pointers: Vec::new() }
     }
 
     /// Adds a queued slot's iocb to the batch.
@@ -73,21 +68,13 @@ impl Submission {
                 Err(errno) => {
                     let no_room = errno == Errno::AGAIN;
                     let end = if no_room { self.keys.len() } else { done + 1 };
-                    let outcome = if no_room {
-                        Outcome::NoRoom
-                    } else {
-                        Outcome::Refused(errno)
-                    };
-                    self.keys[done..end]
-                        .iter()
-                        .for_each(|key| tell(*key, outcome));
+                    let outcome = if no_room { Outcome::NoRoom } else { Outcome::Refused(errno) };
+                    self.keys[done..end].iter().for_each(|key| tell(*key, outcome));
                     done = end;
                     continue;
                 }
             };
-            self.keys[done..done + accepted]
-                .iter()
-                .for_each(|key| tell(*key, Outcome::Accepted));
+            self.keys[done..done + accepted].iter().for_each(|key| tell(*key, Outcome::Accepted));
             // Less than all: the next call begins with the iocb that stopped this one, and names its errno.
             done += accepted;
         }
@@ -102,10 +89,7 @@ impl Submission {
     }
 
     fn place(&mut self, key: Key) -> *mut Iocb {
-        assert!(
-            key.index() < self.capacity,
-            "slots are numbered below the table's capacity"
-        );
+        assert!(key.index() < self.capacity, "slots are numbered below the table's capacity");
         while self.iocbs.len() <= key.index() {
             self.iocbs.push(UnsafeCell::new(Iocb::vacant()));
         }

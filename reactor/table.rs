@@ -50,10 +50,7 @@ impl Key {
     }
 
     pub(super) fn from_data(data: u64) -> Self {
-        Self {
-            index: data as u32,
-            generation: (data >> 32) as u32,
-        }
+        Self { index: data as u32, generation: (data >> 32) as u32 }
     }
 }
 
@@ -64,10 +61,7 @@ pub(super) struct OperationId(usize);
 /// Whose request a slot carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tenant {
-    Poll {
-        source: SourceId,
-        direction: Direction,
-    },
+    Poll { source: SourceId, direction: Direction },
     Operation(usize),
 }
 
@@ -90,22 +84,10 @@ struct Slot {
 
 #[derive(Debug)]
 enum Operation<P> {
-    Backlog {
-        payload: P,
-        waker: Option<Waker>,
-    },
-    InFlight {
-        payload: P,
-        waker: Option<Waker>,
-        slot: Key,
-    },
-    Orphaned {
-        payload: P,
-    },
-    Done {
-        payload: P,
-        result: i64,
-    },
+    Backlog { payload: P, waker: Option<Waker> },
+    InFlight { payload: P, waker: Option<Waker>, slot: Key },
+    Orphaned { payload: P },
+    Done { payload: P, result: i64 },
     Withdrawn,
 }
 
@@ -115,11 +97,7 @@ pub(super) enum Completion<P> {
     /// Nobody's: no slot has this key.
     Stale,
     /// The poll of a registration. `born_ready`: it came of the latest flush.
-    Poll {
-        source: SourceId,
-        direction: Direction,
-        born_ready: bool,
-    },
+    Poll { source: SourceId, direction: Direction, born_ready: bool },
     /// The end of a poll that was disarmed.
     Disarmed,
     /// The result is ready to be fetched.
@@ -139,6 +117,10 @@ pub(super) enum Disarm {
 
 /// The reactor's own polls (cross-thread wake, nested epoll) always find a slot.
 const OWN_POLLS: usize = 2;
+
+/// The smallest table: its quarter for files is more than the own polls take of it when they are armed last, so that polls
+/// alone never keep a file operation out for ever.
+const FEWEST_SLOTS: usize = 16;
 
 /// See the [module's essay](self).
 #[derive(Debug)]
@@ -165,7 +147,7 @@ impl<P> Table<P> {
             operations: Slab::new(),
             queue: Vec::new(),
             backlog: VecDeque::new(),
-            capacity: capacity.max(2 * OWN_POLLS),
+            capacity: capacity.max(FEWEST_SLOTS),
             polls: 0,
             orphans: 0,
             peak: 0,
@@ -203,14 +185,8 @@ impl<P> Table<P> {
 
     /// Takes a slot for one of the reactor's own polls. The caller keeps to one per source.
     pub(super) fn arm_own(&mut self, source: SourceId) -> Key {
-        debug_assert!(
-            self.slots.len() < self.capacity,
-            "the reactor's own polls have slots of their own"
-        );
-        self.occupy(Tenant::Poll {
-            source,
-            direction: Direction::Read,
-        })
+        debug_assert!(self.slots.len() < self.capacity, "the reactor's own polls have slots of their own");
+        self.occupy(Tenant::Poll { source, direction: Direction::Read })
     }
 
     /// Gives back a poll's slot: at once, or by way of a cancel.
@@ -219,9 +195,7 @@ impl<P> Table<P> {
     ///
     /// If the key is not that of a poll that is queued or armed.
     pub(super) fn disarm(&mut self, key: Key) -> Disarm {
-        let slot = self
-            .slot_mut(key)
-            .expect("a registration holds the key of its poll until the event");
+        let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
         match slot.state {
             SlotState::Queued => {
                 self.vacate(key);
@@ -239,10 +213,7 @@ impl<P> Table<P> {
 
     /// Takes over an operation. It is queued at once, or as soon as a slot is free.
     pub(super) fn start(&mut self, payload: P, waker: Waker) -> OperationId {
-        let id = self.operations.insert(Operation::Backlog {
-            payload,
-            waker: Some(waker),
-        });
+        let id = self.operations.insert(Operation::Backlog { payload, waker: Some(waker) });
         self.backlog.push_back(id);
         self.admit();
         OperationId(id)
@@ -262,9 +233,7 @@ impl<P> Table<P> {
     /// Has the operation wake this waker, and returns the one before.
     pub(super) fn await_result(&mut self, id: &OperationId, waker: Waker) -> Option<Waker> {
         match &mut self.operations[id.0] {
-            Operation::Backlog { waker: kept, .. } | Operation::InFlight { waker: kept, .. } => {
-                kept.replace(waker)
-            }
+            Operation::Backlog { waker: kept, .. } | Operation::InFlight { waker: kept, .. } => kept.replace(waker),
             Operation::Done { .. } | Operation::Orphaned { .. } | Operation::Withdrawn => {
                 unreachable!("waits for an operation that is under way")
             }
@@ -272,25 +241,25 @@ impl<P> Table<P> {
     }
 
     /// Gives up an operation whose future is gone. The payload comes back if the kernel does not have it; otherwise it
-    /// stays here until the event.
-    pub(super) fn abandon(&mut self, id: OperationId) -> Option<P> {
+    /// stays here until the event. The waker comes back in any case: its drop is user code.
+    pub(super) fn abandon(&mut self, id: OperationId) -> (Option<P>, Option<Waker>) {
         match std::mem::replace(&mut self.operations[id.0], Operation::Withdrawn) {
             // Stays in the backlog as `Withdrawn` until its turn.
-            Operation::Backlog { payload, .. } => Some(payload),
-            Operation::InFlight { payload, slot, .. } => {
+            Operation::Backlog { payload, waker } => (Some(payload), waker),
+            Operation::InFlight { payload, waker, slot } => {
                 if self.is_queued(slot) {
                     self.operations.remove(id.0);
                     self.vacate(slot);
-                    Some(payload)
+                    (Some(payload), waker)
                 } else {
                     self.operations[id.0] = Operation::Orphaned { payload };
                     self.orphans += 1;
-                    None
+                    (None, waker)
                 }
             }
             Operation::Done { payload, .. } => {
                 self.operations.remove(id.0);
-                Some(payload)
+                (Some(payload), None)
             }
             Operation::Orphaned { .. } | Operation::Withdrawn => {
                 unreachable!("the id of an abandoned operation is given up")
@@ -301,11 +270,7 @@ impl<P> Table<P> {
     /// Moves the keys to be submitted into `keys`, oldest first.
     pub(super) fn take_queue(&mut self, keys: &mut Vec<Key>) {
         let (slots, queue) = (&self.slots, &mut self.queue);
-        keys.extend(
-            queue
-                .drain(..)
-                .filter(|key| is_in_state(slots, *key, SlotState::Queued)),
-        );
+        keys.extend(queue.drain(..).filter(|key| is_in_state(slots, *key, SlotState::Queued)));
     }
 
     /// Whether a flush would have something to do. Stale keys count.
@@ -344,9 +309,7 @@ impl<P> Table<P> {
     /// The kernel has the request now.
     pub(super) fn accepted(&mut self, key: Key) {
         let flush = self.flush;
-        let slot = self
-            .slot_mut(key)
-            .expect("accepted right after it was prepared");
+        let slot = self.slot_mut(key).expect("accepted right after it was prepared");
         debug_assert_eq!(slot.state, SlotState::Queued, "accepted twice");
         slot.state = SlotState::Armed { flush };
     }
@@ -359,29 +322,32 @@ impl<P> Table<P> {
         let (state, tenant) = (slot.state, slot.tenant);
         let completion = match tenant {
             Tenant::Poll { .. } if state == SlotState::Cancelling => Completion::Disarmed,
-            Tenant::Poll { source, direction } => Completion::Poll {
-                source,
-                direction,
-                born_ready: state == SlotState::Armed { flush: self.flush },
-            },
+            Tenant::Poll { source, direction } => {
+                Completion::Poll { source, direction, born_ready: state == SlotState::Armed { flush: self.flush } }
+            }
             Tenant::Operation(id) => self.finish(id, result),
         };
         self.vacate(key);
         completion
     }
 
-    /// Takes everything that the kernel may still touch, for a context that is going to be destroyed.
-    pub(super) fn into_payloads(self) -> Vec<P> {
-        self.operations
-            .into_iter()
-            .filter_map(|(_, operation)| match operation {
-                Operation::Backlog { payload, .. }
-                | Operation::InFlight { payload, .. }
-                | Operation::Orphaned { payload }
-                | Operation::Done { payload, .. } => Some(payload),
-                Operation::Withdrawn => None,
-            })
-            .collect()
+    /// Takes everything that the kernel may still touch, for a context that is going to be destroyed, and the wakers of
+    /// those who wait for a result that will not come.
+    pub(super) fn into_payloads(self) -> (Vec<P>, Vec<Waker>) {
+        let (mut payloads, mut wakers) = (Vec::new(), Vec::new());
+        for (_, operation) in self.operations {
+            match operation {
+                Operation::Backlog { payload, waker } | Operation::InFlight { payload, waker, .. } => {
+                    payloads.push(payload);
+                    wakers.extend(waker);
+                }
+                Operation::Orphaned { payload } | Operation::Done { payload, .. } => {
+                    payloads.push(payload);
+                }
+                Operation::Withdrawn => {}
+            }
+        }
+        (payloads, wakers)
     }
 
     fn finish(&mut self, id: usize, result: i64) -> Completion<P> {
@@ -411,16 +377,10 @@ impl<P> Table<P> {
             match std::mem::replace(&mut self.operations[id], Operation::Withdrawn) {
                 Operation::Backlog { payload, waker } => {
                     let slot = self.occupy(Tenant::Operation(id));
-                    self.operations[id] = Operation::InFlight {
-                        payload,
-                        waker,
-                        slot,
-                    };
+                    self.operations[id] = Operation::InFlight { payload, waker, slot };
                 }
                 Operation::Withdrawn => drop(self.operations.remove(id)),
-                Operation::InFlight { .. }
-                | Operation::Orphaned { .. }
-                | Operation::Done { .. } => {
+                Operation::InFlight { .. } | Operation::Orphaned { .. } | Operation::Done { .. } => {
                     unreachable!("the backlog holds what has no slot yet")
                 }
             }
@@ -430,11 +390,7 @@ impl<P> Table<P> {
     fn occupy(&mut self, tenant: Tenant) -> Key {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
-        let index = self.slots.insert(Slot {
-            generation,
-            state: SlotState::Queued,
-            tenant,
-        }) as u32;
+        let index = self.slots.insert(Slot { generation, state: SlotState::Queued, tenant }) as u32;
         self.polls += usize::from(matches!(tenant, Tenant::Poll { .. }));
         self.peak = self.peak.max(self.slots.len());
         let key = Key { index, generation };
@@ -451,9 +407,7 @@ impl<P> Table<P> {
     }
 
     fn slot_mut(&mut self, key: Key) -> Option<&mut Slot> {
-        self.slots
-            .get_mut(key.index())
-            .filter(|slot| slot.generation == key.generation)
+        self.slots.get_mut(key.index()).filter(|slot| slot.generation == key.generation)
     }
 
     fn is_queued(&self, key: Key) -> bool {
@@ -462,7 +416,5 @@ impl<P> Table<P> {
 }
 
 fn is_in_state(slots: &Slab<Slot>, key: Key, state: SlotState) -> bool {
-    slots
-        .get(key.index())
-        .is_some_and(|slot| slot.generation == key.generation && slot.state == state)
+    slots.get(key.index()).is_some_and(|slot| slot.generation == key.generation && slot.state == state)
 }

@@ -17,10 +17,7 @@ pub(crate) struct Unparker {
 impl Unparker {
     pub(super) fn new() -> io::Result<Self> {
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self {
-            park: Park::new(),
-            eventfd,
-        })
+        Ok(Self { park: Park::new(), eventfd })
     }
 
     /// Makes the loop look at what was handed over before this call. One atomic swap, and a write only if it sleeps.

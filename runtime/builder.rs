@@ -41,14 +41,10 @@ impl Builder {
         let config = Config {
             capacity: DEFAULT_CAPACITY,
             spin: Duration::ZERO,
-            force_syscalls: std::env::var_os(FORCE_SYSCALLS)
-                .is_some_and(|value| !value.is_empty() && value != "0"),
+            force_syscalls: std::env::var_os(FORCE_SYSCALLS).is_some_and(|value| !value.is_empty() && value != "0"),
             signal_mask: None,
         };
-        Self {
-            config,
-            event_interval: DEFAULT_EVENT_INTERVAL,
-        }
+        Self { config, event_interval: DEFAULT_EVENT_INTERVAL }
     }
 
     /// The same as [`new`](Self::new), under the name that tokio has for it.
@@ -92,10 +88,7 @@ impl Builder {
     /// If 0.
     #[track_caller]
     pub fn event_interval(&mut self, tasks: u32) -> &mut Self {
-        assert!(
-            tasks > 0,
-            "Builder::event_interval: 0 tasks between two looks at the reactor would run none"
-        );
+        assert!(tasks > 0, "Builder::event_interval: 0 tasks between two looks at the reactor would run none");
         self.event_interval = tasks;
         self
     }
@@ -116,10 +109,7 @@ impl Builder {
     /// names the call and what to change.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let reactor = Reactor::new(self.config.clone())?;
-        Ok(Runtime::with_scheduler(Scheduler::new(
-            reactor,
-            self.event_interval,
-        )))
+        Ok(Runtime::with_scheduler(Scheduler::new(reactor, self.event_interval)))
     }
 }
 

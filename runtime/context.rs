@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use super::scheduler::Scheduler;
+use super::scheduler::{Scheduler, Shared};
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
@@ -16,10 +17,12 @@ const OUTSIDE: &str = "there is no aio-runtime on this thread: call this from a 
 /// Runs `f` with the current runtime, if there is one. `f` must not run user code.
 pub(crate) fn with<R>(f: impl FnOnce(&Rc<Scheduler>) -> R) -> Option<R> {
     // At the end of a thread there is no runtime any more.
-    CURRENT
-        .try_with(|current| current.borrow().as_ref().map(f))
-        .ok()
-        .flatten()
+    CURRENT.try_with(|current| current.borrow().as_ref().map(f)).ok().flatten()
+}
+
+/// The runtime of `shared`, if this thread is in that one.
+pub(super) fn inside(shared: &Arc<Shared>) -> Option<Rc<Scheduler>> {
+    with(|scheduler| Arc::ptr_eq(scheduler.shared(), shared).then(|| Rc::clone(scheduler))).flatten()
 }
 
 /// The current runtime.
@@ -42,9 +45,7 @@ pub(crate) fn is_inside() -> bool {
 
 /// Makes the thread be in `scheduler`'s runtime, until the guard is dropped.
 pub(crate) fn enter(scheduler: &Rc<Scheduler>) -> Entered {
-    Entered {
-        outer: CURRENT.replace(Some(Rc::clone(scheduler))),
-    }
+    Entered { outer: CURRENT.replace(Some(Rc::clone(scheduler))) }
 }
 
 /// See [`enter`].
@@ -83,10 +84,7 @@ impl<F: Future> Future for InRuntime<F> {
     type Output = F::Output;
 
     #[track_caller]
-    fn poll(
-        self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<F::Output> {
+    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<F::Output> {
         assert!(is_inside(), "{OUTSIDE}");
         self.project().future.poll(cx)
     }

@@ -29,9 +29,7 @@ pub struct Handle {
 
 impl Handle {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        Self {
-            shared: Arc::clone(shared),
-        }
+        Self { shared: Arc::clone(shared) }
     }
 
     /// The handle of the runtime that this thread is in.

@@ -3,12 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
 
 use async_task::Runnable;
 use slab::Slab;
@@ -24,7 +23,7 @@ pub(super) type Task = Runnable<TaskCell>;
 /// One runtime, as its own thread sees it.
 pub(crate) struct Scheduler {
     reactor: Rc<Reactor>,
-    timers: Timers,
+    timers: Rc<Timers>,
     ready: RefCell<VecDeque<Task>>,
     /// Wakers of all tasks that have been polled and are not complete: how the runtime's end finds them.
     pending: RefCell<Slab<Waker>>,
@@ -44,10 +43,12 @@ pub(crate) struct Shared {
     counters: Arc<Counters>,
 }
 
-/// Tasks made ready by other threads.
+/// What other threads have for the runtime.
 #[derive(Debug, Default)]
 struct Inbox {
     tasks: VecDeque<Task>,
+    /// Places of pending tasks that are to be woken since they were aborted.
+    aborted: Vec<usize>,
     closed: bool,
 }
 
@@ -61,7 +62,7 @@ impl Scheduler {
         });
         Rc::new(Self {
             reactor,
-            timers: Timers::default(),
+            timers: Rc::new(Timers::new()),
             ready: RefCell::default(),
             pending: RefCell::default(),
             polling: Cell::new(std::ptr::null()),
@@ -74,7 +75,7 @@ impl Scheduler {
         &self.reactor
     }
 
-    pub(crate) fn timers(&self) -> &Timers {
+    pub(crate) fn timers(&self) -> &Rc<Timers> {
         &self.timers
     }
 
@@ -95,7 +96,7 @@ impl Scheduler {
         output
     }
 
-    fn drive<F: Future>(&self, mut future: std::pin::Pin<&mut F>) -> F::Output {
+    fn drive<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
         let waker = Waker::from(Arc::clone(&self.shared));
         let mut cx = Context::from_waker(&waker);
         self.shared.main_woken.store(true, Ordering::Relaxed);
@@ -104,43 +105,47 @@ impl Scheduler {
                 self.reactor.is_ours(),
                 "this aio-runtime belongs to the process that built it: a forked child must build a runtime of its own"
             );
-            if self.shared.main_woken.swap(false, Ordering::Acquire) {
-                self.begin_poll(&waker);
-                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-                    return output;
+            self.take_inbox();
+            let mut interval = self.event_interval;
+            while interval > 0 && !self.is_idle() {
+                if self.shared.take_main_wake() {
+                    interval -= 1;
+                    self.begin_poll(&waker);
+                    if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                        return output;
+                    }
                 }
+                self.run_ready(&mut interval);
             }
-            self.run_ready();
             self.reactor.turn();
             self.timers.fire();
             if self.is_idle() {
-                let next = self.timers.next_deadline();
-                self.reactor
-                    .park(next.map(|deadline| deadline.saturating_duration_since(Instant::now())));
+                self.reactor.park(self.timers.time_to_next());
                 self.timers.fire();
             }
         }
     }
 
-    /// Runs tasks that are ready now, at most an event interval of them.
-    fn run_ready(&self) {
-        self.take_inbox();
-        let ready = self.ready.borrow().len();
-        for _ in 0..ready.min(self.event_interval) {
-            let Some(task) = self.ready.borrow_mut().pop_front() else {
-                return;
-            };
+    /// Runs ready tasks, those that become ready meanwhile among them, until the interval is used up.
+    fn run_ready(&self, interval: &mut usize) {
+        while *interval > 0 {
+            let Some(task) = self.ready.borrow_mut().pop_front() else { return };
+            *interval -= 1;
             // Does not unwind: the future's panics end inside the task.
             task.run();
         }
     }
 
     fn take_inbox(&self) {
-        if self.shared.unparker.take_notification() {
-            self.ready
-                .borrow_mut()
-                .append(&mut self.shared.inbox().tasks);
+        if !self.shared.unparker.take_notification() {
+            return;
         }
+        let aborted = {
+            let mut inbox = self.shared.inbox();
+            self.ready.borrow_mut().append(&mut inbox.tasks);
+            std::mem::take(&mut inbox.aborted)
+        };
+        aborted.into_iter().for_each(|at| self.wake_pending(at));
     }
 
     fn is_idle(&self) -> bool {
@@ -165,6 +170,14 @@ impl Scheduler {
         self.pending.borrow_mut().insert(waker)
     }
 
+    /// Wakes the task at a place. If another one has the place by now, it is woken for nothing.
+    fn wake_pending(&self, at: usize) {
+        let waker = self.pending.borrow().get(at).cloned();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Strikes out a task that is complete or dropped.
     pub(super) fn remove_pending(&self, at: usize) {
         let _waker = self.pending.borrow_mut().try_remove(at);
@@ -178,16 +191,9 @@ impl Scheduler {
         // Each round makes the pending tasks ready, then drops the ready ones, which may make or free others. A task that another thread is just
         // about to put into the inbox is waited for: its future belongs to this thread.
         loop {
-            let wakers: Vec<Waker> = self
-                .pending
-                .borrow()
-                .iter()
-                .map(|(_, waker)| waker.clone())
-                .collect();
+            let wakers: Vec<Waker> = self.pending.borrow().iter().map(|(_, waker)| waker.clone()).collect();
             wakers.into_iter().for_each(Waker::wake);
-            self.ready
-                .borrow_mut()
-                .append(&mut self.shared.inbox().tasks);
+            self.ready.borrow_mut().append(&mut self.shared.inbox().tasks);
             let tasks = self.ready.take();
             if tasks.is_empty() {
                 if self.pending.borrow().is_empty() {
@@ -214,16 +220,35 @@ impl fmt::Debug for Scheduler {
     }
 }
 
+/// Puts a task among the ready ones of its runtime. Called by wakers, on any thread.
+///
+/// This is every task's schedule function. It captures nothing and finds the runtime in the task: async-task holds a reference to a task
+/// while it calls a function that captures something, at two atomic operations a wake.
+pub(super) fn schedule(task: Task) {
+    match context::inside(task.metadata().runtime()) {
+        Some(scheduler) => scheduler.ready.borrow_mut().push_back(task),
+        None => {
+            // As soon as it is in the inbox the task may be run and freed.
+            let shared = Arc::clone(task.metadata().runtime());
+            shared.receive(task);
+        }
+    }
+}
+
 impl Shared {
-    /// Puts a task among the ready ones. Called by wakers, on any thread.
-    pub(super) fn schedule(self: &Arc<Self>, task: Task) {
-        let mut task = Some(task);
-        context::with(|scheduler| {
-            if Arc::ptr_eq(&scheduler.shared, self) {
-                scheduler.ready.borrow_mut().extend(task.take());
+    /// Wakes the pending task at a place, so that it sees that it was aborted.
+    pub(super) fn wake_aborted(self: &Arc<Self>, at: usize) {
+        match context::inside(self) {
+            Some(scheduler) => scheduler.wake_pending(at),
+            None => {
+                self.inbox().aborted.push(at);
+                self.unparker.unpark();
             }
-        });
-        let Some(task) = task else { return };
+        }
+    }
+
+    /// Takes in a task that another thread has made ready. After the runtime's end the task ends too.
+    fn receive(&self, task: Task) {
         let refused = {
             let mut inbox = self.inbox();
             if inbox.closed {
@@ -239,6 +264,11 @@ impl Shared {
             Some(task) => end_now(task),
             None => self.unparker.unpark(),
         }
+    }
+
+    fn take_main_wake(&self) -> bool {
+        // A load is enough to see that there is none, most often.
+        self.main_woken.load(Ordering::Relaxed) && self.main_woken.swap(false, Ordering::Acquire)
     }
 
     pub(super) fn counters(&self) -> &Counters {
@@ -258,8 +288,7 @@ impl Wake for Shared {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.main_woken.store(true, Ordering::Release);
-        let on_its_thread = context::with(|scheduler| Arc::ptr_eq(&scheduler.shared, self));
-        if on_its_thread != Some(true) {
+        if context::inside(self).is_none() {
             self.unparker.unpark();
         }
     }

@@ -1,1 +1,280 @@
+//! The reactor's own tests, one file per group of behaviours. What they share stands here.
+//!
+//! Every test runs through [`alone`], one at a time, since each ends with a look at the descriptors of the whole process; those with a reactor run
+//! through [`with_reactor`], which looks at its slots and orphans too.
 
+// mod buf;
+// mod close;
+// mod faults;
+// mod operations;
+// mod overflow;
+// mod readiness;
+// mod ring;
+// mod sleep;
+mod table;
+// mod wakers;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+
+use super::fault::{self, Call};
+use super::{Close, Config, Direction, Io, Reactor};
+
+/// For what comes at once, on a machine that may be busy with other things: longer is a hang.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// For what must not come.
+const A_WHILE: Duration = Duration::from_millis(20);
+
+/// The reactor's own polls, of the cross-thread wake and the nested epoll, are all that it holds at rest.
+const OWN_POLLS: u64 = 2;
+
+/// Runs a test while no other runs, and checks that it leaves no descriptor and no fault behind.
+fn alone(test: impl FnOnce()) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // What a failed test left behind is not this one's fault.
+    fault::clear();
+    let before = open_descriptors();
+    test();
+    assert!(!fault::clear(), "a fault that was injected never happened");
+    // A context that dies with requests in flight gives back its descriptors on another thread.
+    wait_until("all descriptors are closed", || {
+        open_descriptors() == before
+    });
+}
+
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The plain configuration. Asking for 1 makes the smallest table that the kernel gives, and most polls go to the nested epoll.
+fn config(capacity: u32) -> Config {
+    Config {
+        capacity,
+        spin: Duration::ZERO,
+        force_syscalls: false,
+        signal_mask: None,
+    }
+}
+
+/// Runs a test with a reactor, which must be at rest in the end.
+fn with_reactor(config: Config, test: impl FnOnce(&Rc<Reactor>)) {
+    alone(|| run(config, test));
+}
+
+/// Runs a test with a reactor of each kind: they differ in how completions are taken, and in nothing else.
+fn in_each_mode(capacity: u32, test: impl Fn(&Rc<Reactor>)) {
+    alone(|| {
+        run(config(capacity), &test);
+
+        let mut force_syscalls = config(capacity);
+        force_syscalls.force_syscalls = true;
+        run(force_syscalls, |reactor| {
+            test(reactor);
+            assert_eq!(
+                metrics(reactor).events_from_ring,
+                0,
+                "all come by system calls"
+            );
+        });
+
+        // Its own number, so that it is not given a context that another runtime has left.
+        fault::inject(Call::MapRing, Errno::NOSYS, 1);
+        run(config(capacity + 1_000), |reactor| {
+            test(reactor);
+            assert_eq!(metrics(reactor).events_from_ring, 0, "the ring is unknown");
+        });
+    });
+}
+
+fn run(config: Config, test: impl FnOnce(&Rc<Reactor>)) {
+    let reactor = Reactor::new(config).unwrap();
+    test(&reactor);
+    assert_at_rest(&reactor);
+    assert_eq!(Rc::strong_count(&reactor), 1, "nobody keeps the reactor");
+}
+
+/// All that was held has been given back, or is given back as soon as its event comes.
+fn assert_at_rest(reactor: &Reactor) {
+    let begin = Instant::now();
+    loop {
+        reactor.turn();
+        let now = metrics(reactor);
+        if now.slots_in_use <= OWN_POLLS && now.orphans == 0 && now.overflow_fds == 0 {
+            return;
+        }
+        assert!(begin.elapsed() < PATIENCE, "never at rest: {now:?}");
+        std::thread::yield_now();
+    }
+}
+
+fn metrics(reactor: &Reactor) -> super::Metrics {
+    reactor.counters().snapshot()
+}
+
+/// Counts its wakes.
+#[derive(Debug, Default)]
+struct Flag(AtomicUsize);
+
+impl Flag {
+    fn wakes(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// A future that is polled by hand.
+struct Hand<'a, T> {
+    future: Pin<Box<dyn Future<Output = T> + 'a>>,
+    flag: Arc<Flag>,
+}
+
+impl<'a, T> Hand<'a, T> {
+    fn new(future: impl Future<Output = T> + 'a) -> Self {
+        Self {
+            future: Box::pin(future),
+            flag: Arc::default(),
+        }
+    }
+
+    /// A future that has been polled once and was not ready.
+    #[track_caller]
+    fn pending(reactor: &Reactor, future: impl Future<Output = T> + 'a) -> Self {
+        let mut hand = Self::new(future);
+        assert!(hand.poll(reactor).is_pending(), "nothing to be had yet");
+        hand
+    }
+
+    fn poll(&mut self, reactor: &Reactor) -> Poll<T> {
+        reactor.reset_budget();
+        let waker = Waker::from(Arc::clone(&self.flag));
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    fn wakes(&self) -> usize {
+        self.flag.wakes()
+    }
+
+    /// Drives the reactor until the future is complete. It is polled when it was woken, and not otherwise.
+    #[track_caller]
+    fn complete(mut self, reactor: &Reactor) -> T {
+        let begin = Instant::now();
+        loop {
+            let seen = self.wakes();
+            if let Poll::Ready(output) = self.poll(reactor) {
+                return output;
+            }
+            while self.wakes() == seen {
+                assert!(begin.elapsed() < PATIENCE, "woken by nobody");
+                turn_or_park(reactor);
+            }
+        }
+    }
+}
+
+/// Runs a future and the reactor until the future is complete.
+#[track_caller]
+fn block_on<T>(reactor: &Reactor, future: impl Future<Output = T>) -> T {
+    Hand::new(future).complete(reactor)
+}
+
+/// What the loop of a runtime does that has no task to run: never spins, and sleeps a while at most.
+fn turn_or_park(reactor: &Reactor) {
+    reactor.turn();
+    reactor.unparker().take_notification();
+    reactor.park(Some(A_WHILE));
+}
+
+/// Asserts that nothing happens for a while: the loop sleeps the time that it is given, again and again.
+#[track_caller]
+fn assert_sleeps(reactor: &Reactor) {
+    // What is under way may still arrive, and what was handed over is taken.
+    for _ in 0..5 {
+        turn_or_park(reactor);
+    }
+    let before = metrics(reactor).getevents_calls;
+    let begin = Instant::now();
+    while begin.elapsed() < 3 * A_WHILE {
+        reactor.park(Some(A_WHILE));
+    }
+    let calls = metrics(reactor).getevents_calls - before;
+    // Three sleeps, and where there is no ring to look at, a look before and after each.
+    assert!(calls <= 12, "{calls} calls where three sleeps were enough");
+}
+
+/// A non-blocking eventfd. Reads take the whole counter.
+fn new_eventfd() -> OwnedFd {
+    eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap()
+}
+
+fn register(reactor: &Rc<Reactor>, fd: impl Into<OwnedFd>) -> Io {
+    Io::new(reactor, fd.into(), Close::Soon).unwrap()
+}
+
+/// A registered eventfd, and a duplicate by which it is fired.
+fn eventfd_pair(reactor: &Rc<Reactor>) -> (Io, OwnedFd) {
+    let fd = new_eventfd();
+    let trigger = fd.try_clone().unwrap();
+    (register(reactor, fd), trigger)
+}
+
+fn fire(eventfd: impl AsFd) {
+    assert_eq!(
+        rustix::io::write(eventfd, &1_u64.to_ne_bytes()),
+        Ok(size_of::<u64>())
+    );
+}
+
+/// The number by which an eventfd was fired since it was last read.
+fn read_counter(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut counter = [0; size_of::<u64>()];
+    rustix::io::read(fd, &mut counter)?;
+    Ok(u64::from_ne_bytes(counter))
+}
+
+/// Waits until the eventfd is fired.
+async fn next_counter(io: &Io) -> io::Result<u64> {
+    io.io(Direction::Read, read_counter).await
+}
+
+/// Waits until a byte can be read, from a pipe, a socket or a tty.
+async fn next_byte(io: &Io) -> io::Result<Option<u8>> {
+    io.io(Direction::Read, read_byte).await
+}
+
+fn read_byte(fd: BorrowedFd<'_>) -> io::Result<Option<u8>> {
+    let mut byte = [0];
+    let read = rustix::io::read(fd, &mut byte)?;
+    Ok((read > 0).then_some(byte[0]))
+}
+
+fn set_nonblocking(fd: impl AsFd) {
+    rustix::io::ioctl_fionbio(fd, true).unwrap();
+}

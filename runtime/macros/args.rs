@@ -35,31 +35,20 @@ impl Args {
 
     /// The expression that makes the builder these arguments describe.
     pub(crate) fn builder(&self) -> TokenStream {
-        let krate = self
-            .krate
-            .clone()
-            .unwrap_or_else(|| parse_quote!(::aio_runtime));
+        let krate = self.krate.clone().unwrap_or_else(|| parse_quote!(::aio_runtime));
         let capacity = self.capacity.map(NonZeroU32::get);
         let capacity = capacity.map(|slots| quote!(.capacity(#slots)));
-        let spin = self
-            .spin_us
-            .map(|micros| quote!(.spin(::core::time::Duration::from_micros(#micros))));
+        let spin = self.spin_us.map(|micros| quote!(.spin(::core::time::Duration::from_micros(#micros))));
         quote!(#krate::runtime::Builder::new() #capacity #spin)
     }
 
     fn set(&mut self, meta: &Meta) -> Result<()> {
-        let name = meta
-            .path()
-            .get_ident()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let name = meta.path().get_ident().map(ToString::to_string).unwrap_or_default();
         match name.as_str() {
-            "capacity" => set_once(&mut self.capacity, meta, |value| {
-                integer(value, "expected an integer from 1 to 4294967295")
-            }),
-            "spin_us" => set_once(&mut self.spin_us, meta, |value| {
-                integer(value, "expected a number of microseconds")
-            }),
+            "capacity" => {
+                set_once(&mut self.capacity, meta, |value| integer(value, "expected an integer from 1 to 4294967295"))
+            }
+            "spin_us" => set_once(&mut self.spin_us, meta, |value| integer(value, "expected a number of microseconds")),
             "flavor" => set_once(&mut self.flavor, meta, flavor),
             "crate" => set_once(&mut self.krate, meta, path),
             "worker_threads" => Err(one_thread(meta)),
@@ -85,25 +74,18 @@ fn flavor(value: &Expr) -> Result<CurrentThread> {
     match string(value)?.value().as_str() {
         "current_thread" => Ok(CurrentThread),
         "multi_thread" => Err(one_thread(value)),
-        _ => Err(Error::new_spanned(
-            value,
-            "unknown flavor: the only one is `current_thread`",
-        )),
+        _ => Err(Error::new_spanned(value, "unknown flavor: the only one is `current_thread`")),
     }
 }
 
 fn path(value: &Expr) -> Result<Path> {
-    let refuse =
-        |_| Error::new_spanned(value, "expected a path, such as \"my_crate::aio_runtime\"");
+    let refuse = |_| Error::new_spanned(value, "expected a path, such as \"my_crate::aio_runtime\"");
     string(value)?.parse().map_err(refuse)
 }
 
 fn integer<N: FromStr<Err: Display>>(value: &Expr, expected: &str) -> Result<N> {
     let number = match value {
-        Expr::Lit(ExprLit {
-            lit: Lit::Int(number),
-            ..
-        }) => number.base10_parse().ok(),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
         _ => None,
     };
     number.ok_or_else(|| Error::new_spanned(value, expected))
@@ -111,10 +93,7 @@ fn integer<N: FromStr<Err: Display>>(value: &Expr, expected: &str) -> Result<N> 
 
 fn string(value: &Expr) -> Result<&LitStr> {
     match value {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(text),
-            ..
-        }) => Ok(text),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
         other => Err(Error::new_spanned(other, "expected a string literal")),
     }
 }

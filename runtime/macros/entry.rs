@@ -5,10 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::token::Brace;
-use syn::{
-    AttrStyle, Attribute, Error, Item, Result, ReturnType, Signature, Visibility, braced,
-    parse_quote,
-};
+use syn::{AttrStyle, Attribute, Error, Item, Result, ReturnType, Signature, Visibility, braced, parse_quote};
 
 use crate::args::Args;
 
@@ -31,12 +28,7 @@ pub(crate) fn expand(role: Role, args: TokenStream, item: TokenStream) -> TokenS
 }
 
 /// The item alone; what is wrong goes to `errors`.
-pub(crate) fn rewrite(
-    role: Role,
-    args: TokenStream,
-    item: TokenStream,
-    errors: &mut Vec<Error>,
-) -> TokenStream {
+pub(crate) fn rewrite(role: Role, args: TokenStream, item: TokenStream, errors: &mut Vec<Error>) -> TokenStream {
     let function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(slip) => {
@@ -72,18 +64,9 @@ impl Parse for Function {
         let brace = braced!(content in input);
         // `#![...]` may stand at the head of a function's body, but not of a block's.
         let inner = content.call(Attribute::parse_inner)?;
-        attrs.extend(inner.into_iter().map(|attr| Attribute {
-            style: AttrStyle::Outer,
-            ..attr
-        }));
+        attrs.extend(inner.into_iter().map(|attr| Attribute { style: AttrStyle::Outer, ..attr }));
         let body = content.parse()?;
-        Ok(Function {
-            attrs,
-            vis,
-            sig,
-            brace,
-            body,
-        })
+        Ok(Function { attrs, vis, sig, brace, body })
     }
 }
 
@@ -104,10 +87,7 @@ impl Function {
             errors.push(Error::new_spanned(sig.fn_token, EXPECTED));
         }
         if !sig.inputs.is_empty() && (role == Role::Test || sig.ident == "main") {
-            let message = format!(
-                "`{}` is called without arguments, so it can take none",
-                sig.ident
-            );
+            let message = format!("`{}` is called without arguments, so it can take none", sig.ident);
             errors.push(Error::new_spanned(&sig.inputs, message));
         }
         errors
@@ -115,13 +95,7 @@ impl Function {
 
     /// The function as a plain one, that builds a runtime and blocks on the body.
     fn blocking(self, harness: Option<TokenStream>, args: &Args) -> TokenStream {
-        let Function {
-            attrs,
-            vis,
-            mut sig,
-            brace,
-            body,
-        } = self;
+        let Function { attrs, vis, mut sig, brace, body } = self;
         sig.asyncness = None;
 
         let hint = type_hint(&sig.output);

@@ -18,10 +18,7 @@ const UNKNOWN: &str = "unknown argument: the known ones are `capacity = 4096`, `
 fn complaints(role: Role, args: &str, item: &str) -> Vec<Complaint> {
     let mut errors = Vec::new();
     rewrite(role, parse(args), parse(item), &mut errors);
-    errors
-        .iter()
-        .map(|error| (error.to_string(), error.span().source_text().unwrap()))
-        .collect()
+    errors.iter().map(|error| (error.to_string(), error.span().source_text().unwrap())).collect()
 }
 
 fn parse(source: &str) -> TokenStream {
@@ -133,11 +130,7 @@ fn inner_attributes_move_to_the_head() {
 #[test]
 fn types_that_a_statement_cannot_name_get_no_hint() {
     let rest = start_and_block_on();
-    for output in [
-        quote!(!),
-        quote!(impl Termination),
-        quote!(Result<(impl Debug, u8), E>),
-    ] {
+    for output in [quote!(!), quote!(impl Termination), quote!(Result<(impl Debug, u8), E>)] {
         assert_expands(
             Main,
             quote! { async fn main() -> #output { body() } },
@@ -159,10 +152,7 @@ fn body_that_is_no_rust_is_left_to_the_compiler() {
 #[test]
 fn arguments_reach_the_builder() {
     assert_builder(quote!(), quote!(::aio_runtime::runtime::Builder::new()));
-    assert_builder(
-        quote!(flavor = "current_thread"),
-        quote!(::aio_runtime::runtime::Builder::new()),
-    );
+    assert_builder(quote!(flavor = "current_thread"), quote!(::aio_runtime::runtime::Builder::new()));
     assert_builder(
         quote!(crate = "my::aio", spin_us = 50, capacity = 4_096,),
         quote! {
@@ -182,12 +172,7 @@ fn many_threads_are_refused_with_a_way_out() {
 
 #[test]
 fn unknown_arguments_are_told_the_known_ones() {
-    for args in [
-        "start_paused = true",
-        "current_thread",
-        "spin(5)",
-        "rt::capacity = 1",
-    ] {
+    for args in ["start_paused = true", "current_thread", "spin(5)", "rt::capacity = 1"] {
         assert_bad_args(args, UNKNOWN, args);
     }
     let message = "unknown flavor: the only one is `current_thread`";
@@ -245,13 +230,7 @@ fn slip_in_the_head_is_shown_where_it_is() {
 #[test]
 fn main_and_tests_take_no_arguments() {
     let message = "`main` is called without arguments, so it can take none";
-    assert_complaint(
-        Main,
-        "",
-        "async fn main(n: u8, m: u8) {}",
-        message,
-        "n: u8, m: u8",
-    );
+    assert_complaint(Main, "", "async fn main(n: u8, m: u8) {}", message, "n: u8, m: u8");
     let message = "`works` is called without arguments, so it can take none";
     assert_complaint(Test, "", "async fn works(n: u8) {}", message, "n: u8");
     assert_eq!(complaints(Main, "", "async fn run(n: u8) {}"), []);
@@ -260,18 +239,8 @@ fn main_and_tests_take_no_arguments() {
 #[test]
 fn second_test_attribute_is_refused() {
     let message = "the function is made a test twice: keep `#[aio_runtime::test]` alone";
-    for second in [
-        "#[test]",
-        "#[::core::prelude::v1::test]",
-        "#[std::prelude::v1::test]",
-    ] {
-        assert_complaint(
-            Test,
-            "",
-            &format!("{second} fn works() {{}}"),
-            message,
-            second,
-        );
+    for second in ["#[test]", "#[::core::prelude::v1::test]", "#[std::prelude::v1::test]"] {
+        assert_complaint(Test, "", &format!("{second} fn works() {{}}"), message, second);
     }
     assert_eq!(complaints(Test, "", "#[cfg(test)] async fn works() {}"), []);
     assert_eq!(complaints(Main, "", "#[test] async fn works() {}"), []);
@@ -286,24 +255,9 @@ fn all_mistakes_are_told_at_once() {
 
 #[test]
 fn mistaken_function_still_expands_but_not_to_a_test() {
-    let made = expand(
-        Test,
-        quote!(capacity = 0, crate = "aio"),
-        quote! { async fn works() {} },
-    );
+    let made = expand(Test, quote!(capacity = 0, crate = "aio"), quote! { async fn works() {} });
     let made = made.to_string();
-    assert!(
-        made.starts_with("fn works () { let body = async move {"),
-        "{made}"
-    );
-    assert!(
-        made.contains("match aio :: runtime :: Builder :: new () . build ()"),
-        "{made}"
-    );
-    assert!(
-        made.ends_with(
-            ":: core :: compile_error ! { \"expected an integer from 1 to 4294967295\" }"
-        ),
-        "{made}"
-    );
+    assert!(made.starts_with("fn works () { let body = async move {"), "{made}");
+    assert!(made.contains("match aio :: runtime :: Builder :: new () . build ()"), "{made}");
+    assert!(made.ends_with(":: core :: compile_error ! { \"expected an integer from 1 to 4294967295\" }"), "{made}");
 }

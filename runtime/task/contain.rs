@@ -38,8 +38,6 @@ impl<T> Contained<T> {
     }
 
     pub(super) fn into_inner(mut self) -> T {
-        self.value
-            .take()
-            .expect("only `clear` takes the value away, and a cleared one is not moved")
+        self.value.take().expect("only `clear` takes the value away, and a cleared one is not moved")
     }
 }

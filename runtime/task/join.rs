@@ -58,9 +58,7 @@ impl<T> JoinHandle<T> {
     }
 
     fn task(&self) -> &Task<Output<T>, TaskCell> {
-        self.task
-            .as_ref()
-            .expect("a handle has its task until it is dropped")
+        self.task.as_ref().expect("a handle has its task until it is dropped")
     }
 }
 
@@ -68,14 +66,12 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(pending) = context::with(|scheduler| scheduler.reactor().poll_proceed(cx)) {
-            ready!(pending);
-        }
-        let task = self
-            .task
-            .as_mut()
-            .expect("a handle has its task until it is dropped");
-        let ended = if context::with(|scheduler| scheduler.polls_with(cx.waker())) == Some(true) {
+        let (proceed, own_waker) =
+            context::with(|scheduler| (scheduler.reactor().poll_proceed(cx), scheduler.polls_with(cx.waker())))
+                .unwrap_or((Poll::Ready(()), false));
+        ready!(proceed);
+        let task = self.task.as_mut().expect("a handle has its task until it is dropped");
+        let ended = if own_waker {
             ready!(Pin::new(task).poll(cx))
         } else {
             // Somebody's own waker, and async-task aborts the process where that panics.
@@ -96,9 +92,7 @@ impl<T> Drop for JoinHandle<T> {
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle")
-            .field("is_finished", &self.is_finished())
-            .finish_non_exhaustive()
+        f.debug_struct("JoinHandle").field("is_finished", &self.is_finished()).finish_non_exhaustive()
     }
 }
 
@@ -132,15 +126,11 @@ enum Reason {
 
 impl JoinError {
     pub(super) fn cancelled() -> Self {
-        Self {
-            reason: Reason::Cancelled,
-        }
+        Self { reason: Reason::Cancelled }
     }
 
     pub(super) fn panic(payload: Box<dyn Any + Send>) -> Self {
-        Self {
-            reason: Reason::Panic(Mutex::new(payload)),
-        }
+        Self { reason: Reason::Panic(Mutex::new(payload)) }
     }
 
     /// Whether the task was aborted, or dropped with its runtime.
@@ -173,9 +163,7 @@ impl JoinError {
     /// `self`, if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
         match self.reason {
-            Reason::Panic(payload) => {
-                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
-            }
+            Reason::Panic(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
             Reason::Cancelled => Err(self),
         }
     }
@@ -186,9 +174,7 @@ impl JoinError {
             return None;
         };
         let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = payload
-            .downcast_ref::<&'static str>()
-            .map(|text| (*text).to_owned());
+        let text = payload.downcast_ref::<&'static str>().map(|text| (*text).to_owned());
         text.or_else(|| payload.downcast_ref::<String>().cloned())
     }
 }

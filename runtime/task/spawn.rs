@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::future::{TaskCell, TaskFuture};
 use super::join::JoinHandle;
 use crate::runtime::context;
-use crate::runtime::scheduler::{Scheduler, Shared, Task};
+use crate::runtime::scheduler::{Scheduler, Shared, schedule};
 
 /// Starts a task on the current runtime. It runs on this thread, so the future need not be `Send`.
 ///
@@ -89,14 +89,12 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let schedule = schedule_on(scheduler.shared());
-    let builder = async_task::Builder::new().metadata(TaskCell::default());
+    let builder = async_task::Builder::new().metadata(TaskCell::new(scheduler.shared()));
     // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable` is used and dropped on this thread: the
     // runnable goes to the ready queue or, woken elsewhere, to the inbox, and both are emptied by this thread alone; the inbox refuses runnables
     // only after all tasks of this runtime have been dropped (`Scheduler::shutdown` waits for those that are on their way). The future is
-    // 'static but for its borrow of the metadata, which the same allocation holds. `schedule` is `Send + Sync + 'static`.
-    let (runnable, task) =
-        unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
+    // 'static but for its borrow of the metadata, which the same allocation holds. `schedule` is a plain function.
+    let (runnable, task) = unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
     runnable.schedule();
     JoinHandle::new(task)
 }
@@ -107,16 +105,9 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let schedule = schedule_on(shared);
-    let builder = async_task::Builder::new().metadata(TaskCell::default());
+    let builder = async_task::Builder::new().metadata(TaskCell::new(shared));
     // SAFETY: as in `spawn_on`, but the future is `Send`, so a runtime that is gone may have it dropped anywhere.
-    let (runnable, task) =
-        unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
+    let (runnable, task) = unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
     runnable.schedule();
     JoinHandle::new(task)
-}
-
-fn schedule_on(shared: &Arc<Shared>) -> impl Fn(Task) + Send + Sync + 'static {
-    let shared = Arc::clone(shared);
-    move |task| shared.schedule(task)
 }

@@ -1,13 +1,12 @@
 //! Waiting for a point in time.
 
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use super::timers::TimerKey;
+use super::timers::{TimerKey, Timers};
 use crate::runtime::context;
-use crate::runtime::scheduler::Scheduler;
 
 /// Waits for a duration, to the nanosecond: nothing is rounded to milliseconds.
 ///
@@ -36,10 +35,7 @@ use crate::runtime::scheduler::Scheduler;
 pub fn sleep(duration: Duration) -> Sleep {
     const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
     let now = Instant::now();
-    sleep_until(
-        now.checked_add(duration)
-            .unwrap_or_else(|| now + FAR_FUTURE),
-    )
+    sleep_until(now.checked_add(duration).unwrap_or_else(|| now + FAR_FUTURE))
 }
 
 /// Waits until an instant; not at all if it is past.
@@ -48,10 +44,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// When awaited outside a runtime.
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep {
-        deadline,
-        timer: None,
-    }
+    Sleep { deadline, timer: None }
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -60,7 +53,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     deadline: Instant,
     /// The timer, from the first wait on, and the runtime that has it.
-    timer: Option<(TimerKey, Weak<Scheduler>)>,
+    timer: Option<(TimerKey, Rc<Timers>)>,
 }
 
 impl Sleep {
@@ -81,10 +74,8 @@ impl Sleep {
     }
 
     fn withdraw(&mut self) {
-        if let Some((key, scheduler)) = self.timer.take()
-            && let Some(scheduler) = scheduler.upgrade()
-        {
-            scheduler.timers().remove(key);
+        if let Some((key, timers)) = self.timer.take() {
+            timers.remove(key);
         }
     }
 }
@@ -96,17 +87,19 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let scheduler = context::current();
         ready!(scheduler.reactor().poll_proceed(cx));
-        if self.is_elapsed() {
-            self.withdraw();
+        if let Some((key, timers)) = &self.timer {
+            if !timers.is_past(self.deadline) {
+                timers.update(*key, cx.waker());
+                return Poll::Pending;
+            }
+            self.timer = None;
             return Poll::Ready(());
         }
-        match &self.timer {
-            Some((key, _)) => scheduler.timers().update(*key, cx.waker()),
-            None => {
-                let key = scheduler.timers().insert(self.deadline, cx.waker().clone());
-                self.timer = Some((key, Rc::downgrade(&scheduler)));
-            }
+        if self.is_elapsed() {
+            return Poll::Ready(());
         }
+        let timers = scheduler.timers();
+        self.timer = Some((timers.insert(self.deadline, cx.waker().clone()), Rc::clone(timers)));
         Poll::Pending
     }
 }

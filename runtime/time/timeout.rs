@@ -33,10 +33,7 @@ use super::sleep::{Sleep, sleep, sleep_until};
 /// # }
 /// ```
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
-    Timeout {
-        future: future.into_future(),
-        delay: sleep(duration),
-    }
+    Timeout { future: future.into_future(), delay: sleep(duration) }
 }
 
 /// Lets a future run until an instant at the most; see [`timeout`].
@@ -45,10 +42,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// [`Elapsed`], if the time is over first.
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    Timeout {
-        future: future.into_future(),
-        delay: sleep_until(deadline),
-    }
+    Timeout { future: future.into_future(), delay: sleep_until(deadline) }
 }
 
 pin_project! {

@@ -1,75 +1,157 @@
-//! The timers of one runtime, in the order of their deadlines.
+//! The timers of one runtime: a heap of deadlines beside a slab of wakers.
+//!
+//! Most timers are time limits that never fire. Taking one out frees its waker and leaves a stale deadline in the heap, which costs
+//! nothing until its turn; when more than half of the deadlines are stale, the heap is built anew from the others.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A registered timer: its deadline, and a number that tells it from others of the same deadline.
-pub(super) type TimerKey = (Instant, u64);
+use slab::Slab;
 
-/// All timers that have not fired. User code (wakers) runs only with the map released.
-#[derive(Debug, Default)]
+use crate::reactor::wake_all;
+
+/// A registered timer: its place in the slab, and a number that tells it from earlier ones there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TimerKey {
+    number: u32,
+    index: u32,
+}
+
+/// All timers that have not fired. User code (wakers) runs only with the queue released.
+#[derive(Debug)]
 pub(crate) struct Timers {
-    queue: RefCell<BTreeMap<TimerKey, Waker>>,
-    next_number: Cell<u64>,
+    queue: RefCell<Queue>,
+    /// When it was last looked which timers are due.
+    now: Cell<Nanos>,
+    epoch: Instant,
+}
+
+/// Time since the epoch of a [`Timers`]: a small heap is a fast heap. Enough for 584 years; what is later counts as that.
+type Nanos = u64;
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// The next one on top; timers of the same deadline in the order of their making.
+    deadlines: BinaryHeap<Reverse<(Nanos, TimerKey)>>,
+    timers: Slab<Timer>,
+    next_number: u32,
+}
+
+#[derive(Debug)]
+struct Timer {
+    number: u32,
+    waker: Waker,
 }
 
 impl Timers {
-    /// Has `waker` woken at the deadline, or at the next turn if that is past.
+    pub(crate) fn new() -> Self {
+        Self { queue: RefCell::default(), now: Cell::new(0), epoch: Instant::now() }
+    }
+
+    /// Whether a deadline was past when it was last looked: then its timer has fired.
+    pub(super) fn is_past(&self, deadline: Instant) -> bool {
+        self.nanos(deadline) <= self.now.get()
+    }
+
+    fn nanos(&self, instant: Instant) -> Nanos {
+        let since = instant.saturating_duration_since(self.epoch);
+        Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
+    }
+
+    /// Has `waker` woken at the deadline.
     pub(super) fn insert(&self, deadline: Instant, waker: Waker) -> TimerKey {
-        let key = (deadline, self.next_number.get());
-        self.next_number.set(key.1 + 1);
-        self.queue.borrow_mut().insert(key, waker);
-        key
+        self.queue.borrow_mut().insert(self.nanos(deadline), waker)
     }
 
     /// Has another waker woken instead. A timer that has fired stays so.
     pub(super) fn update(&self, key: TimerKey, waker: &Waker) {
-        let same = self
-            .queue
-            .borrow()
-            .get(&key)
-            .is_none_or(|kept| kept.will_wake(waker));
-        if !same {
+        let other = self.queue.borrow_mut().get_mut(key).is_some_and(|timer| !timer.waker.will_wake(waker));
+        if other {
             let waker = waker.clone();
-            let _replaced = self.queue.borrow_mut().insert(key, waker);
+            let _replaced =
+                self.queue.borrow_mut().get_mut(key).map(|timer| std::mem::replace(&mut timer.waker, waker));
         }
     }
 
-    /// Takes a timer out.
+    /// Takes a timer out, if it has not fired.
     pub(super) fn remove(&self, key: TimerKey) {
-        let _withdrawn = self.queue.borrow_mut().remove(&key);
+        let _withdrawn = self.queue.borrow_mut().remove(key);
     }
 
-    /// When the next one is due.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.queue
-            .borrow()
-            .first_key_value()
-            .map(|((deadline, _), _)| *deadline)
+    /// How long until the next one is due.
+    pub(crate) fn time_to_next(&self) -> Option<Duration> {
+        let deadline = self.queue.borrow_mut().next_deadline()?;
+        Some(Duration::from_nanos(deadline.saturating_sub(self.nanos(Instant::now()))))
     }
 
     /// Wakes all that are due.
     pub(crate) fn fire(&self) {
-        let Some(next) = self.next_deadline() else {
-            return;
-        };
-        let now = Instant::now();
-        if next > now {
+        if self.queue.borrow().timers.is_empty() {
             return;
         }
-        let due = {
-            let mut queue = self.queue.borrow_mut();
-            // Numbers are handed out from 0 up, so this is past the last timer of `now`.
-            let later = queue.split_off(&(now, u64::MAX));
-            std::mem::replace(&mut *queue, later)
-        };
-        crate::reactor::wake_all(due.into_values());
+        let now = self.nanos(Instant::now());
+        self.now.set(now);
+        let mut due = Vec::new();
+        self.queue.borrow_mut().take_due(now, &mut due);
+        wake_all(due);
     }
 
     /// Forgets all, at the runtime's end.
     pub(crate) fn clear(&self) {
         let _forgotten = self.queue.take();
     }
+}
+
+impl Queue {
+    fn insert(&mut self, deadline: Nanos, waker: Waker) -> TimerKey {
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        let index = self.timers.insert(Timer { number, waker }) as u32;
+        let key = TimerKey { number, index };
+        self.deadlines.push(Reverse((deadline, key)));
+        key
+    }
+
+    fn get_mut(&mut self, key: TimerKey) -> Option<&mut Timer> {
+        self.timers.get_mut(key.index as usize).filter(|timer| timer.number == key.number)
+    }
+
+    fn remove(&mut self, key: TimerKey) -> Option<Timer> {
+        self.get_mut(key)?;
+        let timer = self.timers.remove(key.index as usize);
+        // The constant keeps small queues from being built anew all the time.
+        if self.deadlines.len() > 2 * self.timers.len() + 64 {
+            let timers = &self.timers;
+            self.deadlines.retain(|Reverse((_, key))| is_live(timers, *key));
+        }
+        Some(timer)
+    }
+
+    fn next_deadline(&mut self) -> Option<Nanos> {
+        loop {
+            let &Reverse((deadline, key)) = self.deadlines.peek()?;
+            if is_live(&self.timers, key) {
+                return Some(deadline);
+            }
+            self.deadlines.pop();
+        }
+    }
+
+    fn take_due(&mut self, now: Nanos, due: &mut Vec<Waker>) {
+        while let Some(&Reverse((deadline, key))) = self.deadlines.peek()
+            && deadline <= now
+        {
+            self.deadlines.pop();
+            if is_live(&self.timers, key) {
+                due.push(self.timers.remove(key.index as usize).waker);
+            }
+        }
+    }
+}
+
+fn is_live(timers: &Slab<Timer>, key: TimerKey) -> bool {
+    timers.get(key.index as usize).is_some_and(|timer| timer.number == key.number)
 }

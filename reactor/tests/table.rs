@@ -1,0 +1,599 @@
+//! Walks over all transitions of the slot table, beside a model of lists and numbers that is plain enough to be seen to be right.
+
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+use super::super::source::{Direction, SourceId};
+use super::super::table::{Completion, Disarm, Key, OperationId, Table, Tenant};
+use super::Flag;
+
+/// What the table reserves, see `Table::new`.
+const OWN_POLLS: usize = 2;
+const FEWEST_SLOTS: usize = 16;
+
+/// One call of the table. Numbers choose among what there is, so every step means something in every state.
+#[derive(Clone, Debug)]
+enum Step {
+    Arm(u8),
+    ArmOwn(u8),
+    Disarm(u8),
+    Start,
+    Await(u8),
+    Fetch(u8),
+    Abandon(u8),
+    /// Takes the queue; the kernel accepts or refuses each, until it may have no room for the rest.
+    Flush {
+        refused: u64,
+        room: u8,
+    },
+    EndFlush,
+    Complete(u8, i64),
+    /// An event of a request that is over.
+    CompleteStale(u8),
+}
+
+/// All in one: each is counted when it is dropped.
+struct Payload {
+    number: usize,
+    drops: Rc<std::cell::Cell<usize>>,
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        self.drops.set(self.drops.get() + 1);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Queued,
+    Armed { flush: usize },
+    Cancelling,
+}
+
+/// A request with a slot.
+#[derive(Debug)]
+struct Slot {
+    tenant: Owner,
+    state: State,
+    /// Known for polls at once, for operations when they are taken from the queue.
+    key: Option<Key>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Poll {
+        source: u32,
+        direction: Direction,
+    },
+    /// By its number.
+    Operation(usize),
+}
+
+/// A file operation; `number` names it, its slot and its payload.
+struct Operation {
+    number: usize,
+    /// `None` once it was abandoned.
+    id: Option<OperationId>,
+    waker: Option<Arc<Flag>>,
+    result: Option<i64>,
+}
+
+/// The table, and what is known about it.
+struct Walk {
+    table: Table<Payload>,
+    capacity: usize,
+    /// In the order of arrival, which is that of the queue while they are queued.
+    slots: Vec<Slot>,
+    backlog: VecDeque<usize>,
+    operations: Vec<Operation>,
+    drops: Vec<Rc<std::cell::Cell<usize>>>,
+    flags: Vec<Arc<Flag>>,
+    flush: usize,
+    peak: usize,
+    seen: HashSet<u64>,
+    dead: Vec<Key>,
+}
+
+impl Walk {
+    fn new(capacity: usize) -> Self {
+        Self {
+            table: Table::new(capacity),
+            capacity: capacity.max(FEWEST_SLOTS),
+            slots: Vec::new(),
+            backlog: VecDeque::new(),
+            operations: Vec::new(),
+            drops: Vec::new(),
+            flags: Vec::new(),
+            flush: 0,
+            peak: 0,
+            seen: HashSet::new(),
+            dead: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Arm(source) => self.arm(source),
+            Step::ArmOwn(which) => self.arm_own(which),
+            Step::Disarm(which) => self.disarm(which),
+            Step::Start => self.start(),
+            Step::Await(which) => self.await_result(which),
+            Step::Fetch(which) => self.fetch(which),
+            Step::Abandon(which) => self.abandon(which),
+            Step::Flush { refused, room } => self.flush(refused, room),
+            Step::EndFlush => {
+                self.table.end_flush();
+                self.flush += 1;
+            }
+            Step::Complete(which, result) => self.complete(which, result),
+            Step::CompleteStale(which) => self.complete_stale(which),
+        }
+    }
+
+    // ---- the steps ----
+
+    fn arm(&mut self, source: u8) {
+        let source = OWN_POLLS as u32 + u32::from(source);
+        let direction = if source.is_multiple_of(2) { Direction::Read } else { Direction::Write };
+        let for_all = self.capacity - OWN_POLLS;
+        let expected = self.slots.len() < for_all && self.polls() < for_all - for_all / 4;
+        let key = self.table.arm(SourceId(source), direction);
+        assert_eq!(key.is_some(), expected, "{} slots, {} polls", self.slots.len(), self.polls());
+        if let Some(key) = key {
+            self.occupy(Owner::Poll { source, direction }, Some(key));
+        }
+    }
+
+    fn arm_own(&mut self, which: u8) {
+        let owner = Owner::Poll { source: u32::from(which) % OWN_POLLS as u32, direction: Direction::Read };
+        let Owner::Poll { source, .. } = owner else { unreachable!() };
+        // The reactor has one poll of each, and arms it again when it is over.
+        if self.slots.iter().any(|slot| slot.tenant == owner && slot.state != State::Cancelling) {
+            return;
+        }
+        if self.slots.iter().filter(|slot| is_own(slot.tenant)).count() == OWN_POLLS {
+            return;
+        }
+        let key = self.table.arm_own(SourceId(source));
+        self.occupy(owner, Some(key));
+        assert!(self.slots.len() <= self.capacity, "the reactor's own polls have slots of their own");
+    }
+
+    fn disarm(&mut self, which: u8) {
+        let polls = |slot: &Slot| matches!(slot.tenant, Owner::Poll { .. }) && slot.state != State::Cancelling;
+        let Some(at) = self.choose(which, polls) else { return };
+        let key = self.slots[at].key.expect("the key of a poll is known");
+        match self.slots[at].state {
+            State::Queued => {
+                assert_eq!(self.table.disarm(key), Disarm::Vacated);
+                self.vacate(at);
+            }
+            State::Armed { .. } => {
+                assert_eq!(self.table.disarm(key), Disarm::Cancel);
+                self.slots[at].state = State::Cancelling;
+            }
+            State::Cancelling => unreachable!(),
+        }
+    }
+
+    fn start(&mut self) {
+        let number = self.drops.len();
+        let drops = Rc::default();
+        self.drops.push(Rc::clone(&drops));
+        let (flag, waker) = self.new_waker();
+        let id = self.table.start(Payload { number, drops }, waker);
+        self.operations.push(Operation { number, id: Some(id), waker: Some(flag), result: None });
+        self.backlog.push_back(number);
+        self.admit();
+    }
+
+    /// A future that polls again, with another waker.
+    fn await_result(&mut self, which: u8) {
+        let Some(at) = self.choose_operation(which) else { return };
+        if self.operations[at].result.is_some() {
+            return;
+        }
+        let (flag, waker) = self.new_waker();
+        let operation = &mut self.operations[at];
+        let before = self.table.await_result(operation.id.as_ref().unwrap(), waker);
+        assert_same(before.as_ref(), operation.waker.replace(flag).as_ref());
+    }
+
+    fn fetch(&mut self, which: u8) {
+        let Some(at) = self.choose_operation(which) else { return };
+        let Operation { number, ref id, result, .. } = self.operations[at];
+        let fetched = self.table.fetch(id.as_ref().unwrap()).map(|(payload, result)| (payload.number, result));
+        assert_eq!(fetched, result.map(|result| (number, result)));
+        if result.is_some() {
+            self.operations.remove(at);
+        }
+    }
+
+    fn abandon(&mut self, which: u8) {
+        let Some(at) = self.choose_operation(which) else { return };
+        let operation = &mut self.operations[at];
+        let (number, id) = (operation.number, operation.id.take().unwrap());
+        let slot = self.slots.iter().position(|slot| slot.tenant == Owner::Operation(number));
+        let with_kernel = slot.is_some_and(|slot| self.slots[slot].state != State::Queued);
+
+        let (payload, waker) = self.table.abandon(id);
+        assert_same(waker.as_ref(), operation.waker.take().as_ref());
+        let returned = payload.map(|payload| payload.number);
+        assert_eq!(returned, (!with_kernel).then_some(number), "back at once unless the kernel has it");
+        if !with_kernel {
+            self.operations.remove(at);
+            self.backlog.retain(|waiting| *waiting != number);
+        }
+        if let (Some(slot), false) = (slot, with_kernel) {
+            self.vacate(slot);
+        }
+    }
+
+    fn flush(&mut self, refused: u64, room: u8) {
+        let has_queued = self.slots.iter().any(|slot| slot.state == State::Queued);
+        assert!(self.table.has_queue() || !has_queued, "what is queued is announced");
+        let mut keys = Vec::new();
+        self.table.take_queue(&mut keys);
+        self.recognise(&keys);
+        assert!(!self.table.has_queue(), "all was taken");
+
+        let room = if room == u8::MAX { keys.len() } else { keys.len().min(room.into()) };
+        let is_refused = |at: usize| refused >> (at % 64) & 1 == 1;
+        for (_, key) in keys[..room].iter().enumerate().filter(|(at, _)| !is_refused(*at)) {
+            self.table.accepted(*key);
+            let at = self.slot_of(*key);
+            self.slots[at].state = State::Armed { flush: self.flush };
+        }
+        for (_, key) in keys[..room].iter().enumerate().filter(|(at, _)| is_refused(*at)) {
+            self.expect_completion(*key, -22);
+        }
+        // As the driver does: polls find another way, the rest waits, before what came later.
+        let mut rest = keys.split_off(room);
+        rest.retain(|key| {
+            let is_foreign =
+                matches!(self.table.tenant(*key), Some(Tenant::Poll { source, .. }) if !is_own_id(source.0));
+            if is_foreign {
+                self.expect_completion(*key, 0);
+            }
+            !is_foreign
+        });
+        self.table.requeue(&rest);
+    }
+
+    fn complete(&mut self, which: u8, result: i64) {
+        let Some(at) = self.choose(which, |slot| slot.state != State::Queued) else { return };
+        let key = self.slots[at].key.expect("accepted, so it was taken from the queue");
+        self.expect_completion(key, result);
+    }
+
+    fn complete_stale(&mut self, which: u8) {
+        if self.dead.is_empty() {
+            return;
+        }
+        let key = self.dead[usize::from(which) % self.dead.len()];
+        assert_eq!(self.table.tenant(key), None);
+        assert!(matches!(self.table.complete(key, 1), Completion::Stale));
+    }
+
+    /// Frees a slot by its event or its refusal, and checks what the table makes of it.
+    fn expect_completion(&mut self, key: Key, result: i64) {
+        let at = self.slot_of(key);
+        let Slot { tenant, state, .. } = self.slots[at];
+        let completion = self.table.complete(key, result);
+        match (tenant, state, completion) {
+            (Owner::Poll { .. }, State::Cancelling, Completion::Disarmed) => {}
+            (
+                Owner::Poll { source, direction },
+                State::Queued | State::Armed { .. },
+                Completion::Poll { source: SourceId(completed), direction: completed_direction, born_ready },
+            ) => {
+                assert_eq!((completed, completed_direction), (source, direction));
+                assert_eq!(born_ready, state == State::Armed { flush: self.flush });
+            }
+            (Owner::Operation(number), _, completion) => {
+                let at = self.operations.iter().position(|operation| operation.number == number).unwrap();
+                let operation = &mut self.operations[at];
+                match completion {
+                    Completion::Operation(waker) if operation.id.is_some() => {
+                        assert_same(waker.as_ref(), operation.waker.take().as_ref());
+                        operation.result = Some(result);
+                    }
+                    Completion::Orphan(payload) if operation.id.is_none() => {
+                        assert_eq!(payload.number, number);
+                        self.operations.remove(at);
+                    }
+                    other => panic!("operation {number}: {}", name(&other)),
+                }
+            }
+            (tenant, state, completion) => panic!("{tenant:?}, {state:?}: {}", name(&completion)),
+        }
+        self.vacate(at);
+    }
+
+    // ---- the model's own moves ----
+
+    fn occupy(&mut self, tenant: Owner, key: Option<Key>) {
+        self.slots.push(Slot { tenant, state: State::Queued, key });
+        self.peak = self.peak.max(self.slots.len());
+        if let Some(key) = key {
+            self.meet(key);
+        }
+    }
+
+    fn vacate(&mut self, at: usize) {
+        // Where the key was never told it can hardly come back.
+        self.dead.extend(self.slots.remove(at).key);
+        self.admit();
+    }
+
+    fn admit(&mut self) {
+        while self.slots.len() < self.capacity - OWN_POLLS {
+            let Some(number) = self.backlog.pop_front() else { return };
+            self.occupy(Owner::Operation(number), None);
+        }
+    }
+
+    /// A key that was not seen before: its place is free, and the pair of place and generation is new.
+    fn meet(&mut self, key: Key) {
+        assert!(key.index() < self.capacity);
+        assert_eq!(Key::from_data(key.to_data()), key, "survives the kernel");
+        assert!(self.seen.insert(key.to_data()), "{key:?} named another request before");
+        let places = self.slots.iter().filter_map(|slot| slot.key).filter(|other| other.index() == key.index());
+        assert_eq!(places.count(), 1, "one request to a place");
+    }
+
+    /// Checks that these are the queued requests, in the order of their arrival, and learns the keys of operations.
+    fn recognise(&mut self, keys: &[Key]) {
+        let queued: Vec<usize> = (0..self.slots.len()).filter(|at| self.slots[*at].state == State::Queued).collect();
+        assert_eq!(keys.len(), queued.len());
+        for (key, at) in keys.iter().zip(queued) {
+            let number = match (self.table.tenant(*key), self.slots[at].tenant) {
+                (
+                    Some(Tenant::Poll { source: SourceId(queued), direction: queued_direction }),
+                    Owner::Poll { source, direction },
+                ) => {
+                    assert_eq!((queued, queued_direction), (source, direction));
+                    None
+                }
+                (Some(Tenant::Operation(id)), Owner::Operation(number)) => {
+                    assert_eq!(self.table.payload_mut(id).number, number);
+                    Some(number)
+                }
+                (tenant, expected) => panic!("{tenant:?} where {expected:?} was queued"),
+            };
+            match self.slots[at].key {
+                Some(known) => assert_eq!(*key, known),
+                None => {
+                    assert!(number.is_some(), "the keys of polls are known from the start");
+                    self.slots[at].key = Some(*key);
+                    self.meet(*key);
+                }
+            }
+        }
+    }
+
+    // ---- what there is ----
+
+    fn polls(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot.tenant, Owner::Poll { .. })).count()
+    }
+
+    fn slot_of(&self, key: Key) -> usize {
+        self.slots.iter().position(|slot| slot.key == Some(key)).expect("a live key")
+    }
+
+    fn choose(&self, which: u8, among: impl Fn(&Slot) -> bool) -> Option<usize> {
+        let all: Vec<usize> = (0..self.slots.len()).filter(|at| among(&self.slots[*at])).collect();
+        (!all.is_empty()).then(|| all[usize::from(which) % all.len()])
+    }
+
+    /// An operation whose future is alive.
+    fn choose_operation(&self, which: u8) -> Option<usize> {
+        let all: Vec<usize> = (0..self.operations.len()).filter(|at| self.operations[*at].id.is_some()).collect();
+        (!all.is_empty()).then(|| all[usize::from(which) % all.len()])
+    }
+
+    fn new_waker(&mut self) -> (Arc<Flag>, Waker) {
+        let flag = Arc::<Flag>::default();
+        self.flags.push(Arc::clone(&flag));
+        (Arc::clone(&flag), Waker::from(flag))
+    }
+
+    // ---- the laws ----
+
+    fn check(&self) {
+        let orphans = self.operations.iter().filter(|operation| operation.id.is_none()).count();
+        assert_eq!(self.table.capacity(), self.capacity);
+        assert_eq!(self.table.in_use(), self.slots.len());
+        assert_eq!(self.table.peak(), self.peak);
+        assert_eq!(self.table.orphans(), orphans);
+        assert!(self.slots.len() <= self.capacity);
+
+        for slot in &self.slots {
+            if let Some(key) = slot.key {
+                assert!(self.table.tenant(key).is_some(), "{slot:?} is not forgotten before its event");
+            }
+        }
+        for (number, drops) in self.drops.iter().enumerate() {
+            let alive = self.operations.iter().any(|operation| operation.number == number);
+            assert_eq!(
+                drops.get(),
+                usize::from(!alive),
+                "payload {number} is dropped once, when its operation is over"
+            );
+        }
+        let operations_in_slots = self.slots.len() - self.polls();
+        assert!(self.backlog.is_empty() || operations_in_slots > 0, "polls alone never keep operations out");
+    }
+
+    /// The end of a runtime with all that is still there.
+    fn finish(self) {
+        let waiting = self.operations.iter().filter(|operation| operation.waker.is_some()).count();
+        let (payloads, wakers) = self.table.into_payloads();
+        assert_eq!(wakers.len(), waiting, "everyone who waits for a result is told");
+        let mut left: Vec<usize> = payloads.iter().map(|payload| payload.number).collect();
+        left.sort_unstable();
+        assert!(left.iter().copied().eq(self.operations.iter().map(|operation| operation.number)));
+        drop((payloads, wakers, self.operations));
+        assert!(self.drops.iter().all(|drops| drops.get() == 1), "each payload is dropped once");
+        assert!(self.flags.iter().all(|flag| Arc::strong_count(flag) == 1), "no waker is kept");
+    }
+}
+
+fn is_own(tenant: Owner) -> bool {
+    matches!(tenant, Owner::Poll { source, .. } if is_own_id(source))
+}
+
+/// Whether this is one of the reactor's own sources, which come first.
+fn is_own_id(source: u32) -> bool {
+    source < OWN_POLLS as u32
+}
+
+fn assert_same(waker: Option<&Waker>, flag: Option<&Arc<Flag>>) {
+    let expected = flag.map(|flag| Waker::from(Arc::clone(flag)));
+    match (waker, &expected) {
+        (None, None) => {}
+        (Some(waker), Some(expected)) if waker.will_wake(expected) => {}
+        _ => panic!("the waker of the latest poll, and no other: {waker:?} for {expected:?}"),
+    }
+}
+
+fn name<P>(completion: &Completion<P>) -> &'static str {
+    match completion {
+        Completion::Stale => "Stale",
+        Completion::Poll { .. } => "Poll",
+        Completion::Disarmed => "Disarmed",
+        Completion::Operation(_) => "Operation",
+        Completion::Orphan(_) => "Orphan",
+    }
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => any::<u8>().prop_map(Step::Arm),
+        1 => any::<u8>().prop_map(Step::ArmOwn),
+        2 => any::<u8>().prop_map(Step::Disarm),
+        4 => Just(Step::Start),
+        1 => any::<u8>().prop_map(Step::Await),
+        2 => any::<u8>().prop_map(Step::Fetch),
+        2 => any::<u8>().prop_map(Step::Abandon),
+        1 => (any::<u64>(), any::<u8>()).prop_map(|(refused, room)| Step::Flush { refused, room }),
+        2 => Just(Step::Flush { refused: 0, room: u8::MAX }),
+        1 => Just(Step::EndFlush),
+        4 => (any::<u8>(), any::<i64>()).prop_map(|(which, result)| Step::Complete(which, result)),
+        1 => any::<u8>().prop_map(Step::CompleteStale),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn random_walks_agree_with_the_model(
+        capacity in prop_oneof![Just(1_usize), 17_usize..40],
+        steps in proptest::collection::vec(any_step(), 0..400),
+    ) {
+        let mut walk = Walk::new(capacity);
+        for step in &steps {
+            walk.step(step);
+            walk.check();
+        }
+        walk.finish();
+    }
+}
+
+/// Takes every path of `depth` steps that goes on from `path`.
+fn enumerate(alphabet: &[Step], path: &mut Vec<Step>, depth: usize) -> usize {
+    if depth == 0 {
+        let mut walk = Walk::new(FEWEST_SLOTS);
+        path.iter().for_each(|step| walk.step(step));
+        walk.check();
+        walk.finish();
+        return 1;
+    }
+    let mut paths = 0;
+    for step in alphabet {
+        path.push(step.clone());
+        paths += enumerate(alphabet, path, depth - 1);
+        path.pop();
+    }
+    paths
+}
+
+/// One of each kind where the choice makes a difference: the oldest, the youngest.
+fn alphabet() -> Vec<Step> {
+    vec![
+        Step::Arm(0),
+        Step::ArmOwn(0),
+        Step::Disarm(0),
+        Step::Start,
+        Step::Await(0),
+        Step::Fetch(0),
+        Step::Abandon(0),
+        Step::Abandon(1),
+        Step::Flush { refused: 0, room: u8::MAX },
+        Step::Flush { refused: 1, room: u8::MAX },
+        Step::Flush { refused: 0, room: 1 },
+        Step::Complete(0, 1),
+        Step::Complete(1, -5),
+        Step::CompleteStale(0),
+    ]
+}
+
+#[test]
+fn all_short_walks_agree_with_the_model() {
+    let paths: usize = (0..=4).map(|depth| enumerate(&alphabet(), &mut Vec::new(), depth)).sum();
+    assert_eq!(paths, (0..=4).map(|depth| 14_usize.pow(depth)).sum());
+}
+
+#[test]
+fn all_short_walks_from_a_full_table_agree_with_the_model() {
+    let mut full = vec![Step::Arm(0); 12];
+    full.extend([Step::Flush { refused: 0, room: u8::MAX }, Step::EndFlush, Step::ArmOwn(0), Step::ArmOwn(1)]);
+    full.extend(vec![Step::Start; 5]);
+    enumerate(&alphabet(), &mut full, 3);
+}
+
+#[test]
+fn operations_leave_the_backlog_in_the_order_of_their_arrival() {
+    let mut table = Table::new(FEWEST_SLOTS);
+    let ids: Vec<_> = (0..100).map(|number| table.start(number, Waker::noop().clone())).collect();
+    let mut order = Vec::new();
+    while table.has_queue() {
+        let mut keys = Vec::new();
+        table.take_queue(&mut keys);
+        for key in keys {
+            let Some(Tenant::Operation(id)) = table.tenant(key) else { panic!("no poll was armed") };
+            order.push(*table.payload_mut(id));
+            table.accepted(key);
+            table.complete(key, 0);
+        }
+    }
+    assert!(order.iter().copied().eq(0..100));
+    for (number, id) in ids.into_iter().enumerate() {
+        assert_eq!(table.fetch(&id), Some((number, 0)));
+    }
+    assert_eq!((table.in_use(), table.orphans()), (0, 0));
+}
+
+#[test]
+#[should_panic = "a registration holds the key of its poll until the event"]
+fn a_poll_that_is_over_cannot_be_disarmed() {
+    let mut table = Table::<()>::new(1);
+    let key = table.arm(SourceId(2), Direction::Read).unwrap();
+    table.take_queue(&mut Vec::new());
+    table.accepted(key);
+    table.complete(key, 1);
+    table.disarm(key);
+}
