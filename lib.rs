@@ -2,17 +2,9 @@
 #![warn(missing_docs)]
 
 #[cfg(not(target_os = "linux"))]
-compile_error!(
-    "aio-runtime is built on Linux native AIO (io_submit, IOCB_CMD_POLL): it runs on Linux only"
-);
-#[cfg(not(any(
-    target_arch = "x86_64",
-    target_arch = "aarch64",
-    target_arch = "riscv64"
-)))]
-compile_error!(
-    "aio-runtime knows the system call numbers and structures of x86-64, aarch64 and riscv64 only"
-);
+compile_error!("aio-runtime is built on Linux native AIO (io_submit, IOCB_CMD_POLL): it runs on Linux only");
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+compile_error!("aio-runtime knows the system call numbers and structures of x86-64, aarch64 and riscv64 only");
 
 pub mod fs;
 pub mod net;

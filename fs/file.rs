@@ -45,6 +45,8 @@ pub struct File {
     reactor: Rc<Reactor>,
     file: Arc<fs::File>,
     kind: Kind,
+    /// Every write extends it (`O_APPEND`).
+    append: bool,
     direct: Option<Direct>,
     /// The file is at least this long, as far as we know.
     known_len: Cell<u64>,
@@ -82,6 +84,7 @@ enum Kind {
 pub(super) struct Opened {
     file: fs::File,
     kind: Kind,
+    append: bool,
     direct: Option<Direct>,
     len: u64,
 }
@@ -110,15 +113,11 @@ impl File {
     ///
     /// When awaited outside a runtime.
     pub fn create<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)
+        OpenOptions::new().write(true).create(true).truncate(true).open(path)
     }
 
     /// Finds out about a file that was just opened. Blocks.
-    pub(super) fn examine(file: fs::File, direct: bool) -> io::Result<Opened> {
+    pub(super) fn examine(file: fs::File, append: bool, direct: bool) -> io::Result<Opened> {
         let metadata = file.metadata()?;
         let file_type = metadata.file_type();
         let kind = match () {
@@ -126,23 +125,10 @@ impl File {
             () if file_type.is_block_device() => Kind::BlockDevice,
             () => Kind::Other,
         };
-        let direct = if direct {
-            Some(Direct::ask(&file)?)
-        } else {
-            None
-        };
+        let direct = if direct { Some(Direct::ask(&file)?) } else { None };
         // A block device does not grow.
-        let len = if kind == Kind::BlockDevice {
-            u64::MAX
-        } else {
-            metadata.len()
-        };
-        Ok(Opened {
-            file,
-            kind,
-            direct,
-            len,
-        })
+        let len = if kind == Kind::BlockDevice { u64::MAX } else { metadata.len() };
+        Ok(Opened { file, kind, append, direct, len })
     }
 
     pub(super) fn register(opened: Opened) -> io::Result<Self> {
@@ -150,6 +136,7 @@ impl File {
             reactor: Rc::clone(context::current().reactor()),
             file: Arc::new(opened.file),
             kind: opened.kind,
+            append: opened.append,
             direct: opened.direct,
             known_len: Cell::new(opened.len),
             nowait_reads: Cell::new(true),
@@ -194,8 +181,7 @@ impl File {
             Ok(done) => return done,
             Err(buf) => buf,
         };
-        self.on_pool(buf, move |file, buf| file.read_at(buf, offset))
-            .await
+        self.on_pool(buf, move |file, buf| file.read_at(buf, offset)).await
     }
 
     /// Writes up to `buf.len()` bytes at `offset`, and says how many.
@@ -225,18 +211,15 @@ impl File {
                 Ok(done) => return done,
                 Err(buf) => buf,
             }
-        } else if end <= self.known_len.get() {
+        } else if !self.append && end <= self.known_len.get() {
             let request = Request::write(&self.file, buf, position);
             return self.explained("write_at", offset, self.run(request).await);
         } else {
             buf
         };
-        let (result, buf) = self
-            .on_pool(buf, move |file, buf| file.write_at(buf, offset))
-            .await;
+        let (result, buf) = self.on_pool(buf, move |file, buf| file.write_at(buf, offset)).await;
         if let Ok(written) = result {
-            self.known_len
-                .set(self.known_len.get().max(offset + written as u64));
+            self.known_len.set(self.known_len.get().max(offset + written as u64));
         }
         self.explained("write_at", offset, (result, buf))
     }
@@ -248,10 +231,7 @@ impl File {
     /// `UnexpectedEof` if the file ends before; otherwise as for [`read_at`](Self::read_at).
     pub async fn read_exact_at(&self, buf: impl Into<Buf>, offset: u64) -> (io::Result<()>, Buf) {
         let ended = |_| io::Error::new(io::ErrorKind::UnexpectedEof, "failed to fill whole buffer");
-        self.whole(buf.into(), offset, ended, async |buf, offset| {
-            self.read_at(buf, offset).await
-        })
-        .await
+        self.whole(buf.into(), offset, ended, async |buf, offset| self.read_at(buf, offset).await).await
     }
 
     /// Writes the whole buffer at `offset`.
@@ -261,10 +241,7 @@ impl File {
     /// `WriteZero` if nothing more can be written; otherwise as for [`write_at`](Self::write_at).
     pub async fn write_all_at(&self, buf: impl Into<Buf>, offset: u64) -> (io::Result<()>, Buf) {
         let ended = |_| io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer");
-        self.whole(buf.into(), offset, ended, async |buf, offset| {
-            self.write_at(buf, offset).await
-        })
-        .await
+        self.whole(buf.into(), offset, ended, async |buf, offset| self.write_at(buf, offset).await).await
     }
 
     /// Waits until content and metadata are on the device.
@@ -317,11 +294,7 @@ impl File {
     }
 
     /// Tries a request with `RWF_NOWAIT`; the buffer comes back if it has to be done on the pool.
-    async fn try_nowait(
-        &self,
-        supported: &Cell<bool>,
-        request: Request,
-    ) -> Result<(io::Result<usize>, Buf), Buf> {
+    async fn try_nowait(&self, supported: &Cell<bool>, request: Request) -> Result<(io::Result<usize>, Buf), Buf> {
         if !supported.get() {
             return Err(request.into_buf());
         }
@@ -362,17 +335,12 @@ impl File {
         let mut result = Ok(());
         while done < window.len() {
             let moved;
-            (moved, buf) = step(
-                buf.with_window(window.start + done..window.end),
-                offset.saturating_add(done as u64),
-            )
-            .await;
+            (moved, buf) =
+                step(buf.with_window(window.start + done..window.end), offset.saturating_add(done as u64)).await;
             match moved {
                 Ok(0) => result = Err(ended(())),
                 // What remains cannot be asked for directly any more: that happens at the end of the file only.
-                Ok(moved) if self.is_tail(moved) && done + moved < window.len() => {
-                    result = Err(ended(()))
-                }
+                Ok(moved) if self.is_tail(moved) && done + moved < window.len() => result = Err(ended(())),
                 Ok(moved) => done += moved,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => result = Err(error),
@@ -386,8 +354,7 @@ impl File {
 
     /// Whether a direct transfer of this length ended in the middle of a block.
     fn is_tail(&self, moved: usize) -> bool {
-        self.direct
-            .is_some_and(|direct| direct.reported && !moved.is_multiple_of(direct.alignment.offset))
+        self.direct.is_some_and(|direct| direct.reported && !moved.is_multiple_of(direct.alignment.offset))
     }
 
     /// The offset as the kernel takes it, if it and the buffer are such as it takes.
@@ -395,21 +362,11 @@ impl File {
         let Ok(position) = i64::try_from(offset) else {
             return Err(explain(
                 Errno::INVAL,
-                format!(
-                    "{call}: the offset {offset} is past the largest one, {}",
-                    i64::MAX
-                ),
+                format!("{call}: the offset {offset} is past the largest one, {}", i64::MAX),
             ));
         };
-        if let Some(Direct {
-            alignment,
-            reported: true,
-        }) = self.direct
-        {
-            let Alignment {
-                memory,
-                offset: block,
-            } = alignment;
+        if let Some(Direct { alignment, reported: true }) = self.direct {
+            let Alignment { memory, offset: block } = alignment;
             let address = buf.as_ptr().addr();
             let wrong = match () {
                 () if !address.is_multiple_of(memory) => {
@@ -425,25 +382,16 @@ impl File {
             };
             return Err(explain(
                 Errno::INVAL,
-                format!(
-                    "{call} on an O_DIRECT file: {wrong} (see File::alignment and Buf::aligned)"
-                ),
+                format!("{call} on an O_DIRECT file: {wrong} (see File::alignment and Buf::aligned)"),
             ));
         }
         Ok(position)
     }
 
     /// Says more where the kernel found a direct operation misaligned that we could not check.
-    fn explained(
-        &self,
-        call: &str,
-        offset: u64,
-        done: (io::Result<usize>, Buf),
-    ) -> (io::Result<usize>, Buf) {
+    fn explained(&self, call: &str, offset: u64, done: (io::Result<usize>, Buf)) -> (io::Result<usize>, Buf) {
         match done {
-            (Err(error), buf)
-                if self.direct.is_some() && error.raw_os_error() == Some(libc::EINVAL) =>
-            {
+            (Err(error), buf) if self.direct.is_some() && error.raw_os_error() == Some(libc::EINVAL) => {
                 let text = format!(
                     "{call} on an O_DIRECT file: the kernel refuses {} bytes at {:p} for offset {offset}; 4096 is a safe alignment of all three",
                     buf.len(),
@@ -461,31 +409,17 @@ impl Direct {
     fn ask(file: &fs::File) -> io::Result<Self> {
         let stat = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN);
         let (memory, offset) = match stat {
-            Ok(stat)
-                if StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::DIOALIGN) =>
-            {
-                (
-                    stat.stx_dio_mem_align as usize,
-                    stat.stx_dio_offset_align as usize,
-                )
+            Ok(stat) if StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::DIOALIGN) => {
+                (stat.stx_dio_mem_align as usize, stat.stx_dio_offset_align as usize)
             }
             _ => {
-                return Ok(Self {
-                    alignment: Alignment {
-                        memory: 4096,
-                        offset: 4096,
-                    },
-                    reported: false,
-                });
+                return Ok(Self { alignment: Alignment { memory: 4096, offset: 4096 }, reported: false });
             }
         };
         if memory == 0 || offset == 0 {
             return Err(Errno::INVAL.into());
         }
-        Ok(Self {
-            alignment: Alignment { memory, offset },
-            reported: true,
-        })
+        Ok(Self { alignment: Alignment { memory, offset }, reported: true })
     }
 }
 

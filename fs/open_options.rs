@@ -28,6 +28,7 @@ use crate::runtime::context::InRuntime;
 pub struct OpenOptions {
     std: fs::OpenOptions,
     custom_flags: i32,
+    append: bool,
     direct: bool,
 }
 
@@ -35,11 +36,7 @@ impl OpenOptions {
     /// Everything off.
     #[expect(clippy::new_without_default, reason = "as std's and tokio's")]
     pub fn new() -> Self {
-        Self {
-            std: fs::OpenOptions::new(),
-            custom_flags: 0,
-            direct: false,
-        }
+        Self { std: fs::OpenOptions::new(), custom_flags: 0, append: false, direct: false }
     }
 
     /// Whether to open for reading.
@@ -57,6 +54,7 @@ impl OpenOptions {
     /// Whether to open for appending: every write goes to the end of the file, whatever its offset (`O_APPEND`).
     pub fn append(&mut self, append: bool) -> &mut Self {
         self.std.append(append);
+        self.append = append;
         self
     }
 
@@ -107,23 +105,16 @@ impl OpenOptions {
     ///
     /// When awaited outside a runtime.
     pub fn open<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<File>> + use<P> {
-        let (mut options, direct, path) = (self.std.clone(), self.direct, path.as_ref().to_owned());
+        let (mut options, path) = (self.std.clone(), path.as_ref().to_owned());
+        let (append, direct) = (self.append, self.direct);
         options.custom_flags(self.custom_flags | if direct { libc::O_DIRECT } else { 0 });
         InRuntime::new(async move {
             let opened = blocking::unblock(move || {
-                let file = options
-                    .open(&path)
-                    .map_err(|error| match error.raw_os_error() {
-                        Some(libc::EINVAL) if direct => no_direct_io(error, &path),
-                        _ => error,
-                    })?;
-                File::examine(file, direct).map_err(|error| {
-                    if direct {
-                        no_direct_io(error, &path)
-                    } else {
-                        error
-                    }
-                })
+                let file = options.open(&path).map_err(|error| match error.raw_os_error() {
+                    Some(libc::EINVAL) if direct => no_direct_io(error, &path),
+                    _ => error,
+                })?;
+                File::examine(file, append, direct).map_err(|error| if direct { no_direct_io(error, &path) } else { error })
             });
             File::register(opened.await?)
         })

@@ -2,9 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::io;
-use std::net::{
-    IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _};
 
 /// What can be turned into socket addresses: those of std's [`ToSocketAddrs`](std::net::ToSocketAddrs). A host name is looked up on the
 /// blocking pool; an address in text form needs no thread.
@@ -21,9 +19,7 @@ pub(super) async fn resolve(addr: impl ToSocketAddrs) -> io::Result<Vec<SocketAd
         Err(name) => {
             blocking::unblock(move || match name {
                 sealed::Name::HostAndPort(text) => text.to_socket_addrs().map(Iterator::collect),
-                sealed::Name::Host(host, port) => (host.as_str(), port)
-                    .to_socket_addrs()
-                    .map(Iterator::collect),
+                sealed::Name::Host(host, port) => (host.as_str(), port).to_socket_addrs().map(Iterator::collect),
             })
             .await
         }
@@ -38,10 +34,7 @@ pub(super) async fn first_success<T, F>(
 where
     F: Future<Output = io::Result<T>>,
 {
-    let mut last = io::Error::new(
-        io::ErrorKind::InvalidInput,
-        "could not resolve to any address",
-    );
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "could not resolve to any address");
     for addr in resolve(addr).await? {
         match attempt(addr).await {
             Ok(done) => return Ok(done),
@@ -131,11 +124,5 @@ mod sealed {
         )*};
     }
 
-    known!(
-        SocketAddrV4,
-        SocketAddrV6,
-        (IpAddr, u16),
-        (Ipv4Addr, u16),
-        (Ipv6Addr, u16)
-    );
+    known!(SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
 }

@@ -22,15 +22,7 @@ pub(super) fn split<S>(stream: &mut S) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
 /// Makes the two halves that own a stream together.
 pub(super) fn into_split<S: ShutdownWrite>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
     let stream = Rc::new(stream);
-    (
-        OwnedReadHalf {
-            stream: Rc::clone(&stream),
-        },
-        OwnedWriteHalf {
-            stream,
-            shutdown_on_drop: true,
-        },
-    )
+    (OwnedReadHalf { stream: Rc::clone(&stream) }, OwnedWriteHalf { stream, shutdown_on_drop: true })
 }
 
 /// The half of a borrowed stream that reads.
@@ -65,10 +57,7 @@ impl<S: ShutdownWrite> OwnedReadHalf<S> {
             return Err(ReuniteError(self, write));
         }
         write.forget();
-        Ok(
-            Rc::into_inner(self.stream)
-                .expect("a stream has two halves, and the other one is gone"),
-        )
+        Ok(Rc::into_inner(self.stream).expect("a stream has two halves, and the other one is gone"))
     }
 }
 

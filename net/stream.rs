@@ -41,12 +41,7 @@ impl Transfer for Socket {
     fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         // writev has no MSG_NOSIGNAL.
         let bufs = &bufs[..bufs.len().min(MAX_SLICES)];
-        Ok(rustix::net::sendmsg(
-            fd,
-            bufs,
-            &mut SendAncillaryBuffer::default(),
-            SendFlags::NOSIGNAL,
-        )?)
+        Ok(rustix::net::sendmsg(fd, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
     }
 
     fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
@@ -72,11 +67,7 @@ impl<K: Transfer> Stream<K> {
     /// Outside a runtime.
     #[track_caller]
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self::from(Io::new(
-            context::current().reactor(),
-            fd,
-            Close::Soon,
-        )?))
+        Ok(Self::from(Io::new(context::current().reactor(), fd, Close::Soon)?))
     }
 
     /// Registers a descriptor of any mode.
@@ -98,11 +89,7 @@ impl<K: Transfer> Stream<K> {
         &self.io
     }
 
-    pub(crate) fn poll_read(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let wanted = buf.len();
         let read = ready!(self.io.poll_io(cx, Direction::Read, |fd| K::read(fd, buf)))?;
         Poll::Ready(Ok(self.noted(Direction::Read, read, wanted)))
@@ -114,31 +101,18 @@ impl<K: Transfer> Stream<K> {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         let wanted = bufs.iter().map(|buf| buf.len()).sum();
-        let read = ready!(
-            self.io
-                .poll_io(cx, Direction::Read, |fd| K::read_vectored(fd, bufs))
-        )?;
+        let read = ready!(self.io.poll_io(cx, Direction::Read, |fd| K::read_vectored(fd, bufs)))?;
         Poll::Ready(Ok(self.noted(Direction::Read, read, wanted)))
     }
 
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(
-            self.io
-                .poll_io(cx, Direction::Write, |fd| K::write(fd, buf))
-        )?;
+        let written = ready!(self.io.poll_io(cx, Direction::Write, |fd| K::write(fd, buf)))?;
         Poll::Ready(Ok(self.noted(Direction::Write, written, buf.len())))
     }
 
-    pub(crate) fn poll_write_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write_vectored(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let wanted = bufs.iter().map(|buf| buf.len()).sum();
-        let written = ready!(
-            self.io
-                .poll_io(cx, Direction::Write, |fd| K::write_vectored(fd, bufs))
-        )?;
+        let written = ready!(self.io.poll_io(cx, Direction::Write, |fd| K::write_vectored(fd, bufs)))?;
         Poll::Ready(Ok(self.noted(Direction::Write, written, wanted)))
     }
 
@@ -165,10 +139,7 @@ impl<K: Transfer> Stream<K> {
 
 impl<K> From<Io> for Stream<K> {
     fn from(io: Io) -> Self {
-        Self {
-            io,
-            kind: PhantomData,
-        }
+        Self { io, kind: PhantomData }
     }
 }
 

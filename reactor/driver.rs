@@ -264,9 +264,10 @@ impl Reactor {
 
     pub(super) fn abandon(&self, id: OperationId) {
         let _withdrawn = self.with(|driver| {
-            let withdrawn = driver.table.abandon(id);
+            let waker = driver.table.take_waker(&id);
+            let request = driver.table.abandon(id);
             driver.publish();
-            withdrawn
+            (waker, request)
         });
     }
 
@@ -578,7 +579,7 @@ impl Driver {
     // ---- sleep ----
 
     /// Sleeps until there is an event, a notification, or no time left; not at all if there is something to do already.
-    fn park(&mut self, timeout: Option<Duration>) {
+    fn park(&mut self, mut timeout: Option<Duration>) {
         self.arm_own(UNPARK);
         self.flush();
         self.reap();
@@ -586,7 +587,7 @@ impl Driver {
         if !self.wakers.is_empty() || self.can_submit() {
             return;
         }
-        if self.spin(timeout) {
+        if self.spin(&mut timeout) {
             return self.reap();
         }
         if !self.unparker.park.fall_asleep() {
@@ -600,8 +601,9 @@ impl Driver {
         self.reap();
     }
 
-    /// Watches the ring's tail for the configured time, no longer than `timeout`; true when there is something to do.
-    fn spin(&self, timeout: Option<Duration>) -> bool {
+    /// Watches the ring's tail for the configured time, no longer than `timeout`, from which the time is taken; true when there is
+    /// something to do.
+    fn spin(&self, timeout: &mut Option<Duration>) -> bool {
         if self.config.spin.is_zero() || !self.reaps_in_user_space() {
             return false;
         }
@@ -615,7 +617,9 @@ impl Driver {
                 }
                 std::hint::spin_loop();
             }
-            if begin.elapsed() >= limit {
+            let elapsed = begin.elapsed();
+            if elapsed >= limit {
+                *timeout = timeout.map(|timeout| timeout.saturating_sub(elapsed));
                 return false;
             }
         }

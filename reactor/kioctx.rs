@@ -112,7 +112,7 @@ impl Kioctx {
         const MIN: usize = 1;
         events.reserve(EVENTS_PER_CALL);
         let room = &mut events.spare_capacity_mut()[..EVENTS_PER_CALL];
-        let mut taken = if self.without_pgetevents {
+        let mut taken = if self.without_pgetevents && mask.is_none() {
             abi::io_getevents(self.id, MIN, room, timeout)
         } else {
             abi::io_pgetevents(self.id, MIN, room, timeout, mask)

@@ -240,6 +240,14 @@ impl<P> Table<P> {
         }
     }
 
+    /// Takes the waker away, of an operation that is going to be abandoned: its drop is user code, and none runs in here.
+    pub(super) fn take_waker(&mut self, id: &OperationId) -> Option<Waker> {
+        match &mut self.operations[id.0] {
+            Operation::Backlog { waker, .. } | Operation::InFlight { waker, .. } => waker.take(),
+            Operation::Done { .. } | Operation::Orphaned { .. } | Operation::Withdrawn => None,
+        }
+    }
+
     /// Gives up an operation whose future is gone. The payload comes back if the kernel does not have it; otherwise it
     /// stays here until the event. The waker comes back in any case: its drop is user code.
     pub(super) fn abandon(&mut self, id: OperationId) -> (Option<P>, Option<Waker>) {

@@ -89,6 +89,7 @@ impl Scheduler {
     ///
     /// If the future does, or in a process that was forked off while the runtime existed.
     pub(super) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
+        self.assert_ours();
         let _entered = context::enter(self);
         let output = self.drive(pin!(future));
         // What the future held open is closed when this returns.
@@ -96,15 +97,18 @@ impl Scheduler {
         output
     }
 
+    fn assert_ours(&self) {
+        assert!(
+            self.reactor.is_ours(),
+            "this aio-runtime belongs to the process that built it: a forked child must build a runtime of its own"
+        );
+    }
+
     fn drive<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
         let waker = Waker::from(Arc::clone(&self.shared));
         let mut cx = Context::from_waker(&waker);
         self.shared.main_woken.store(true, Ordering::Relaxed);
         loop {
-            assert!(
-                self.reactor.is_ours(),
-                "this aio-runtime belongs to the process that built it: a forked child must build a runtime of its own"
-            );
             self.take_inbox();
             let mut interval = self.event_interval;
             while interval > 0 && !self.is_idle() {
@@ -117,6 +121,8 @@ impl Scheduler {
                 }
                 self.run_ready(&mut interval);
             }
+            // A task may have forked, and this may be the child.
+            self.assert_ours();
             self.reactor.turn();
             self.timers.fire();
             if self.is_idle() {

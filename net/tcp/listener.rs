@@ -72,9 +72,7 @@ impl TcpListener {
     #[track_caller]
     fn new(fd: OwnedFd) -> io::Result<Self> {
         // Its port is to be free when it is dropped.
-        Ok(Self {
-            io: Io::new(context::current().reactor(), fd, Close::BeforeReturn)?,
-        })
+        Ok(Self { io: Io::new(context::current().reactor(), fd, Close::BeforeReturn)? })
     }
 
     /// Takes the next connection.
@@ -137,8 +135,7 @@ impl TcpListener {
 }
 
 fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
-    let (fd, peer) =
-        rustix::net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let (fd, peer) = rustix::net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
     let peer = peer.ok_or_else(|| io::Error::other("accept4 named no peer"))?;
     Ok((fd, SocketAddr::try_from(peer)?))
 }

@@ -80,16 +80,12 @@ impl TcpStream {
             io.clear_ready(Direction::Write);
             io.io(Direction::Write, connect_result).await?;
         }
-        Ok(Self {
-            stream: Stream::from(io),
-        })
+        Ok(Self { stream: Stream::from(io) })
     }
 
     /// Registers a socket that is connected and non-blocking.
     pub(super) fn connected(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self {
-            stream: Stream::new(fd)?,
-        })
+        Ok(Self { stream: Stream::new(fd)? })
     }
 
     /// Takes over a stream of std's, and puts it into non-blocking mode.
@@ -103,9 +99,7 @@ impl TcpStream {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(stream: net::TcpStream) -> io::Result<Self> {
-        Ok(Self {
-            stream: Stream::from_blocking(stream.into())?,
-        })
+        Ok(Self { stream: Stream::from_blocking(stream.into())? })
     }
 
     /// Gives the socket back to std. It stays in non-blocking mode.
@@ -233,9 +227,7 @@ fn connect_result(fd: BorrowedFd<'_>) -> io::Result<()> {
     sockopt::socket_error(fd)??;
     match peer_addr(fd) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(io::ErrorKind::WouldBlock.into()),
         Err(error) => Err(error),
     }
 }

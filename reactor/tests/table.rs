@@ -493,7 +493,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 200,
+        cases: 150,
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(1),
         ..ProptestConfig::default()
@@ -502,7 +502,7 @@ proptest! {
     #[test]
     fn random_walks_agree_with_the_model(
         capacity in prop_oneof![Just(1_usize), 17_usize..40],
-        steps in proptest::collection::vec(any_step(), 0..400),
+        steps in proptest::collection::vec(any_step(), 0..300),
     ) {
         let mut walk = Walk::new(capacity);
         for step in &steps {
@@ -562,7 +562,7 @@ fn all_short_walks_from_a_full_table_agree_with_the_model() {
     let mut full = vec![Step::Arm(0); 12];
     full.extend([Step::Flush { refused: 0, room: u8::MAX }, Step::EndFlush, Step::ArmOwn(0), Step::ArmOwn(1)]);
     full.extend(vec![Step::Start; 5]);
-    enumerate(&alphabet(), &mut full, 3);
+    enumerate(&alphabet(), &mut full, 4);
 }
 
 #[test]

@@ -87,7 +87,9 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let scheduler = context::current();
         ready!(scheduler.reactor().poll_proceed(cx));
-        if let Some((key, timers)) = &self.timer {
+        if let Some((key, timers)) = &self.timer
+            && Rc::ptr_eq(timers, scheduler.timers())
+        {
             if !timers.is_past(self.deadline) {
                 timers.update(*key, cx.waker());
                 return Poll::Pending;
@@ -98,6 +100,8 @@ impl Future for Sleep {
         if self.is_elapsed() {
             return Poll::Ready(());
         }
+        // Waits in another runtime from now on, if it was moved.
+        self.withdraw();
         let timers = scheduler.timers();
         self.timer = Some((timers.insert(self.deadline, cx.waker().clone()), Rc::clone(timers)));
         Poll::Pending

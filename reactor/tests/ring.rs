@@ -1,0 +1,288 @@
+//! The context and its ring, without a reactor: the wrap point, a full ring, batches with bad requests, cancels that race with readiness.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
+
+use super::super::abi::{Cancel, IoEvent, Iocb};
+use super::super::fault::{self, Call};
+use super::super::kioctx::Kioctx;
+use super::super::submission::{Outcome, Submission};
+use super::super::table::Key;
+use super::sleep::no_signals;
+use super::{PATIENCE, alone, fire, new_eventfd, read_counter};
+
+/// A context with the places of its iocbs, which are numbered by their `aio_data`.
+struct Kernel {
+    kioctx: Kioctx,
+    submission: Submission,
+    events: Vec<IoEvent>,
+}
+
+impl Kernel {
+    /// The smallest context, or one whose ring is taken for unknown.
+    fn new(ring_is_known: bool) -> Self {
+        if !ring_is_known {
+            fault::inject(Call::MapRing, Errno::NOSYS, 1);
+        }
+        let kioctx = Kioctx::setup(1).unwrap();
+        assert_eq!(kioctx.has_ring(), ring_is_known);
+        Self { kioctx, submission: Submission::new(1 << 10), events: Vec::new() }
+    }
+
+    fn push(&mut self, at: u32, iocb: impl FnOnce(u64) -> Iocb) {
+        let key = Key::from_data(at.into());
+        self.submission.push(key, iocb(key.to_data()));
+    }
+
+    fn push_poll(&mut self, at: u32, fd: RawFd) {
+        self.push(at, |data| Iocb::poll(fd, libc::POLLIN, data));
+    }
+
+    /// What became of each, by its position in the batch.
+    fn submit(&mut self) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        self.submission.submit(&self.kioctx, |_, outcome| outcomes.push(outcome));
+        outcomes
+    }
+
+    /// Waits for `count` events and returns their `aio_data`, in order.
+    fn take(&mut self, count: usize) -> Vec<(u64, i64)> {
+        let begin = Instant::now();
+        while self.events.len() < count {
+            assert!(begin.elapsed() < PATIENCE, "{} of {count} events", self.events.len());
+            if self.kioctx.reap(&mut self.events) == 0 {
+                self.kioctx.wait(Some(Duration::from_millis(100)), None, &mut self.events).unwrap();
+            }
+        }
+        assert_eq!(self.events.len(), count, "one event to each request");
+        self.events.drain(..).map(|event| (event.data, event.res)).collect()
+    }
+
+    fn assert_empty(&mut self) {
+        assert!(!self.kioctx.has_events());
+        assert_eq!(self.kioctx.reap(&mut self.events), 0);
+        assert_eq!(self.kioctx.wait(Some(Duration::ZERO), None, &mut self.events), Ok(0));
+    }
+}
+
+fn ready_eventfd() -> OwnedFd {
+    let fd = new_eventfd();
+    fire(&fd);
+    fd
+}
+
+#[test]
+fn events_cross_the_wrap_point_in_order_thousands_of_times() {
+    alone(|| {
+        let mut kernel = Kernel::new(true);
+        let ready = ready_eventfd();
+        // Sizes that have no divisor in common with each other, or with most rings, so that the wrap falls on each place of a batch.
+        let sizes = [1, 7, 64, 2, 31, 3, 53];
+        let (mut sent, mut received) = (0_u32, 0_u32);
+        while sent < 400_000 {
+            let size = sizes[sent as usize % sizes.len()];
+            for at in 0..size {
+                let number = u64::from(sent + at);
+                kernel.push(at, |_| Iocb::poll(ready.as_raw_fd(), libc::POLLIN, number));
+            }
+            assert!(kernel.submit().iter().all(|outcome| *outcome == Outcome::Accepted));
+            sent += size;
+            // Both ways of taking events move the same head.
+            let taken = if sent.is_multiple_of(5) {
+                kernel.kioctx.wait(Some(Duration::ZERO), None, &mut kernel.events).unwrap()
+            } else {
+                kernel.kioctx.reap(&mut kernel.events)
+            };
+            assert_eq!(taken, size as usize);
+            for event in kernel.events.drain(..) {
+                assert_eq!((event.data, event.res), (received.into(), libc::POLLIN.into()));
+                received += 1;
+            }
+        }
+        kernel.assert_empty();
+    });
+}
+
+#[test]
+fn a_full_ring_takes_nothing_until_it_is_reaped() {
+    alone(|| {
+        for ring_is_known in [true, false] {
+            let mut kernel = Kernel::new(ring_is_known);
+            let ready = ready_eventfd();
+            let mut first = None;
+            for _ in 0..50 {
+                let mut accepted = 0;
+                loop {
+                    kernel.push_poll(accepted, ready.as_raw_fd());
+                    match kernel.submit()[..] {
+                        [Outcome::Accepted] => accepted += 1,
+                        [Outcome::NoRoom] => break,
+                        ref other => panic!("{other:?}"),
+                    }
+                }
+                assert!(accepted as usize >= kernel.kioctx.capacity(), "the promise is kept: {accepted}");
+                assert_eq!(*first.get_or_insert(accepted), accepted, "as much as before");
+                let events = kernel.take(accepted as usize);
+                assert!(events.iter().map(|(data, _)| *data).eq(0..u64::from(accepted)));
+            }
+            kernel.assert_empty();
+        }
+    });
+}
+
+#[test]
+fn what_a_full_ring_has_no_room_for_is_told_by_position() {
+    alone(|| {
+        let mut kernel = Kernel::new(true);
+        let ready = ready_eventfd();
+        for at in 0..700 {
+            kernel.push_poll(at, ready.as_raw_fd());
+        }
+        let outcomes = kernel.submit();
+        assert_eq!(outcomes.len(), 700);
+        let accepted = outcomes.iter().take_while(|outcome| **outcome == Outcome::Accepted).count();
+        assert!(accepted >= kernel.kioctx.capacity());
+        assert!(outcomes[accepted..].iter().all(|outcome| *outcome == Outcome::NoRoom));
+        kernel.take(accepted);
+    });
+}
+
+#[test]
+fn a_bad_iocb_is_refused_alone_wherever_it_stands_in_the_batch() {
+    const BATCH: u32 = 64;
+    alone(|| {
+        let mut kernel = Kernel::new(true);
+        let ready = ready_eventfd();
+        let memfd = memfd_create("without NOWAIT", MemfdFlags::CLOEXEC).unwrap();
+        let mut byte = 0_u8;
+        for bad in 0..BATCH {
+            for errno in [Errno::BADF, Errno::INVAL, Errno::OPNOTSUPP] {
+                for at in 0..BATCH {
+                    let (ready, memfd) = (ready.as_raw_fd(), memfd.as_raw_fd());
+                    kernel.push(at, |data| match errno {
+                        _ if at != bad => Iocb::poll(ready, libc::POLLIN, data),
+                        Errno::BADF => Iocb::poll(-1, libc::POLLIN, data),
+                        // No such command.
+                        Errno::INVAL => Iocb::vacant(),
+                        _ => Iocb::read(memfd, &raw mut byte, 1, 0, data).nowait(),
+                    });
+                }
+                for (at, outcome) in (0..).zip(kernel.submit()) {
+                    let expected = if at == bad { Outcome::Refused(errno) } else { Outcome::Accepted };
+                    assert_eq!(outcome, expected, "iocb {at} of a batch whose number {bad} is bad: {errno}");
+                }
+                let events = kernel.take(BATCH as usize - 1);
+                let others = (0..BATCH).filter(|at| *at != bad);
+                assert!(events.iter().map(|(data, _)| *data).eq(others.map(u64::from)));
+            }
+        }
+        kernel.assert_empty();
+    });
+}
+
+/// Many polls at a time, cancelled by this thread while another makes them ready, in opposite order or the same.
+#[test]
+fn a_cancel_that_races_with_readiness_leaves_one_event() {
+    const BATCH: u32 = 60;
+    const ROUNDS: usize = 400;
+    alone(|| {
+        let mut kernel = Kernel::new(true);
+        let eventfds: Vec<OwnedFd> = (0..BATCH).map(|_| new_eventfd()).collect();
+        // Rounds that this thread has begun, and the other ended.
+        let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let begin = Instant::now();
+        let await_round = |counter: &AtomicUsize, round| {
+            while counter.load(Ordering::Acquire) < round {
+                assert!(begin.elapsed() < PATIENCE, "the other thread is gone");
+                thread::yield_now();
+            }
+        };
+        let mut cancelled = 0;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    await_round(&begun, round);
+                    eventfds.iter().for_each(fire);
+                    ended.store(round, Ordering::Release);
+                }
+            });
+            for round in 1..=ROUNDS {
+                for (at, fd) in (0..).zip(&eventfds) {
+                    kernel.push_poll(at, fd.as_raw_fd());
+                }
+                kernel.submit();
+                begun.store(round, Ordering::Release);
+                let order: Vec<u32> = if round % 2 == 0 { (0..BATCH).collect() } else { (0..BATCH).rev().collect() };
+                for at in order {
+                    let key = Key::from_data(at.into());
+                    let found = kernel.submission.cancel(&kernel.kioctx, key).unwrap();
+                    cancelled += u32::from(found == Cancel::InProgress);
+                }
+                let mut events = kernel.take(BATCH as usize);
+                events.sort_unstable();
+                assert!(events.iter().map(|(data, _)| *data).eq(0..BATCH.into()), "one event to each");
+                await_round(&ended, round);
+                for fd in &eventfds {
+                    assert_eq!(read_counter(fd.as_fd()).unwrap(), 1, "a cancel takes nothing from the file");
+                }
+            }
+        });
+        kernel.assert_empty();
+        assert!(cancelled > 0, "some cancels were in time");
+    });
+}
+
+#[test]
+fn a_wait_that_a_signal_ends_has_taken_nothing() {
+    alone(|| {
+        let mut kernel = Kernel::new(true);
+        let ready = ready_eventfd();
+        kernel.push_poll(0, ready.as_raw_fd());
+        kernel.submit();
+        fault::inject(Call::Pgetevents, Errno::INTR, 3);
+        for _ in 0..3 {
+            assert_eq!(kernel.kioctx.wait(None, None, &mut kernel.events), Ok(0));
+        }
+        assert_eq!(kernel.take(1), [(0, libc::POLLIN.into())]);
+    });
+}
+
+#[test]
+fn io_getevents_steps_in_where_io_pgetevents_is_denied() {
+    alone(|| {
+        for errno in [Errno::PERM, Errno::NOSYS] {
+            let mut kernel = Kernel::new(false);
+            let ready = ready_eventfd();
+            // Denied once is denied for good: it is not asked again.
+            fault::inject(Call::Pgetevents, errno, 1);
+            for _ in 0..3 {
+                kernel.push_poll(0, ready.as_raw_fd());
+                kernel.submit();
+                assert_eq!(kernel.take(1), [(0, libc::POLLIN.into())]);
+            }
+            fault::inject(Call::Pgetevents, errno, 1);
+            kernel.assert_empty();
+            assert!(fault::clear(), "io_pgetevents is not called any more");
+        }
+    });
+}
+
+#[test]
+fn a_denied_wait_with_a_signal_mask_is_an_error() {
+    alone(|| {
+        let mut kernel = Kernel::new(true);
+        let mask = no_signals();
+        fault::inject(Call::Pgetevents, Errno::PERM, 3);
+        for mask in [Some(&mask), None, Some(&mask)] {
+            let waited = kernel.kioctx.wait(Some(Duration::ZERO), mask, &mut kernel.events);
+            // io_getevents cannot install one, and without it nobody would know.
+            let expected = if mask.is_some() { Err(Errno::PERM) } else { Ok(0) };
+            assert_eq!(waited, expected);
+        }
+    });
+}

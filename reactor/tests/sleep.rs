@@ -1,0 +1,312 @@
+//! The loop asleep: deadlines, wakes from other threads, signals.
+#![allow(unsafe_code)]
+
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::super::abi::SignalMask;
+use super::super::{Config, Reactor};
+use super::{
+    A_WHILE, Hand, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_counter,
+    run, turn_or_park, with_reactor,
+};
+
+/// Longer than any test takes: a sleep of this length must be ended by something.
+const FOR_EVER: Duration = Duration::from_secs(1_000);
+
+fn timed(f: impl FnOnce()) -> Duration {
+    let begin = Instant::now();
+    f();
+    begin.elapsed()
+}
+
+/// Settles what the last wake has left: the notification and the eventfd's readiness.
+fn settle(reactor: &Reactor) {
+    for _ in 0..3 {
+        turn_or_park(reactor);
+    }
+}
+
+// ---- deadlines ----
+
+#[test]
+fn a_deadline_that_is_past_or_next_to_it_is_no_sleep() {
+    in_each_mode(1, |reactor| {
+        for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_micros(1)] {
+            for _ in 0..100 {
+                assert!(timed(|| reactor.park(Some(timeout))) < PATIENCE);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_sleep_lasts_as_long_as_it_should_when_nothing_happens() {
+    in_each_mode(1, |reactor| {
+        let (io, _trigger) = eventfd_pair(reactor);
+        let _idle = Hand::pending(reactor, next_counter(&io));
+        settle(reactor);
+        let slept = timed(|| reactor.park(Some(A_WHILE)));
+        assert!(slept >= A_WHILE, "{slept:?}");
+        assert!(slept < PATIENCE, "{slept:?}");
+    });
+}
+
+#[test]
+fn a_huge_timeout_is_a_sleep_and_ends_by_an_event() {
+    for timeout in [None, Some(FOR_EVER), Some(Duration::from_secs(u64::MAX / 2)), Some(Duration::MAX)] {
+        in_each_mode(1, |reactor| {
+            let (io, trigger) = eventfd_pair(reactor);
+            let mut waits = Hand::pending(reactor, next_counter(&io));
+            settle(reactor);
+            let firing = thread::spawn(move || {
+                thread::sleep(A_WHILE);
+                fire(trigger);
+            });
+            let slept = timed(|| {
+                while waits.wakes() == 0 {
+                    reactor.park(timeout);
+                }
+            });
+            firing.join().unwrap();
+            assert!(slept < PATIENCE, "{timeout:?}: {slept:?}");
+            assert!(waits.poll(reactor).is_ready());
+        });
+    }
+}
+
+#[test]
+fn a_watched_ring_ends_the_sleep_before_it_begins() {
+    let mut spinning = config(1);
+    spinning.spin = FOR_EVER;
+    with_reactor(spinning, |reactor| {
+        let (io, trigger) = eventfd_pair(reactor);
+        let waits = Hand::pending(reactor, next_counter(&io));
+        reactor.turn();
+        let before = metrics(reactor).getevents_calls;
+        let firing = thread::spawn(move || {
+            thread::sleep(A_WHILE);
+            fire(trigger);
+        });
+        assert!(timed(|| reactor.park(None)) < PATIENCE);
+        firing.join().unwrap();
+        assert_eq!(waits.wakes(), 1);
+        // For a notification nothing appears in the ring.
+        reactor.unparker().unpark();
+        assert!(timed(|| reactor.park(None)) < PATIENCE);
+        assert!(reactor.unparker().take_notification());
+        assert_eq!(metrics(reactor).getevents_calls, before, "no sleep");
+    });
+}
+
+#[test]
+fn the_watch_is_part_of_the_sleep_and_does_not_make_it_longer() {
+    const LONG: Duration = Duration::from_millis(400);
+    let mut spinning = config(1);
+    spinning.spin = FOR_EVER;
+    with_reactor(spinning, |reactor| {
+        let slept = timed(|| reactor.park(Some(LONG)));
+        assert!(slept >= LONG && slept < 2 * LONG, "{slept:?}");
+    });
+}
+
+// ---- other threads ----
+
+#[test]
+fn a_notification_before_the_sleep_prevents_it() {
+    in_each_mode(1, |reactor| {
+        for _ in 0..100 {
+            reactor.unparker().unpark();
+            assert!(timed(|| reactor.park(None)) < PATIENCE);
+            assert!(reactor.unparker().take_notification());
+            assert!(!reactor.unparker().take_notification());
+        }
+        assert_sleeps(reactor);
+    });
+}
+
+#[test]
+fn another_thread_wakes_the_sleeper_every_time() {
+    const ROUNDS: usize = 2_000;
+    in_each_mode(1, |reactor| {
+        // Handed over before each wake, and seen after it: a wake that is lost is a round that never ends.
+        let (handed, seen) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let unparker = reactor.unparker();
+        let begin = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    handed.store(round, Ordering::Relaxed);
+                    unparker.unpark();
+                    while seen.load(Ordering::Acquire) < round {
+                        assert!(begin.elapsed() < PATIENCE, "round {round}: the sleeper was not woken");
+                        thread::yield_now();
+                    }
+                }
+            });
+            while seen.load(Ordering::Relaxed) < ROUNDS {
+                assert!(begin.elapsed() < PATIENCE, "round {seen:?}: nothing was handed over");
+                reactor.turn();
+                if reactor.unparker().take_notification() {
+                    seen.store(handed.load(Ordering::Relaxed), Ordering::Release);
+                } else {
+                    reactor.park(Some(PATIENCE));
+                }
+            }
+        });
+    });
+}
+
+// ---- signals ----
+
+/// No signal at all, for the mask of a sleep: all are let in.
+pub(super) fn no_signals() -> SignalMask {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigemptyset(3) initialises the set that it is given.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+/// How many of the signals of this file have been handled.
+static HANDLED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn count(_signal: libc::c_int) {
+    HANDLED.fetch_add(1, Ordering::AcqRel);
+}
+
+/// Has the process count this signal. Calls that it interrupts are to be restarted, which is what the loop must not rely on.
+fn count_signal(signal: libc::c_int) {
+    let action = libc::sigaction {
+        sa_sigaction: count as extern "C" fn(libc::c_int) as libc::sighandler_t,
+        sa_mask: no_signals(),
+        sa_flags: libc::SA_RESTART,
+        sa_restorer: None,
+    };
+    // SAFETY: the action is valid for the call, and its handler does nothing but add to an atomic, which is safe in a signal handler.
+    assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
+}
+
+fn this_thread() -> libc::pthread_t {
+    // SAFETY: pthread_self(3) has no preconditions.
+    unsafe { libc::pthread_self() }
+}
+
+/// Signals a thread that is alive.
+fn signal_thread(thread: libc::pthread_t, signal: libc::c_int) {
+    // SAFETY: the thread lives, says the caller: it is the one that joins this one, or this one.
+    assert_eq!(unsafe { libc::pthread_kill(thread, signal) }, 0);
+}
+
+fn set_blocked(signal: libc::c_int, how: libc::c_int) {
+    let mut set = no_signals();
+    // SAFETY: the set is initialised, and valid for both calls; the old mask is not asked for.
+    unsafe {
+        libc::sigaddset(&raw mut set, signal);
+        assert_eq!(libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut()), 0);
+    }
+}
+
+/// Sends `signal` to this thread again and again while `f` runs.
+fn under_signals(signal: libc::c_int, f: impl FnOnce()) {
+    let target = this_thread();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                signal_thread(target, signal);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        f();
+        done.store(true, Ordering::Release);
+    });
+}
+
+#[test]
+fn a_signal_ends_a_sleep_and_nothing_else() {
+    count_signal(libc::SIGUSR1);
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = eventfd_pair(reactor);
+        let waits = Hand::pending(reactor, next_counter(&io));
+        settle(reactor);
+        let before = HANDLED.load(Ordering::Acquire);
+        under_signals(libc::SIGUSR1, || {
+            for _ in 0..20 {
+                assert!(timed(|| reactor.park(Some(FOR_EVER))) < PATIENCE);
+            }
+        });
+        assert!(HANDLED.load(Ordering::Acquire) > before);
+        assert_eq!(waits.wakes(), 0, "a signal is no event");
+        fire(trigger);
+        assert_eq!(waits.complete(reactor).unwrap(), 1, "what was armed before stands");
+    });
+}
+
+#[test]
+fn no_event_is_lost_under_a_storm_of_signals() {
+    count_signal(libc::SIGUSR1);
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = eventfd_pair(reactor);
+        under_signals(libc::SIGUSR1, || {
+            for round in 0..300 {
+                let waits = Hand::pending(reactor, next_counter(&io));
+                // Sometimes the event is pending when the sleep begins, sometimes not even the poll is armed.
+                if round % 3 == 0 {
+                    reactor.turn();
+                }
+                fire(&trigger);
+                assert_eq!(waits.complete(reactor).unwrap(), 1);
+            }
+        });
+    });
+}
+
+#[test]
+fn a_registration_ends_under_a_storm_of_signals() {
+    count_signal(libc::SIGUSR1);
+    in_each_mode(1, |reactor| {
+        under_signals(libc::SIGUSR1, || {
+            for _ in 0..50 {
+                let (io, trigger) = eventfd_pair(reactor);
+                drop(Hand::pending(reactor, next_counter(&io)));
+                reactor.turn();
+                let fd = io.into_fd();
+                fire(&trigger);
+                assert_eq!(super::read_counter(fd.as_fd()).unwrap(), 1);
+            }
+        });
+    });
+}
+
+#[test]
+fn the_mask_of_the_sleep_lets_a_blocked_signal_in_and_is_gone_after_it() {
+    count_signal(libc::SIGUSR2);
+    let with_mask = |mask| Config { signal_mask: mask, ..config(1) };
+    let handled = || HANDLED.load(Ordering::Acquire);
+    alone(|| {
+        set_blocked(libc::SIGUSR2, libc::SIG_BLOCK);
+        let before = handled();
+        signal_thread(this_thread(), libc::SIGUSR2);
+        run(with_mask(None), |reactor| {
+            reactor.park(Some(A_WHILE));
+            assert_eq!(handled(), before, "blocked");
+        });
+        run(with_mask(Some(no_signals())), |reactor| {
+            assert!(timed(|| reactor.park(Some(FOR_EVER))) < PATIENCE);
+            assert_eq!(handled(), before + 1, "let in");
+            signal_thread(this_thread(), libc::SIGUSR2);
+            assert_eq!(handled(), before + 1, "blocked again");
+            // An event that is there is not lost to the signal.
+            let (io, trigger) = eventfd_pair(reactor);
+            let waits = Hand::pending(reactor, next_counter(&io));
+            fire(trigger);
+            assert_eq!(waits.complete(reactor).unwrap(), 1);
+        });
+        set_blocked(libc::SIGUSR2, libc::SIG_UNBLOCK);
+    });
+}
