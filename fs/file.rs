@@ -144,18 +144,19 @@ impl File {
         })
     }
 
-    /// What `O_DIRECT` asks of buffers, offsets and lengths; `None` if the file was opened without it. Where the kernel does not say
-    /// (before Linux 6.1, tmpfs), 4096 for both.
+    /// What `O_DIRECT` asks of buffers, offsets and lengths; `None` if the file was opened without it. Where
+    /// the kernel does not say (before Linux 6.1, tmpfs), 4096 for both.
     pub fn alignment(&self) -> Option<Alignment> {
         self.direct.map(|direct| direct.alignment)
     }
 
-    /// Reads up to `buf.len()` bytes at `offset`. Fewer may come: at the end of the file, or where only a part was in the page cache; 0 is the end.
+    /// Reads up to `buf.len()` bytes at `offset`. Fewer may come: at the end of the file, or where only a
+    /// part was in the page cache; 0 is the end.
     ///
     /// # Errors
     ///
-    /// `EISDIR`; `EBADF` if not open for reading; `EINVAL` (kind `InvalidInput`) for an offset past `i64::MAX` or what `O_DIRECT` finds
-    /// misaligned, with the numbers; `EIO`.
+    /// `EISDIR`; `EBADF` if not open for reading; `EINVAL` (kind `InvalidInput`) for an offset past
+    /// `i64::MAX` or what `O_DIRECT` finds misaligned, with the numbers; `EIO`.
     ///
     /// # Cancel safety
     ///
@@ -188,8 +189,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// `EBADF` if not open for writing; `EINVAL` (kind `InvalidInput`) for an offset past `i64::MAX` or what `O_DIRECT` finds misaligned, with the
-    /// numbers; `ENOSPC`, `EDQUOT`, `EFBIG`, `EIO`.
+    /// `EBADF` if not open for writing; `EINVAL` (kind `InvalidInput`) for an offset past `i64::MAX` or what
+    /// `O_DIRECT` finds misaligned, with the numbers; `ENOSPC`, `EDQUOT`, `EFBIG`, `EIO`.
     ///
     /// # Cancel safety
     ///
@@ -393,7 +394,8 @@ impl File {
         match done {
             (Err(error), buf) if self.direct.is_some() && error.raw_os_error() == Some(libc::EINVAL) => {
                 let text = format!(
-                    "{call} on an O_DIRECT file: the kernel refuses {} bytes at {:p} for offset {offset}; 4096 is a safe alignment of all three",
+                    "{call} on an O_DIRECT file: the kernel refuses {} bytes at {:p} for offset {offset}; \
+                     4096 is a safe alignment of all three",
                     buf.len(),
                     buf.as_ptr(),
                 );

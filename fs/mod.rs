@@ -11,12 +11,13 @@
 //! | `sync_all`, `sync_data` | on the context, which uses a kernel worker |
 //! | open, metadata, set_len | on the blocking pool |
 //!
-//! What a file system answered (`EOPNOTSUPP`) is remembered per file. Operations take a [`Buf`] and give it back with the result, on an error too.
+//! What a file system answered (`EOPNOTSUPP`) is remembered per file. Operations take a [`Buf`] and give it
+//! back with the result, on an error too.
 //!
 //! # Cancel safety
 //!
-//! A read or write that is dropped after the kernel has it takes place all the same; its buffer is kept until it has. A dropped write may thus
-//! have happened or not.
+//! A read or write that is dropped after the kernel has it takes place all the same; its buffer is kept until
+//! it has. A dropped write may thus have happened or not.
 
 mod file;
 mod open_options;

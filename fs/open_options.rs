@@ -88,8 +88,8 @@ impl OpenOptions {
         self
     }
 
-    /// Whether to go around the page cache (`O_DIRECT`). Reads, and writes that do not extend the file, are then truly asynchronous; buffers, offsets and
-    /// lengths must be aligned as [`File::alignment`] says.
+    /// Whether to go around the page cache (`O_DIRECT`). Reads, and writes that do not extend the file, are
+    /// then truly asynchronous; buffers, offsets and lengths must be aligned as [`File::alignment`] says.
     pub fn direct(&mut self, direct: bool) -> &mut Self {
         self.direct = direct;
         self
@@ -114,7 +114,8 @@ impl OpenOptions {
                     Some(libc::EINVAL) if direct => no_direct_io(error, &path),
                     _ => error,
                 })?;
-                File::examine(file, append, direct).map_err(|error| if direct { no_direct_io(error, &path) } else { error })
+                File::examine(file, append, direct)
+                    .map_err(|error| if direct { no_direct_io(error, &path) } else { error })
             });
             File::register(opened.await?)
         })
@@ -122,11 +123,9 @@ impl OpenOptions {
 }
 
 fn no_direct_io(error: io::Error, path: &Path) -> io::Error {
+    let path = path.display();
     explain(
         error,
-        format!(
-            "open({}) with O_DIRECT: the file system has no direct I/O for it; open it with direct(false)",
-            path.display()
-        ),
+        format!("open({path}) with O_DIRECT: its file system has no direct I/O for it; open it with direct(false)"),
     )
 }

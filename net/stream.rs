@@ -128,7 +128,8 @@ impl<K: Transfer> Stream<K> {
         K::shutdown_write(self.as_fd())
     }
 
-    /// A short transfer has emptied, or filled, the socket's buffer: the next one waits before it tries. An end of file stays.
+    /// A short transfer has emptied, or filled, the socket's buffer: the next one waits before it tries. An
+    /// end of file stays.
     fn noted(&self, direction: Direction, moved: usize, wanted: usize) -> usize {
         if 0 < moved && moved < wanted {
             self.io.clear_ready(direction);

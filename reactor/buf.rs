@@ -5,8 +5,9 @@ use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
 
 /// An owned buffer at a stable address, optionally aligned, of which an operation uses a window.
 ///
-/// The kernel reads and writes it while nobody else does: an operation takes the `Buf` and gives it back together with its
-/// result, and a dropped operation's buffer is kept until the kernel is done with it. All bytes are initialised at all times.
+/// The kernel reads and writes it while nobody else does: an operation takes the `Buf` and gives it back
+/// together with its result, and a dropped operation's buffer is kept until the kernel is done with it. All
+/// bytes are initialised at all times.
 ///
 /// ```
 /// use aio_runtime::fs::Buf;
@@ -23,7 +24,8 @@ use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
 /// ```
 #[derive(Default)]
 pub struct Buf {
-    /// Bytes skipped for the sake of alignment, then the buffer. Never grows while a `Buf` has it, so its bytes stay where they are.
+    /// Bytes skipped for the sake of alignment, then the buffer. Never grows while a `Buf` has it, so its
+    /// bytes stay where they are.
     bytes: Vec<u8>,
     skipped: usize,
     /// The window, from `bytes[begin]` to `bytes[end]`. Invariant: `skipped <= begin <= end <= bytes.len()`.
@@ -51,8 +53,8 @@ impl Buf {
         Self { bytes, skipped, begin: skipped, end: skipped + len }
     }
 
-    /// Narrows the window to a range of the present one. The address moves with the range's start, so a slice of an aligned
-    /// buffer is aligned only where the start is.
+    /// Narrows the window to a range of the present one. The address moves with the range's start, so a slice
+    /// of an aligned buffer is aligned only where the start is.
     ///
     /// # Panics
     ///

@@ -42,7 +42,8 @@ const BUDGET: u32 = 128;
 /// After `EAGAIN` from `io_submit`: how long to wait for an event before trying again all the same.
 const BACK_OFF: Duration = Duration::from_millis(10);
 
-/// How long a close waits for the event of a poll that was cancelled. It takes microseconds; the limit is against a broken kernel.
+/// How long a close waits for the event of a poll that was cancelled. It takes microseconds; the limit is
+/// against a broken kernel.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long a dropped reactor waits for file I/O before it leaves the context to be destroyed elsewhere.
@@ -55,8 +56,8 @@ const OVERFLOW: SourceId = SourceId(1);
 
 /// The one event source of a runtime.
 ///
-/// All methods take `&self` and borrow the driver for a moment. Law: no user code runs under the borrow; wakers are cloned, woken and
-/// dropped outside of it.
+/// All methods take `&self` and borrow the driver for a moment. Law: no user code runs under the borrow;
+/// wakers are cloned, woken and dropped outside of it.
 #[derive(Debug)]
 pub(crate) struct Reactor {
     /// `None` after [`shutdown`](Self::shutdown): what is registered then gets an error.
@@ -76,8 +77,8 @@ struct Driver {
     overflow: Overflow,
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
-    /// Descriptors to be closed when the events of their cancelled polls have come; until then the kernel's reference would keep the
-    /// file open anyway, and the peer would see the close late.
+    /// Descriptors to be closed when the events of their cancelled polls have come; until then the kernel's
+    /// reference would keep the file open anyway, and the peer would see the close late.
     closing: Vec<Closing>,
     /// Do not submit before this time unless an event comes: the kernel had no room.
     stalled_until: Option<Instant>,
@@ -198,8 +199,9 @@ impl Reactor {
         self.with(|driver| SourceId(driver.sources.insert(Source::new(fd.as_raw_fd())) as u32)).ok_or_else(gone)
     }
 
-    /// Ends a registration and closes the descriptor, where one is given, so that the other side sees the close at once. `sync`: not to
-    /// return before the kernel has let go of the file too, as far as that can be known.
+    /// Ends a registration and closes the descriptor, where one is given, so that the other side sees the
+    /// close at once. `sync`: not to return before the kernel has let go of the file too, as far as that can
+    /// be known.
     pub(super) fn deregister(&self, id: SourceId, fd: Option<OwnedFd>, sync: bool) {
         // The source holds wakers, whose drop is user code: outlives the borrow.
         let _source = self.with(|driver| driver.deregister(id, fd, sync));
@@ -315,7 +317,8 @@ impl Driver {
 
     // ---- waiting for readiness ----
 
-    /// Makes sure that the direction is waited for, and by whom. Returns the waker that was there before, to be dropped elsewhere.
+    /// Makes sure that the direction is waited for, and by whom. Returns the waker that was there before, to
+    /// be dropped elsewhere.
     fn await_ready(&mut self, id: SourceId, direction: Direction, waiter: &mut Waiter, waker: Waker) -> Option<Waker> {
         let side = self.side(id, direction);
         let replaced = match waiter {
@@ -371,7 +374,8 @@ impl Driver {
 
     // ---- submission ----
 
-    /// Submits all that is queued: by one `io_submit`, and by another where what the kernel refused put something new into the queue.
+    /// Submits all that is queued: by one `io_submit`, and by another where what the kernel refused put
+    /// something new into the queue.
     fn flush(&mut self) {
         while self.can_submit() {
             self.stalled_until = None;
@@ -414,7 +418,8 @@ impl Driver {
         self.counters.submit_calls.add(calls);
     }
 
-    /// What the kernel would not take: the nested epoll takes the polls that it is able to, the rest end with the errno.
+    /// What the kernel would not take: the nested epoll takes the polls that it is able to, the rest end with
+    /// the errno.
     fn take_refusals(&mut self) {
         for (key, errno) in std::mem::take(&mut self.refused) {
             match self.table.complete(key, -i64::from(errno.raw_os_error())) {
@@ -437,8 +442,8 @@ impl Driver {
         }
     }
 
-    /// What the kernel has no room for: idle polls could hold their slots for ever, so polls go to the nested epoll, and the rest waits
-    /// for an event, or a while.
+    /// What the kernel has no room for: idle polls could hold their slots for ever, so polls go to the nested
+    /// epoll, and the rest waits for an event, or a while.
     fn make_room(&mut self) {
         if self.no_room.is_empty() {
             return;
@@ -487,7 +492,8 @@ impl Driver {
         self.counters.getevents_calls.add(1);
         match self.kioctx.wait(timeout, self.config.signal_mask.as_ref(), &mut self.events) {
             Ok(taken) => self.counters.events_from_syscall.add(taken as u64),
-            // Denied since the start, by a seccomp filter say. Nothing is lost; a pause keeps the loop from spinning on it.
+            // Denied since the start, by a seccomp filter say. Nothing is lost; a pause keeps the loop from
+            // spinning on it.
             Err(errno) => {
                 tracing::error!(%errno, "io_pgetevents failed");
                 std::thread::sleep(timeout.map_or(BACK_OFF, |timeout| timeout.min(BACK_OFF)));
@@ -601,8 +607,8 @@ impl Driver {
         self.reap();
     }
 
-    /// Watches the ring's tail for the configured time, no longer than `timeout`, from which the time is taken; true when there is
-    /// something to do.
+    /// Watches the ring's tail for the configured time, no longer than `timeout`, from which the time is
+    /// taken; true when there is something to do.
     fn spin(&self, timeout: &mut Option<Duration>) -> bool {
         if self.config.spin.is_zero() || !self.reaps_in_user_space() {
             return false;
@@ -659,7 +665,8 @@ impl Driver {
                 Disarm::Cancel => {
                     self.counters.cancels.add(1);
                     if let Err(errno) = self.submission.cancel(&self.kioctx, key) {
-                        // Denied since the start: a socket's polls can be ended by shutting it down, others stand until they fire.
+                        // Denied since the start: a socket's polls can be ended by shutting it down, others
+                        // stand until they fire.
                         tracing::error!(%errno, "io_cancel failed");
                         let fd = overflow::borrow(self.sources[id.index()].fd);
                         let _ = rustix::net::shutdown(fd, rustix::net::Shutdown::Both);

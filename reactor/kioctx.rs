@@ -100,8 +100,8 @@ impl Kioctx {
         self.ring.as_mut().map_or(0, |ring| ring.reap(events))
     }
 
-    /// Waits until there is an event, for `timeout` at the most (`None`: for ever), and takes what is there. A zero timeout
-    /// takes without waiting. A signal that was handled counts as no event.
+    /// Waits until there is an event, for `timeout` at the most (`None`: for ever), and takes what is there.
+    /// A zero timeout takes without waiting. A signal that was handled counts as no event.
     pub(super) fn wait(
         &mut self,
         timeout: Option<Duration>,
@@ -168,7 +168,7 @@ impl Kioctx {
         match events.as_slice() {
             [event] if event.data == PROBE => Ok(()),
             _ => Err(io::Error::other(
-                "cannot start the reactor: a cancelled poll gave no event within 5 s; native AIO is broken on this kernel",
+                "cannot start the reactor: a cancelled poll gave no event within 5 s; native AIO is broken here",
             )),
         }
     }
@@ -196,16 +196,19 @@ fn setup_error(nr: u32, errno: Errno) -> io::Error {
                     .map_or_else(|_| "unknown".to_owned(), |value| value.trim().to_owned())
             };
             format!(
-                "the host's quota of AIO requests is used up: fs.aio-nr is {} of fs.aio-max-nr {}, summed over all processes and \
-                 containers; raise it on the host with `sysctl -w fs.aio-max-nr=1048576`, or end what holds it",
+                "the host's quota of AIO requests is used up: fs.aio-nr is {} of fs.aio-max-nr {}, \
+                 summed over all processes and containers; raise it on the host with \
+                 `sysctl -w fs.aio-max-nr=1048576`, or end what holds it",
                 knob("aio-nr"),
                 knob("aio-max-nr"),
             )
         }
-        Errno::NOSYS => "this kernel has no native AIO (CONFIG_AIO is off, or it is a sandbox such as WSL1 or rr)".to_owned(),
+        Errno::NOSYS => {
+            "this kernel has no native AIO (CONFIG_AIO is off, or it is a sandbox such as WSL1 or rr)".to_owned()
+        }
         Errno::PERM | Errno::ACCESS => {
-            "a security policy denies it; allow io_setup, io_submit, io_cancel, io_destroy, io_getevents and io_pgetevents in the \
-             seccomp profile (the default profiles of Docker, containerd and Kubernetes do)"
+            "a security policy denies it; allow io_setup, io_submit, io_cancel, io_destroy, io_getevents and \
+             io_pgetevents in the seccomp profile (the default profiles of Docker, containerd and Kubernetes do)"
                 .to_owned()
         }
         _ => "the kernel refuses to make an AIO context".to_owned(),

@@ -6,8 +6,9 @@ macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What a runtime's loop has done so far, and what it holds now.
         ///
-        /// Taken by [`Runtime::metrics`](crate::Runtime::metrics) or, from any thread, [`Handle::metrics`](crate::Handle::metrics). The
-        /// fields are read one after the other while the loop runs on, so sums of them may be off by what happened in between.
+        /// Taken by [`Runtime::metrics`](crate::Runtime::metrics) or, from any thread,
+        /// [`Handle::metrics`](crate::Handle::metrics). The fields are read one after the other while the
+        /// loop runs on, so sums of them may be off by what happened in between.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Metrics {
@@ -41,7 +42,8 @@ metrics! {
     submitted_writes,
     /// `fsync`s and `fdatasync`s that were handed to `io_submit`.
     submitted_syncs,
-    /// Calls of `io_pgetevents` or `io_getevents`: sleeps, and every look for events where the ring cannot be reaped in user space.
+    /// Calls of `io_pgetevents` or `io_getevents`: sleeps, and every look for events where the ring cannot be
+    /// reaped in user space.
     getevents_calls,
     /// Completions that were reaped from the mapped ring, without a system call.
     events_from_ring,
@@ -59,7 +61,8 @@ metrics! {
     slots_peak,
     /// File descriptors, now, that the nested epoll watches instead of an AIO poll.
     overflow_fds,
-    /// Requests that can be in flight at a time; set by [`Builder::capacity`](crate::Builder::capacity) and `fs.aio-max-nr`.
+    /// Requests that can be in flight at a time; set by [`Builder::capacity`](crate::Builder::capacity) and
+    /// `fs.aio-max-nr`.
     capacity,
 }
 

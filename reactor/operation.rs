@@ -23,8 +23,9 @@ pub(super) enum Command {
     Sync { data_only: bool },
 }
 
-/// A read, write or sync, with the buffer and the file: what the kernel may touch until the event. (It takes a reference to the file
-/// itself, but only inside `io_submit`; until then the number must not pass to another file.)
+/// A read, write or sync, with the buffer and the file: what the kernel may touch until the event. (It takes
+/// a reference to the file itself, but only inside `io_submit`; until then the number must not pass to
+/// another file.)
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(super) command: Command,
@@ -81,8 +82,8 @@ impl Request {
 ///
 /// # Cancel safety
 ///
-/// The kernel does not cancel file I/O. Dropped before the kernel has it, the request is withdrawn; after that it takes place, and the
-/// buffer is kept until it has.
+/// The kernel does not cancel file I/O. Dropped before the kernel has it, the request is withdrawn; after
+/// that it takes place, and the buffer is kept until it has.
 #[derive(Debug)]
 pub(crate) struct Operation {
     reactor: Rc<Reactor>,

@@ -61,7 +61,7 @@ impl Ring {
         // SAFETY: the range is the context's own mapping, whose start is page-aligned and whose end the kernel
         // rounds up; MADV_DONTFORK changes nothing in this process.
         if let Err(errno) = unsafe { madvise(address, bytes, Advice::LinuxDontFork) } {
-            tracing::warn!(%errno, "madvise(MADV_DONTFORK) on the AIO ring failed: a forked child could take its events");
+            tracing::warn!(%errno, "madvise(MADV_DONTFORK) failed: a forked child could take the ring's events");
         }
     }
 

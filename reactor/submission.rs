@@ -1,7 +1,7 @@
 //! Batched submission: all iocbs of a turn in one `io_submit`, and partial acceptance by position.
 //!
-//! What this file promises: an iocb's address is unique from the flush to the event, since each slot has one place in an
-//! array that never moves; and the memory that an iocb names belongs to the table for as long.
+//! What this file promises: an iocb's address is unique from the flush to the event, since each slot has one
+//! place in an array that never moves; and the memory that an iocb names belongs to the table for as long.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
@@ -60,9 +60,9 @@ impl Submission {
         while done < self.keys.len() {
             let end = self.keys.len().min(done + CHUNK);
             calls += 1;
-            // SAFETY: the pointers lie in `iocbs`, which neither moves nor is freed before the context; each place is its
-            // slot's until the slot's event. Buffers and files are owned by the table until then (its law), poll masks
-            // name no memory.
+            // SAFETY: the pointers lie in `iocbs`, which neither moves nor is freed before the context; each
+            // place is its slot's until the slot's event. Buffers and files are owned by the table until then
+            // (its law), poll masks name no memory.
             let accepted = match unsafe { kioctx.submit(&self.pointers[done..end]) } {
                 Ok(accepted) => accepted,
                 Err(errno) => {

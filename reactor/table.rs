@@ -15,9 +15,10 @@
 //! Law: *a slot that was accepted is freed by its event and by nothing else*; exactly one event comes, also after a
 //! cancel. A [`Key`] is a slot's index and generation, so an event can never reach the next tenant.
 //!
-//! An **operation** is a read, write or sync with all that the kernel may touch (`P`): the buffer, the file. It lives in this
-//! table and not in the future, which holds only an [`OperationId`]; so both `drop` and `mem::forget` of the future are harmless.
-//! Its result waits outside the slot: a result that nobody fetches holds no slot of the kernel's.
+//! An **operation** is a read, write or sync with all that the kernel may touch (`P`): the buffer, the file.
+//! It lives in this table and not in the future, which holds only an [`OperationId`]; so both `drop` and
+//! `mem::forget` of the future are harmless. Its result waits outside the slot: a result that nobody fetches
+//! holds no slot of the kernel's.
 //!
 //! ```text
 //!   start ──► Backlog ──slot free──► InFlight ──complete──► Done ──fetch──► gone
@@ -118,8 +119,8 @@ pub(super) enum Disarm {
 /// The reactor's own polls (cross-thread wake, nested epoll) always find a slot.
 const OWN_POLLS: usize = 2;
 
-/// The smallest table: its quarter for files is more than the own polls take of it when they are armed last, so that polls
-/// alone never keep a file operation out for ever.
+/// The smallest table: its quarter for files is more than the own polls take of it when they are armed last,
+/// so that polls alone never keep a file operation out for ever.
 const FEWEST_SLOTS: usize = 16;
 
 /// See the [module's essay](self).
@@ -240,7 +241,8 @@ impl<P> Table<P> {
         }
     }
 
-    /// Takes the waker away, of an operation that is going to be abandoned: its drop is user code, and none runs in here.
+    /// Takes the waker away, of an operation that is going to be abandoned: its drop is user code, and none
+    /// runs in here.
     pub(super) fn take_waker(&mut self, id: &OperationId) -> Option<Waker> {
         match &mut self.operations[id.0] {
             Operation::Backlog { waker, .. } | Operation::InFlight { waker, .. } => waker.take(),

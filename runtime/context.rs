@@ -11,8 +11,9 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
 }
 
-const OUTSIDE: &str = "there is no aio-runtime on this thread: call this from a function under #[aio_runtime::main], from \
-                       Runtime::block_on, or from a task of the runtime (Handle::spawn starts one from another thread)";
+const OUTSIDE: &str = "there is no aio-runtime on this thread: call this from a function under \
+                       #[aio_runtime::main], from Runtime::block_on, or from a task of the runtime \
+                       (Handle::spawn starts one from another thread)";
 
 /// Runs `f` with the current runtime, if there is one. `f` must not run user code.
 pub(crate) fn with<R>(f: impl FnOnce(&Rc<Scheduler>) -> R) -> Option<R> {
@@ -66,7 +67,8 @@ impl fmt::Debug for Entered {
 }
 
 pin_project_lite::pin_project! {
-    /// A future that needs a runtime around it. Where there is none it panics at the location that awaits it, not somewhere inside.
+    /// A future that needs a runtime around it. Where there is none it panics at the location that awaits it,
+    /// not somewhere inside.
     #[derive(Debug)]
     pub(crate) struct InRuntime<F> {
         #[pin]

@@ -47,8 +47,8 @@ impl Handle {
         context::with(|scheduler| Self::new(scheduler.shared()))
     }
 
-    /// Starts a task on the runtime's thread, waking that if it sleeps. If the runtime is gone, the future is dropped, and the handle's
-    /// error says that it was cancelled.
+    /// Starts a task on the runtime's thread, waking that if it sleeps. If the runtime is gone, the future is
+    /// dropped, and the handle's error says that it was cancelled.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,

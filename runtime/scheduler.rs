@@ -1,4 +1,5 @@
-//! The scheduler: the queue of ready tasks, the loop that drives them and the reactor, and what other threads may do to it.
+//! The scheduler: the queue of ready tasks, the loop that drives them and the reactor, and what other threads
+//! may do to it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -194,8 +195,9 @@ impl Scheduler {
     /// Drops all tasks, here and now, and ends the reactor.
     pub(super) fn shutdown(self: &Rc<Self>) {
         let _entered = context::enter(self);
-        // Each round makes the pending tasks ready, then drops the ready ones, which may make or free others. A task that another thread is just
-        // about to put into the inbox is waited for: its future belongs to this thread.
+        // Each round makes the pending tasks ready, then drops the ready ones, which may make or free others.
+        // A task that another thread is just about to put into the inbox is waited for: its future belongs to
+        // this thread.
         loop {
             let wakers: Vec<Waker> = self.pending.borrow().iter().map(|(_, waker)| waker.clone()).collect();
             wakers.into_iter().for_each(Waker::wake);
@@ -228,8 +230,9 @@ impl fmt::Debug for Scheduler {
 
 /// Puts a task among the ready ones of its runtime. Called by wakers, on any thread.
 ///
-/// This is every task's schedule function. It captures nothing and finds the runtime in the task: async-task holds a reference to a task
-/// while it calls a function that captures something, at two atomic operations a wake.
+/// This is every task's schedule function. It captures nothing and finds the runtime in the task: async-task
+/// holds a reference to a task while it calls a function that captures something, at two atomic operations a
+/// wake.
 pub(super) fn schedule(task: Task) {
     match context::inside(task.metadata().runtime()) {
         Some(scheduler) => scheduler.ready.borrow_mut().push_back(task),
@@ -265,8 +268,8 @@ impl Shared {
             }
         };
         match refused {
-            // The runtime is gone with all tasks that it had, so this one is new and comes from `Handle::spawn`: it is `Send` and may
-            // end here.
+            // The runtime is gone with all tasks that it had, so this one is new and comes from
+            // `Handle::spawn`: it is `Send` and may end here.
             Some(task) => end_now(task),
             None => self.unparker.unpark(),
         }

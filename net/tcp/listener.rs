@@ -47,8 +47,8 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES` (a port below 1024), `EMFILE`; `InvalidInput` for an address that is none, such as one whose port is
-    /// out of range; the resolver's error for an unknown host.
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES` (a port below 1024), `EMFILE`; `InvalidInput` for an address
+    /// that is none, such as one whose port is out of range; the resolver's error for an unknown host.
     ///
     /// # Panics
     ///
@@ -79,8 +79,8 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// `EMFILE` and `ENFILE` when descriptors are used up: the connection stays in the queue, so pause before trying again. `ECONNABORTED` if
-    /// it was gone already.
+    /// `EMFILE` and `ENFILE` when descriptors are used up: the connection stays in the queue, so pause before
+    /// trying again. `ECONNABORTED` if it was gone already.
     ///
     /// # Cancel safety
     ///

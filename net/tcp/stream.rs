@@ -16,8 +16,9 @@ use crate::runtime::context::{self, InRuntime};
 
 /// A TCP connection.
 ///
-/// Reads and writes go through [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`], implemented for `TcpStream` and for `&TcpStream`. Of several
-/// tasks that read (or write) by these traits at the same time only the latest is woken.
+/// Reads and writes go through [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`], implemented for
+/// `TcpStream` and for `&TcpStream`. Of several tasks that read (or write) by these traits at the same time
+/// only the latest is woken.
 ///
 /// Dropped, it is closed: the peer sees that at once, also when a read was pending.
 ///
@@ -125,7 +126,8 @@ impl TcpStream {
         self.stream.io().io(Direction::Read, peek).await
     }
 
-    /// Waits until a read may find something: data, the end of the stream, an error. May be wrong; then the read says `WouldBlock`.
+    /// Waits until a read may find something: data, the end of the stream, an error. May be wrong; then the
+    /// read says `WouldBlock`.
     ///
     /// # Errors
     ///
@@ -189,7 +191,8 @@ impl TcpStream {
         Ok(sockopt::tcp_nodelay(self)?)
     }
 
-    /// Sets whether small writes are sent at once (`TCP_NODELAY`), and not held back until the peer has acknowledged earlier ones.
+    /// Sets whether small writes are sent at once (`TCP_NODELAY`), and not held back until the peer has
+    /// acknowledged earlier ones.
     ///
     /// # Errors
     ///

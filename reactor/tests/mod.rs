@@ -1,14 +1,15 @@
 //! The reactor's own tests, one file per group of behaviours. What they share stands here.
 //!
-//! Every test runs through [`alone`], one at a time, since each ends with a look at the descriptors of the whole process; those with a reactor run
-//! through [`with_reactor`], which looks at its slots and orphans too.
+//! Every test runs through [`alone`], one at a time, since each ends with a look at the descriptors of the
+//! whole process; those with a reactor run through [`with_reactor`], which looks at its slots and orphans
+//! too.
 
 mod buf;
 // mod close;
 // mod faults;
 // mod operations;
 // mod overflow;
-// mod readiness;
+mod readiness;
 mod ring;
 mod sleep;
 mod table;
@@ -63,7 +64,8 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-/// The plain configuration. Asking for 1 makes the smallest table that the kernel gives, and most polls go to the nested epoll.
+/// The plain configuration. Asking for 1 makes the smallest table that the kernel gives, and most polls go to
+/// the nested epoll.
 fn config(capacity: u32) -> Config {
     Config { capacity, spin: Duration::ZERO, force_syscalls: false, signal_mask: None }
 }

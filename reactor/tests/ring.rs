@@ -1,4 +1,5 @@
-//! The context and its ring, without a reactor: the wrap point, a full ring, batches with bad requests, cancels that race with readiness.
+//! The context and its ring, without a reactor: the wrap point, a full ring, batches with bad requests,
+//! cancels that race with readiness.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,7 +82,8 @@ fn events_cross_the_wrap_point_in_order_thousands_of_times() {
     alone(|| {
         let mut kernel = Kernel::new(true);
         let ready = ready_eventfd();
-        // Sizes that have no divisor in common with each other, or with most rings, so that the wrap falls on each place of a batch.
+        // Sizes that have no divisor in common with each other, or with most rings, so that the wrap falls on
+        // each place of a batch.
         let sizes = [1, 7, 64, 2, 31, 3, 53];
         let (mut sent, mut received) = (0_u32, 0_u32);
         while sent < 400_000 {
@@ -167,8 +169,8 @@ fn a_bad_iocb_is_refused_alone_wherever_it_stands_in_the_batch() {
                     kernel.push(at, |data| match errno {
                         _ if at != bad => Iocb::poll(ready, libc::POLLIN, data),
                         Errno::BADF => Iocb::poll(-1, libc::POLLIN, data),
-                        // No such command.
-                        Errno::INVAL => Iocb::vacant(),
+                        // There is nothing to be synced.
+                        Errno::INVAL => Iocb::sync(ready, false, data),
                         _ => Iocb::read(memfd, &raw mut byte, 1, 0, data).nowait(),
                     });
                 }

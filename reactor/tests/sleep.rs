@@ -179,7 +179,8 @@ extern "C" fn count(_signal: libc::c_int) {
     HANDLED.fetch_add(1, Ordering::AcqRel);
 }
 
-/// Has the process count this signal. Calls that it interrupts are to be restarted, which is what the loop must not rely on.
+/// Has the process count this signal. Calls that it interrupts are to be restarted, which is what the loop
+/// must not rely on.
 fn count_signal(signal: libc::c_int) {
     let action = libc::sigaction {
         sa_sigaction: count as extern "C" fn(libc::c_int) as libc::sighandler_t,
@@ -187,7 +188,8 @@ fn count_signal(signal: libc::c_int) {
         sa_flags: libc::SA_RESTART,
         sa_restorer: None,
     };
-    // SAFETY: the action is valid for the call, and its handler does nothing but add to an atomic, which is safe in a signal handler.
+    // SAFETY: the action is valid for the call, and its handler does nothing but add to an atomic, which is
+    // safe in a signal handler.
     assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
 }
 

@@ -1,4 +1,5 @@
-//! Walks over all transitions of the slot table, beside a model of lists and numbers that is plain enough to be seen to be right.
+//! Walks over all transitions of the slot table, beside a model of lists and numbers that is plain enough to
+//! be seen to be right.
 
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;

@@ -1,4 +1,5 @@
-//! The future that every task runs: the user's, with its panics turned into errors, abortable, and known to the runtime while it is pending.
+//! The future that every task runs: the user's, with its panics turned into errors, abortable, and known to
+//! the runtime while it is pending.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;

@@ -1,6 +1,7 @@
 //! Making tasks.
 //!
-//! What this file promises: a future that is not `Send` is spawned on its runtime's thread, and is polled and dropped there.
+//! What this file promises: a future that is not `Send` is spawned on its runtime's thread, and is polled and
+//! dropped there.
 #![allow(unsafe_code)]
 
 use std::rc::Rc;
@@ -55,10 +56,11 @@ where
     spawn(future)
 }
 
-/// Runs a function that blocks on a thread of the process-wide pool (the `blocking` crate's: 500 threads at the most, `BLOCKING_MAX_THREADS`
-/// in the environment changes that).
+/// Runs a function that blocks on a thread of the process-wide pool (the `blocking` crate's: 500 threads at
+/// the most, `BLOCKING_MAX_THREADS` in the environment changes that).
 ///
-/// A function that has begun runs to its end, also when the handle is aborted or the runtime dropped; its output is then dropped.
+/// A function that has begun runs to its end, also when the handle is aborted or the runtime dropped; its
+/// output is then dropped.
 ///
 /// # Panics
 ///
@@ -90,10 +92,11 @@ where
     F::Output: 'static,
 {
     let builder = async_task::Builder::new().metadata(TaskCell::new(scheduler.shared()));
-    // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable` is used and dropped on this thread: the
-    // runnable goes to the ready queue or, woken elsewhere, to the inbox, and both are emptied by this thread alone; the inbox refuses runnables
-    // only after all tasks of this runtime have been dropped (`Scheduler::shutdown` waits for those that are on their way). The future is
-    // 'static but for its borrow of the metadata, which the same allocation holds. `schedule` is a plain function.
+    // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable` is used and
+    // dropped on this thread: the runnable goes to the ready queue or, woken elsewhere, to the inbox, and
+    // both are emptied by this thread alone; the inbox refuses runnables only after all tasks of this runtime
+    // have been dropped (`Scheduler::shutdown` waits for those that are on their way). The future is 'static
+    // but for its borrow of the metadata, which the same allocation holds. `schedule` is a plain function.
     let (runnable, task) = unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
     runnable.schedule();
     JoinHandle::new(task)

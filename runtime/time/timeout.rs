@@ -10,8 +10,8 @@ use pin_project_lite::pin_project;
 
 use super::sleep::{Sleep, sleep, sleep_until};
 
-/// Lets a future run for a duration at the most; then it is dropped. The future is polled before the clock is looked at, so one that
-/// is ready wins.
+/// Lets a future run for a duration at the most; then it is dropped. The future is polled before the clock is
+/// looked at, so one that is ready wins.
 ///
 /// # Errors
 ///

@@ -1,7 +1,8 @@
 //! The timers of one runtime: a heap of deadlines beside a slab of wakers.
 //!
-//! Most timers are time limits that never fire. Taking one out frees its waker and leaves a stale deadline in the heap, which costs
-//! nothing until its turn; when more than half of the deadlines are stale, the heap is built anew from the others.
+//! Most timers are time limits that never fire. Taking one out frees its waker and leaves a stale deadline in
+//! the heap, which costs nothing until its turn; when more than half of the deadlines are stale, the heap is
+//! built anew from the others.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -29,7 +30,8 @@ pub(crate) struct Timers {
     epoch: Instant,
 }
 
-/// Time since the epoch of a [`Timers`]: a small heap is a fast heap. Enough for 584 years; what is later counts as that.
+/// Time since the epoch of a [`Timers`]: a small heap is a fast heap. Enough for 584 years; what is later
+/// counts as that.
 type Nanos = u64;
 
 #[derive(Debug, Default)]
