@@ -63,6 +63,8 @@ pub(crate) struct Reactor {
     /// `None` after [`shutdown`](Self::shutdown): what is registered then gets an error.
     driver: RefCell<Option<Driver>>,
     budget: Cell<u32>,
+    /// Its thread is in the loop, so that what a close leaves behind is seen soon.
+    driven: Cell<bool>,
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
 }
@@ -140,7 +142,7 @@ impl Reactor {
             refused: Vec::new(),
             no_room: Vec::new(),
         };
-        Ok(Rc::new(Self { driver: RefCell::new(Some(driver)), budget: Cell::new(BUDGET), unparker, counters }))
+        Ok(Rc::new(Self { driver: RefCell::new(Some(driver)), budget: Cell::new(BUDGET), driven: Cell::new(false), unparker, counters }))
     }
 
     pub(crate) fn unparker(&self) -> &Arc<Unparker> {
@@ -157,6 +159,12 @@ impl Reactor {
     }
 
     // ---- the loop ----
+
+    /// Notes that the thread is in the loop, until the guard is dropped; then what was closed meanwhile is closed for good.
+    pub(crate) fn drive(&self) -> Driven<'_> {
+        self.driven.set(true);
+        Driven(self)
+    }
 
     /// Submits what is queued, takes what has completed, wakes. Never sleeps.
     pub(crate) fn turn(&self) {
@@ -203,6 +211,7 @@ impl Reactor {
     /// close at once. `sync`: not to return before the kernel has let go of the file too, as far as that can
     /// be known.
     pub(super) fn deregister(&self, id: SourceId, fd: Option<OwnedFd>, sync: bool) {
+        let sync = sync || !self.driven.get();
         // The source holds wakers, whose drop is user code: outlives the borrow.
         let _source = self.with(|driver| driver.deregister(id, fd, sync));
     }
@@ -274,11 +283,6 @@ impl Reactor {
     }
 
     // ---- the end ----
-
-    /// Waits until what was dropped is closed.
-    pub(crate) fn settle(&self) {
-        self.with(|driver| driver.settle(CLOSE_PATIENCE, |driver| driver.closing.is_empty()));
-    }
 
     /// Ends the reactor. Registrations and operations that are still held get an error from now on.
     pub(crate) fn shutdown(&self) {
@@ -743,6 +747,17 @@ impl Driver {
 /// Whether this is one of the reactor's own sources.
 fn is_own(id: SourceId) -> bool {
     id == UNPARK || id == OVERFLOW
+}
+
+/// See [`Reactor::drive`].
+#[derive(Debug)]
+pub(crate) struct Driven<'a>(&'a Reactor);
+
+impl Drop for Driven<'_> {
+    fn drop(&mut self) {
+        self.0.driven.set(false);
+        self.0.with(|driver| driver.settle(CLOSE_PATIENCE, |driver| driver.closing.is_empty()));
+    }
 }
 
 impl Drop for Reactor {

@@ -92,10 +92,10 @@ impl Scheduler {
     pub(super) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
         self.assert_ours();
         let _entered = context::enter(self);
-        let output = self.drive(pin!(future));
-        // What the future held open is closed when this returns.
-        self.reactor.settle();
-        output
+        let _driven = self.reactor.drive();
+        // Dropped before the guards: what it holds open is closed when this returns.
+        let future = pin!(future);
+        self.drive(future)
     }
 
     fn assert_ours(&self) {
