@@ -1,4 +1,68 @@
-//! A tokio-like, thread-per-core async runtime for Linux.
+//! An async runtime for Linux programs that do disk and network at once, where io_uring is not to be had.
+//!
+//! It has tokio's names and semantics, and one thread per runtime. Its one event source is a native-AIO context:
+//! sockets are waited for (`IOCB_CMD_POLL`) and files read and written by the same `io_submit`, one call for all
+//! that a turn of the loop has gathered; completions are taken from a ring in user space; the only sleep is
+//! `io_pgetevents`. Futures cancel by being dropped.
+//!
+//! Container runtimes' default seccomp profiles block io_uring and allow native AIO. What is left there otherwise
+//! is epoll with a pool of threads for files, at several times the CPU time per direct read.
+//!
+//! # Example
+//!
+//! Disk and network on one loop. [`main`](macro@main) and [`test`](macro@test) build the runtime; [`Builder`] does
+//! it by hand.
+//!
+//! ```
+//! use aio_runtime::fs::{Buf, OpenOptions};
+//! use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+//! use aio_runtime::net::{TcpListener, TcpStream};
+//!
+//! #[aio_runtime::main]
+//! async fn main() -> std::io::Result<()> {
+//! #   let dir = tempfile::tempdir()?;
+//! #   let path = dir.path().join("blocks");
+//! #   std::fs::write(&path, [7; 8192])?;
+//!     let file = OpenOptions::new().read(true).direct(true).open(path).await?;
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let addr = listener.local_addr()?;
+//!
+//!     let server = aio_runtime::spawn(async move {
+//!         let (mut client, _) = listener.accept().await?;
+//!         let (read, block) = file.read_exact_at(Buf::aligned(4096, 4096), 0).await;
+//!         read?;
+//!         client.write_all(&block).await
+//!     });
+//!
+//!     let mut block = Vec::new();
+//!     TcpStream::connect(addr).await?.read_to_end(&mut block).await?;
+//!     assert_eq!(block, [7; 4096]);
+//!     server.await?
+//! }
+//! ```
+//!
+//! # What there is
+//!
+//! | | |
+//! |---|---|
+//! | [`spawn`], [`task`] | tasks, which need not be `Send`; [`task::spawn_blocking`] for what blocks |
+//! | [`time`] | sleeps and time limits, kept to the nanosecond |
+//! | [`net`] | TCP |
+//! | [`fs`] | files, and [what of them runs without a thread](fs) |
+//! | [`io`] | the traits of reading and writing: the `futures` crate's |
+//! | [`runtime`] | [`Runtime`], its [`Builder`], its [`Handle`] for other threads, its [`Metrics`] |
+//!
+//! There are no Cargo features: nothing has to be switched on.
+//!
+//! # Limits
+//!
+//! - Linux from 5.16 on (before, the kernel could lose a wake), without 6.8.0 to 6.8.4, which can crash; x86-64,
+//!   aarch64, riscv64. Not gVisor, which cannot poll by AIO.
+//! - One thread per runtime. For more cores, build a runtime on each.
+//! - Only direct file I/O is asynchronous in the kernel; what would block goes to a pool of threads. File I/O
+//!   cannot be cancelled.
+//! - `fs.aio-max-nr` counts for the whole host. It bounds a runtime's speed, not its connections; see
+//!   [`Builder::capacity`].
 #![warn(missing_docs)]
 
 #[cfg(not(target_os = "linux"))]
@@ -19,3 +83,8 @@ pub use runtime::{Builder, Handle, Metrics, Runtime, task, time};
 pub mod io {
     pub use futures::io::*;
 }
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("README.md")]
+struct Readme;

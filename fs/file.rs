@@ -355,7 +355,11 @@ impl File {
 
     /// Whether a direct transfer of this length ended in the middle of a block.
     fn is_tail(&self, moved: usize) -> bool {
-        self.direct.is_some_and(|direct| direct.reported && !moved.is_multiple_of(direct.alignment.offset))
+        const SMALLEST_BLOCK: usize = 512;
+        self.direct.is_some_and(|direct| {
+            let block = if direct.reported { direct.alignment.offset } else { SMALLEST_BLOCK };
+            !moved.is_multiple_of(block)
+        })
     }
 
     /// The offset as the kernel takes it, if it and the buffer are such as it takes.
@@ -389,10 +393,15 @@ impl File {
         Ok(position)
     }
 
+    /// Whether nobody told us the alignment that the kernel asks for.
+    fn is_unchecked(&self) -> bool {
+        self.direct.is_some_and(|direct| !direct.reported)
+    }
+
     /// Says more where the kernel found a direct operation misaligned that we could not check.
     fn explained(&self, call: &str, offset: u64, done: (io::Result<usize>, Buf)) -> (io::Result<usize>, Buf) {
         match done {
-            (Err(error), buf) if self.direct.is_some() && error.raw_os_error() == Some(libc::EINVAL) => {
+            (Err(error), buf) if self.is_unchecked() && error.raw_os_error() == Some(libc::EINVAL) => {
                 let text = format!(
                     "{call} on an O_DIRECT file: the kernel refuses {} bytes at {:p} for offset {offset}; \
                      4096 is a safe alignment of all three",

@@ -2,13 +2,16 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::scheduler::{Scheduler, Shared};
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
+    /// Empty whenever no `Entered` is around, so nothing is left undropped. `ManuallyDrop` because what needs a drop
+    /// is gone while a thread ends, and a runtime that is kept in a thread-local ends just then.
+    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Scheduler>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 const OUTSIDE: &str = "there is no aio-runtime on this thread: call this from a function under \
@@ -17,8 +20,7 @@ const OUTSIDE: &str = "there is no aio-runtime on this thread: call this from a 
 
 /// Runs `f` with the current runtime, if there is one. `f` must not run user code.
 pub(crate) fn with<R>(f: impl FnOnce(&Rc<Scheduler>) -> R) -> Option<R> {
-    // At the end of a thread there is no runtime any more.
-    CURRENT.try_with(|current| current.borrow().as_ref().map(f)).ok().flatten()
+    CURRENT.with(|current| current.borrow().as_ref().map(f))
 }
 
 /// The runtime of `shared`, if this thread is in that one.
@@ -46,7 +48,7 @@ pub(crate) fn is_inside() -> bool {
 
 /// Makes the thread be in `scheduler`'s runtime, until the guard is dropped.
 pub(crate) fn enter(scheduler: &Rc<Scheduler>) -> Entered {
-    Entered { outer: CURRENT.replace(Some(Rc::clone(scheduler))) }
+    Entered { outer: CURRENT.with(|current| current.replace(Some(Rc::clone(scheduler)))) }
 }
 
 /// See [`enter`].
@@ -56,7 +58,7 @@ pub(crate) struct Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let _left = CURRENT.replace(self.outer.take());
+        let _left = CURRENT.with(|current| current.replace(self.outer.take()));
     }
 }
 

@@ -9,8 +9,8 @@
 //!                               └─────────────────────────────────────────┘
 //! ```
 //!
-//! The thread is inside a runtime while `block_on` runs ([`context`]); there the current runtime is found by
-//! `spawn`, by sleeps and by everything that is registered with the reactor. Only [`scheduler::Shared`] is
+//! The thread is inside a runtime while `block_on` runs (`context`); there the current runtime is found by
+//! `spawn`, by sleeps and by everything that is registered with the reactor. Only `scheduler::Shared` is
 //! known to other threads.
 
 mod builder;

@@ -82,7 +82,9 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    spawn(blocking::unblock(function))
+    // Panics before the function is on its way.
+    let scheduler = context::current();
+    spawn_on(&scheduler, blocking::unblock(function))
 }
 
 /// Starts a task on a runtime of this thread.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::timers::{TimerKey, Timers};
 use crate::runtime::context;
+use crate::runtime::scheduler::Scheduler;
 
 /// Waits for a duration, to the nanosecond: nothing is rounded to milliseconds.
 ///
@@ -67,10 +68,10 @@ impl Sleep {
         Instant::now() >= self.deadline
     }
 
-    /// Sets another end, also after the first one.
+    /// Sets another end, also after the first one. A task that waits for it is woken at the new one.
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        self.withdraw();
         self.deadline = deadline;
+        self.timer = self.timer.take().and_then(|(key, timers)| Some((timers.postpone(key, deadline)?, timers)));
     }
 
     fn withdraw(&mut self) {
@@ -78,15 +79,9 @@ impl Sleep {
             timers.remove(key);
         }
     }
-}
 
-impl Future for Sleep {
-    type Output = ();
-
-    #[track_caller]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let scheduler = context::current();
-        ready!(scheduler.reactor().poll_proceed(cx));
+    /// `poll`, at nothing from the task's budget.
+    pub(super) fn poll_unbudgeted(&mut self, scheduler: &Scheduler, cx: &mut Context<'_>) -> Poll<()> {
         if let Some((key, timers)) = &self.timer
             && Rc::ptr_eq(timers, scheduler.timers())
         {
@@ -94,7 +89,8 @@ impl Future for Sleep {
                 timers.update(*key, cx.waker());
                 return Poll::Pending;
             }
-            self.timer = None;
+            // A reset to the past may have left it unfired.
+            self.withdraw();
             return Poll::Ready(());
         }
         if self.is_elapsed() {
@@ -105,6 +101,17 @@ impl Future for Sleep {
         let timers = scheduler.timers();
         self.timer = Some((timers.insert(self.deadline, cx.waker().clone()), Rc::clone(timers)));
         Poll::Pending
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let scheduler = context::current();
+        ready!(scheduler.reactor().poll_proceed(cx));
+        self.poll_unbudgeted(&scheduler, cx)
     }
 }
 

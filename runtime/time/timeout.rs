@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use pin_project_lite::pin_project;
 
 use super::sleep::{Sleep, sleep, sleep_until};
+use crate::runtime::context;
 
 /// Lets a future run for a duration at the most; then it is dropped. The future is polled before the clock is
 /// looked at, so one that is ready wins.
@@ -70,10 +71,18 @@ impl<F: Future> Future for Timeout<F> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let has_budget = || context::with(|scheduler| scheduler.reactor().has_budget()).unwrap_or(false);
+        let had_budget = has_budget();
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        this.delay.poll(cx).map(|()| Err(Elapsed(())))
+        let elapsed = if had_budget && !has_budget() {
+            // The future used it up, maybe each time anew: that must not keep the limit from being looked at.
+            this.delay.get_mut().poll_unbudgeted(&context::current(), cx)
+        } else {
+            this.delay.poll(cx)
+        };
+        elapsed.map(|()| Err(Elapsed(())))
     }
 }
 

@@ -78,6 +78,13 @@ impl Timers {
         }
     }
 
+    /// Gives a timer another deadline, if it has not fired.
+    pub(super) fn postpone(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
+        let mut queue = self.queue.borrow_mut();
+        let timer = queue.remove(key)?;
+        Some(queue.insert(self.nanos(deadline), timer.waker))
+    }
+
     /// Takes a timer out, if it has not fired.
     pub(super) fn remove(&self, key: TimerKey) {
         let _withdrawn = self.queue.borrow_mut().remove(key);

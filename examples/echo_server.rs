@@ -1,0 +1,36 @@
+//! Sends back whatever it is sent. Try it with `nc 127.0.0.1 7000`.
+
+use std::time::Duration;
+
+use aio_runtime::net::{TcpListener, TcpStream};
+use aio_runtime::{io, time};
+use clap::Parser;
+
+/// Sends back whatever it is sent.
+#[derive(Parser)]
+struct Args {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:7000")]
+    addr: String,
+}
+
+#[aio_runtime::main]
+async fn main() -> Result<(), String> {
+    let Args { addr } = Args::parse();
+    let listener = TcpListener::bind(&addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    println!("listening on {addr}");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(aio_runtime::spawn(echo(stream))),
+            // Out of descriptors, most likely: some are free again when clients leave.
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn echo(stream: TcpStream) -> io::Result<u64> {
+    io::copy(&stream, &mut &stream).await
+}
