@@ -1,0 +1,42 @@
+//! aio-runtime beside its peers: the same servers, one per runtime, under the same load.
+//!
+//! `driver` plans the rounds and prints the tables; everything it measures runs in a process of its own, which is this
+//! binary started again with a job (`child`). A runtime is a file in `peers`, a workload is a file in `workloads`.
+
+mod blocks;
+mod child;
+mod driver;
+mod load;
+mod measure;
+mod peers;
+mod sys;
+mod workloads;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about, version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure everything: nine rounds, in each of which the runtimes take turns.
+    All(driver::Options),
+    /// Run everything once and briefly, to see that it works. The numbers mean little.
+    Quick(driver::Options),
+    /// What the driver starts this binary with.
+    #[command(hide = true)]
+    Child { job: String },
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::All(options) => driver::run(&options, driver::Effort::FULL),
+        Command::Quick(options) => driver::run(&options, driver::Effort::SMOKE),
+        Command::Child { job } => child::run(&job),
+    }
+}

@@ -1,0 +1,59 @@
+//! What this package asks of the kernel about processes: where to run, how much was used, when to end.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::time::Duration;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+/// Confines this thread, and all threads it starts from now on, to one core.
+pub fn pin_to_core(core: usize) -> io::Result<()> {
+    let mut only = CpuSet::new();
+    only.set(core);
+    Ok(sched_setaffinity(None, &only)?)
+}
+
+/// Ends this process when the thread that started it ends, so that an interrupted driver leaves nothing behind.
+pub fn die_with_parent() -> io::Result<()> {
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+}
+
+/// User and system time used so far by all threads, past and present, of a process.
+///
+/// Another process's clock may be read just as one's own. That lets a load generator take both ends of a window at the
+/// very moment it counts the operations, without troubling the server.
+pub fn cpu_time(pid: u32) -> io::Result<Duration> {
+    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    let mut clock = 0;
+    // SAFETY: `clock` is a live clockid_t to be written to; any pid is allowed, an unknown one is an error.
+    let refused = unsafe { libc::clock_getcpuclockid(pid, &mut clock) };
+    if refused != 0 {
+        return Err(io::Error::from_raw_os_error(refused));
+    }
+    let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `used` is a live timespec to be written to; `clock` was just made by the C library.
+    if unsafe { libc::clock_gettime(clock, &mut used) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Duration::new(used.tv_sec as u64, used.tv_nsec as u32))
+}
+
+/// User and system time of this process and of all its children that have ended.
+pub fn family_time() -> io::Result<Duration> {
+    [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN].into_iter().try_fold(Duration::ZERO, |sum, who| Ok(sum + usage(who)?))
+}
+
+fn usage(who: libc::c_int) -> io::Result<Duration> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: `usage` is room for a rusage; on success the kernel has filled all of it.
+    let usage = unsafe {
+        if libc::getrusage(who, usage.as_mut_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        usage.assume_init()
+    };
+    let time = |of: libc::timeval| Duration::new(of.tv_sec as u64, of.tv_usec as u32 * 1000);
+    Ok(time(usage.ru_utime) + time(usage.ru_stime))
+}
