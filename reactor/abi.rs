@@ -1,8 +1,8 @@
 //! The kernel's ABI of native AIO: the structures of `include/uapi/linux/aio_abi.h`, a constructor for
 //! each command that we submit, and the system calls. No policy.
 //!
-//! What this file promises: the layouts are the kernel's, and the only call through which the kernel is
-//! given memory to keep, [`io_submit`], is the only `unsafe` one.
+//! What this file promises: the layouts are the kernel's; the two calls that can break memory, [`io_submit`]
+//! (it gives the kernel memory to keep) and [`io_destroy`] (it unmaps the ring), are `unsafe`.
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
@@ -139,6 +139,16 @@ pub(super) const AIO_RING_MAGIC: u32 = 0xa10a_10a1;
 /// The signal mask that `io_pgetevents` installs for the time of the call.
 pub(super) type SignalMask = libc::sigset_t;
 
+/// The mask that blocks every signal.
+pub(super) fn all_signals() -> SignalMask {
+    let mut mask = MaybeUninit::uninit();
+    // SAFETY: sigfillset(3) initialises the set that it is given, and cannot fail on a valid pointer.
+    unsafe {
+        libc::sigfillset(mask.as_mut_ptr());
+        mask.assume_init()
+    }
+}
+
 /// `struct __aio_sigset`. The kernel's own `sigset_t` has 8 bytes, libc's is longer and begins with them.
 #[repr(C)]
 struct AioSigset {
@@ -172,9 +182,12 @@ pub(super) fn io_setup(nr: u32) -> Result<ContextId, Errno> {
 }
 
 /// Cancels and awaits all requests of the context, and unmaps its ring.
-pub(super) fn io_destroy(id: ContextId) -> Result<(), Errno> {
-    // SAFETY: io_destroy(2) takes no pointer of ours. That nobody reads the ring afterwards is the promise
-    // of `Kioctx`, which owns both.
+///
+/// # Safety
+///
+/// Nobody reads the context's ring afterwards.
+pub(super) unsafe fn io_destroy(id: ContextId) -> Result<(), Errno> {
+    // SAFETY: io_destroy(2) takes no pointer; that its ring is unmapped is the caller's concern.
     result(unsafe { libc::syscall(libc::SYS_io_destroy, id.0) }).map(drop)
 }
 
@@ -183,9 +196,9 @@ pub(super) fn io_destroy(id: ContextId) -> Result<(), Errno> {
 ///
 /// # Safety
 ///
-/// Each pointer is valid for reads and writes during the call. The iocb that it names stays where it is,
-/// and what *that* names (buffer, file descriptor) stays valid, unmoved and untouched by others until the
-/// request's event, or until `io_destroy` has returned.
+/// Each pointer is valid for reads and writes during the call, in which the kernel copies the iocb, and no other
+/// request has its address until its event (`io_cancel` takes it as a name). What the iocb *names* (buffer, file
+/// descriptor) stays valid, unmoved and untouched by others until the event, or until `io_destroy` has returned.
 pub(super) unsafe fn io_submit(id: ContextId, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
     #[cfg(test)]
     fault::check(fault::Call::Submit)?;

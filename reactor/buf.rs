@@ -44,10 +44,11 @@ impl Buf {
     ///
     /// # Panics
     ///
-    /// If `align` is not a power of two.
+    /// If `align` is not a power of two, or `len` is close to `usize::MAX`.
     pub fn aligned(len: usize, align: usize) -> Self {
         assert!(align.is_power_of_two(), "Buf::aligned: the alignment {align} is not a power of two");
-        let mut bytes = vec![0; len + (align - 1)];
+        let padded = len.checked_add(align - 1).expect("Buf::aligned: the length overflows with its alignment");
+        let mut bytes = vec![0; padded];
         let skipped = bytes.as_ptr().addr().wrapping_neg() & (align - 1);
         bytes.truncate(skipped + len);
         Self { bytes, skipped, begin: skipped, end: skipped + len }

@@ -1,14 +1,17 @@
 //! Contexts between runtimes: reused while idle, destroyed off the hot path.
 //!
 //! `io_destroy` waits for RCU grace periods, about 32 ms with nothing in flight, and for the device where
-//! something is. So a runtime never calls it. A context with nothing in flight is kept for the next runtime
-//! of the process, for a short while; one with requests in flight is destroyed at once, and what the kernel
-//! may still write to is freed only after that. Both are the work of one thread, which ends when it has none.
+//! something is. So a runtime does not call it. A context with nothing in flight is kept for the next runtime
+//! of the process, for a short while, and then destroyed by a thread that ends when it has none left. One with
+//! requests in flight is destroyed at once, by a thread of its own, since a dead device would hold up the
+//! others; what the kernel may still write to is freed only after that.
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
 
 use super::fork;
 use super::kioctx::Kioctx;
@@ -24,7 +27,17 @@ pub(super) fn acquire(asked: u32) -> io::Result<Kioctx> {
     if let Some(kioctx) = Depot::lock().take_idle(asked) {
         return Ok(kioctx);
     }
-    let mut kioctx = Kioctx::setup(asked)?;
+    let mut kioctx = match Kioctx::setup_whole(asked) {
+        Ok(kioctx) => kioctx,
+        Err(Errno::AGAIN) => {
+            // Some of the host's quota may be held by idle contexts of our own.
+            let idle = Depot::lock().take_all_idle();
+            drop(idle);
+            Kioctx::setup(asked)?
+        }
+        // Again, for the error in words, or for less.
+        Err(_) => Kioctx::setup(asked)?,
+    };
     static PROBED: OnceLock<()> = OnceLock::new();
     if PROBED.get().is_none() {
         kioctx.probe()?;
@@ -35,54 +48,68 @@ pub(super) fn acquire(asked: u32) -> io::Result<Kioctx> {
 
 /// Takes back a context with nothing in flight.
 pub(super) fn keep(kioctx: Kioctx) {
-    if !kioctx.is_ours() {
-        return;
+    if !kioctx.is_ours() || kioctx.is_cut() {
+        // A cut one was a makeshift: the next runtime may find more.
+        return destroy(kioctx, Box::new(()));
     }
-    let mut depot = Depot::lock();
-    depot.idle.push(Idle { kioctx, until: Instant::now() + LINGER });
-    depot.ensure_worker();
+    let starts_worker = {
+        let mut depot = Depot::lock();
+        depot.idle.push(Idle { kioctx, until: Instant::now() + LINGER });
+        !std::mem::replace(&mut depot.worker_runs, true)
+    };
+    if starts_worker && !spawn("aio-idle", expire_idle) {
+        let idle = {
+            let mut depot = Depot::lock();
+            depot.worker_runs = false;
+            depot.take_all_idle()
+        };
+        // Slow here, but nothing is leaked.
+        drop(idle);
+    }
 }
 
-/// Destroys a context with requests in flight, then drops what they may touch.
+/// Destroys a context, then drops what its requests may touch.
 pub(super) fn destroy(kioctx: Kioctx, leftovers: Leftovers) {
     if !kioctx.is_ours() {
+        // The parent's, which its `Drop` knows; the leftovers are our own copy.
         return;
     }
-    let mut depot = Depot::lock();
-    depot.dying.push(Dying { _kioctx: kioctx, _leftovers: leftovers });
-    depot.ensure_worker();
+    /// Dropped in the order of the fields: the context first, and only then what its requests may touch.
+    struct Dying(#[expect(dead_code, reason = "dropped")] Kioctx, #[expect(dead_code, reason = "dropped")] Leftovers);
+    let dying = Dying(kioctx, leftovers);
+    // Where no thread can be had, the closure is dropped here and now, which is slow, but neither leaks nor frees too early.
+    spawn("aio-destroy", move || drop(dying));
 }
 
+/// Runs `work` on a thread of its own, if one can be had.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> bool {
+    thread::Builder::new().name(name.to_owned()).spawn(work).is_ok()
+}
+
+#[derive(Debug)]
 struct Idle {
     kioctx: Kioctx,
     until: Instant,
 }
 
-/// Dropped in the order of the fields: the context first, and only then what its requests may touch.
-struct Dying {
-    _kioctx: Kioctx,
-    _leftovers: Leftovers,
-}
-
-/// The contexts of this process that no runtime has.
+/// The contexts of this process that no runtime has. Locked for list work only: neither `io_destroy` nor logging happens inside.
 struct Depot {
     /// The process that the rest is true for: a forked child inherits the list, but neither contexts nor thread.
     owner: u32,
     idle: Vec<Idle>,
-    dying: Vec<Dying>,
     worker_runs: bool,
 }
 
-static DEPOT: Mutex<Depot> = Mutex::new(Depot { owner: 0, idle: Vec::new(), dying: Vec::new(), worker_runs: false });
-static WORK: Condvar = Condvar::new();
+static DEPOT: Mutex<Depot> = Mutex::new(Depot { owner: 0, idle: Vec::new(), worker_runs: false });
+static TAKEN: Condvar = Condvar::new();
 
 impl Depot {
     fn lock() -> MutexGuard<'static, Self> {
         let mut depot = DEPOT.lock().unwrap_or_else(PoisonError::into_inner);
-        let pid = fork::pid();
-        if depot.owner != pid {
-            // The parent's contexts mean nothing here: their `Drop` does nothing, and their leftovers are our own copy.
-            *depot = Self { owner: pid, idle: Vec::new(), dying: Vec::new(), worker_runs: false };
+        let process = fork::process();
+        if depot.owner != process {
+            // The parent's contexts mean nothing here: their `Drop` does nothing.
+            *depot = Self { owner: process, idle: Vec::new(), worker_runs: false };
         }
         depot
     }
@@ -92,34 +119,22 @@ impl Depot {
         Some(self.idle.swap_remove(at).kioctx)
     }
 
-    fn ensure_worker(&mut self) {
-        WORK.notify_one();
-        if self.worker_runs {
-            return;
-        }
-        match thread::Builder::new().name("aio-contexts".to_owned()).spawn(work) {
-            Ok(_) => self.worker_runs = true,
-            Err(error) => {
-                // Slow, but nothing is leaked and nothing is freed too early.
-                tracing::warn!(%error, "no thread to destroy AIO contexts; destroying them here");
-                self.idle.clear();
-                self.dying.clear();
-            }
-        }
+    fn take_all_idle(&mut self) -> Vec<Idle> {
+        TAKEN.notify_one();
+        std::mem::take(&mut self.idle)
     }
 }
 
-/// The thread: destroys what is dying, then what has been idle for long, until nothing is left.
-fn work() {
+/// The thread that destroys what has been idle for long, until nothing is left.
+fn expire_idle() {
     let mut depot = Depot::lock();
     loop {
-        let dying = std::mem::take(&mut depot.dying);
         let now = Instant::now();
         let (expired, idle): (Vec<_>, Vec<_>) = depot.idle.drain(..).partition(|idle| idle.until <= now);
         depot.idle = idle;
-        if !dying.is_empty() || !expired.is_empty() {
+        if !expired.is_empty() {
             drop(depot);
-            drop((dying, expired));
+            drop(expired);
             depot = Depot::lock();
             continue;
         }
@@ -127,7 +142,7 @@ fn work() {
             depot.worker_runs = false;
             return;
         };
-        let wait = WORK.wait_timeout(depot, next.saturating_duration_since(now));
+        let wait = TAKEN.wait_timeout(depot, next.saturating_duration_since(now));
         depot = wait.unwrap_or_else(PoisonError::into_inner).0;
     }
 }

@@ -1,4 +1,6 @@
-//! A process id that costs one load and is right after `fork`.
+//! Which process is this? A number that costs one load, and that no forked child shares with its parent.
+//!
+//! Not the process id: a child in a new PID namespace may have its parent's, and ids are used again.
 //!
 //! What this file promises: the page is mapped for the life of the process and accessed atomically only.
 #![allow(unsafe_code)]
@@ -8,20 +10,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
-/// The calling process. The kernel's answer is kept in a page that `fork` gives to the child as zeros.
-pub(super) fn pid() -> u32 {
+/// The calling process's number. It stands in a page that `fork` gives to the child as zeros, so the child takes the next one.
+pub(super) fn process() -> u32 {
     static PAGE: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
-    let ask_kernel = || rustix::process::getpid().as_raw_nonzero().get() as u32;
+    /// An ordinary static, which a child inherits: it counts on from where its ancestors were.
+    static LATEST: AtomicU32 = AtomicU32::new(0);
     let Some(page) = PAGE.get_or_init(wiped_page) else {
-        return ask_kernel();
+        return rustix::process::getpid().as_raw_nonzero().get() as u32;
     };
     match page.load(Ordering::Relaxed) {
         0 => {
-            let pid = ask_kernel();
-            page.store(pid, Ordering::Relaxed);
-            pid
+            let next = LATEST.fetch_add(1, Ordering::Relaxed) + 1;
+            // Another thread may have been faster.
+            page.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|first| first, |_| next)
         }
-        pid => pid,
+        number => number,
     }
 }
 

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::driver::{Reactor, Waiter};
+use super::driver::Waiter;
+use super::front::Reactor;
 use super::source::{Direction, SourceId};
 
 /// A non-blocking descriptor and its registration.
@@ -41,6 +42,10 @@ impl Io {
         Ok(Self { reactor: Rc::clone(reactor), id, fd: Some(fd), close })
     }
 
+    pub(crate) fn reactor(&self) -> &Rc<Reactor> {
+        &self.reactor
+    }
+
     /// Ends the registration and gives the descriptor back. Nothing is armed on it any more.
     pub(crate) fn into_fd(mut self) -> OwnedFd {
         let fd = self.fd.take().expect("an `Io` has its descriptor until it is dropped");
@@ -69,7 +74,7 @@ impl Io {
         std::future::poll_fn(|cx| self.poll_io_as(cx, direction, &mut turn.waiter, &mut operation)).await
     }
 
-    /// Waits until a try may succeed.
+    /// Waits until an event says that a try may succeed.
     pub(crate) fn ready(&self, direction: Direction) -> impl Future<Output = io::Result<()>> {
         Turn { io: self, direction, waiter: Waiter::Future(None) }
     }
@@ -102,11 +107,14 @@ impl Io {
     ) -> Poll<io::Result<R>> {
         ready!(self.reactor.poll_proceed(cx));
         loop {
-            ready!(self.reactor.poll_ready(self.id, direction, waiter, cx))?;
+            ready!(self.reactor.poll_ready(self.id, direction, false, waiter, cx))?;
             match self.try_io(direction, &mut *operation) {
                 Err(error) if is_would_block(&error) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return Poll::Ready(result),
+                result => {
+                    self.reactor.made_progress();
+                    return Poll::Ready(result);
+                }
             }
         }
     }
@@ -150,7 +158,9 @@ impl Future for Turn<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { io, direction, waiter } = &mut *self;
         ready!(io.reactor.poll_proceed(cx));
-        io.reactor.poll_ready(io.id, *direction, waiter, cx)
+        ready!(io.reactor.poll_ready(io.id, *direction, true, waiter, cx))?;
+        io.reactor.made_progress();
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -15,7 +15,7 @@ use super::error::explain;
 use super::fork;
 use super::ring::Ring;
 
-/// Events taken by one system call. What is left waits in the ring and is reaped from there.
+/// Events taken by one system call. What is left waits in the ring for the next look.
 const EVENTS_PER_CALL: usize = 256;
 
 /// A native-AIO context with its mapped ring.
@@ -34,22 +34,35 @@ pub(super) struct Kioctx {
 }
 
 impl Kioctx {
-    /// Makes a context for `asked` requests, or for as many as the host still grants: `fs.aio-max-nr` bounds the
-    /// sum over all processes and containers, so the number is halved down to 1 before giving up. Even 1 comes
-    /// with a page of ring, 120 slots and more.
+    /// Makes a context for `asked` requests.
+    pub(super) fn setup_whole(asked: u32) -> Result<Self, Errno> {
+        Self::setup_part(asked, asked)
+    }
+
+    /// Makes a context for `asked` requests, or for as many as the host still grants: `fs.aio-max-nr` bounds
+    /// the sum over all processes and containers, so the number is halved down to 1 before giving up. Even 1
+    /// comes with a page of ring, 120 slots and more.
     pub(super) fn setup(asked: u32) -> io::Result<Self> {
-        let mut granted = asked.max(1);
-        let id = loop {
-            match abi::io_setup(granted) {
-                Ok(id) => break id,
-                Err(Errno::AGAIN) if granted > 1 => granted /= 2,
-                Err(errno) => return Err(setup_error(granted, errno)),
+        let mut part = asked;
+        loop {
+            match Self::setup_part(asked, part) {
+                // EINVAL: more than any context can have.
+                Err(Errno::AGAIN | Errno::INVAL) if part > 1 => part /= 2,
+                result => return result.map_err(|errno| setup_error(part, errno)),
             }
-        };
+        }
+    }
+
+    fn setup_part(asked: u32, granted: u32) -> Result<Self, Errno> {
+        let id = abi::io_setup(granted)?;
         // SAFETY: the context is new, so nobody has its ring yet, and `Kioctx` destroys it after the `Ring`'s last use.
         let ring = unsafe { Ring::map(id) };
-        let owner = fork::pid();
-        Ok(Self { id, ring, asked, granted, owner, without_pgetevents: false })
+        Ok(Self { id, ring, asked, granted, owner: fork::process(), without_pgetevents: false })
+    }
+
+    /// Whether less was granted than asked for.
+    pub(super) fn is_cut(&self) -> bool {
+        self.granted < self.asked
     }
 
     /// Requests that `setup` was asked for.
@@ -67,7 +80,7 @@ impl Kioctx {
     /// Whether the calling process made this context. After a fork the child must leave it alone: it has neither the
     /// ring (`MADV_DONTFORK`) nor the right to its events.
     pub(super) fn is_ours(&self) -> bool {
-        self.owner == fork::pid()
+        self.owner == fork::process()
     }
 
     /// Whether events can be reaped without a system call.
@@ -141,8 +154,8 @@ impl Kioctx {
         let fd_number = std::os::fd::AsRawFd::as_raw_fd(&fd);
         let mut iocb = Iocb::poll(fd_number, libc::POLLIN, PROBE);
         let iocb = &raw mut iocb;
-        // SAFETY: the iocb is on this stack frame, which is left only after its event or after the context, by
-        // `?` below: `probe` is called before the context is shared, and its owner drops it on an error.
+        // SAFETY: the iocb is valid during the call, names no memory, and no other one has its address until the event
+        // or the end of the context, which its owner drops where this fails.
         unsafe { self.submit(&[iocb]) }.map_err(|errno| {
             explain(
                 errno,
@@ -181,7 +194,8 @@ impl Drop for Kioctx {
         if !self.is_ours() {
             return;
         }
-        if let Err(errno) = abi::io_destroy(self.id) {
+        // SAFETY: the ring is not touched any more: `self` is the last to know of it, and is dropped.
+        if let Err(errno) = unsafe { abi::io_destroy(self.id) } {
             tracing::error!(%errno, "io_destroy failed; the context's quota is held until the process ends");
         }
     }

@@ -20,14 +20,15 @@
 //! - [`table`]: the pure state machine of requests. [`submission`]: the iocbs, in one batch a turn.
 //! - [`source`]: readiness of one descriptor. [`overflow`]: the nested epoll for what an AIO poll cannot wait for.
 //! - [`park`], [`unpark`]: waking the loop from other threads.
-//! - [`driver`]: the parts put together; [`Reactor`] is the driver behind a `RefCell`, and runs wakers only
-//!   with the borrow released.
+//! - [`driver`]: the parts put together. [`front`]: [`Reactor`], the driver behind a `RefCell`, which runs wakers
+//!   only with the borrow released.
 //! - [`io`], [`operation`]: what the layers above use.
 //!
-//! Why it is sound: the kernel writes to two things only, the ring and the buffers of reads. The ring is read
-//! between `head` and `tail` by one owner. Buffers belong to the table from submission to event, or until
-//! `io_destroy` has returned; a future never owns one while the kernel does. `unsafe` stands in `abi`,
-//! `ring`, `kioctx`, `submission`, `fork` and one line of `overflow`.
+//! Why it is sound: the kernel writes to four things. Two of them only inside a call: an iocb's key (`io_submit`) and
+//! the array of `io_getevents`. The third is the ring, which is read between `head` and `tail` by one owner. The
+//! fourth is the buffers of reads, which belong to the table from submission to event, or until
+//! `io_destroy` has returned; a future never owns one while the kernel does. `unsafe` stands in `abi`, `ring`,
+//! `kioctx`, `submission`, `fork` and one line of `overflow`.
 
 mod abi;
 mod buf;
@@ -37,6 +38,7 @@ mod error;
 #[cfg(test)]
 mod fault;
 mod fork;
+mod front;
 mod io;
 mod kioctx;
 mod metrics;
@@ -60,8 +62,9 @@ mod sync {
 pub use buf::Buf;
 pub use metrics::Metrics;
 
-pub(crate) use driver::{Config, Reactor, wake_all};
+pub(crate) use driver::Config;
 pub(crate) use error::explain;
+pub(crate) use front::{Reactor, wake_all};
 pub(crate) use io::{Close, Io};
 pub(crate) use metrics::Counters;
 pub(crate) use operation::{Operation, Request};

@@ -6,13 +6,13 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 
 use super::abi::Iocb;
 use super::buf::Buf;
-use super::driver::Reactor;
+use super::front::Reactor;
 use super::table::{Key, OperationId};
 
 /// What is asked of the file.
@@ -108,25 +108,32 @@ impl Future for Operation {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { reactor, state } = &mut *self;
-        std::task::ready!(reactor.poll_proceed(cx));
-        match std::mem::replace(state, State::Finished) {
-            State::New(request) => match reactor.start(request, cx.waker().clone()) {
-                Ok(id) => {
-                    *state = State::Started(id);
-                    Poll::Pending
+        ready!(reactor.poll_proceed(cx));
+        // `Started` stays until the result is in hand: a waker's clone is user code, and where it panics `drop` abandons.
+        let done = match state {
+            State::New(_) => {
+                let waker = cx.waker().clone();
+                let State::New(request) = std::mem::replace(state, State::Finished) else {
+                    unreachable!("matched above")
+                };
+                match reactor.start(request, waker) {
+                    Ok(id) => {
+                        *state = State::Started(id);
+                        return Poll::Pending;
+                    }
+                    Err((error, request)) => (Err(error), request.buf),
                 }
-                Err((error, request)) => Poll::Ready((Err(error), request.buf)),
-            },
-            State::Started(id) => match reactor.fetch(&id, cx) {
-                Poll::Pending => {
-                    *state = State::Started(id);
-                    Poll::Pending
-                }
-                Poll::Ready(Ok((request, result))) => Poll::Ready((bytes(result), request.buf)),
-                Poll::Ready(Err(error)) => Poll::Ready((Err(error), Buf::default())),
+            }
+            State::Started(id) => match ready!(reactor.fetch(id, cx)) {
+                Ok((request, result)) => (bytes(result), request.buf),
+                // The reactor has gone, and the buffer with it.
+                Err(error) => (Err(error), Buf::default()),
             },
             State::Finished => panic!("a file operation was polled after it was complete"),
-        }
+        };
+        *state = State::Finished;
+        reactor.made_progress();
+        Poll::Ready(done)
     }
 }
 

@@ -56,15 +56,11 @@ impl Overflow {
         }
     }
 
-    /// Takes a member out.
-    pub(super) fn forget(&mut self, fd: BorrowedFd<'_>, membership: &mut Membership) {
-        if *membership == Membership::Member {
-            *membership = Membership::Stranger;
-            self.members -= 1;
-            if let Err(errno) = epoll::delete(&self.epoll, fd) {
-                tracing::debug!(%errno, "a descriptor was closed behind the reactor's back");
-            }
-        }
+    /// Takes a member out. Fails if it was closed already.
+    pub(super) fn forget(&mut self, fd: BorrowedFd<'_>, membership: &mut Membership) -> Result<(), Errno> {
+        *membership = Membership::Stranger;
+        self.members -= 1;
+        epoll::delete(&self.epoll, fd)
     }
 
     /// What has fired, until nothing is left. Each has to be armed again.

@@ -1,7 +1,6 @@
 //! What the reactor knows of one registered file descriptor: for each direction, whether it seems ready, how the
 //! readiness is waited for, and by whom.
 
-use std::io;
 use std::os::fd::RawFd;
 use std::task::Waker;
 
@@ -77,13 +76,24 @@ pub(super) enum Membership {
     Member,
 }
 
+/// What the next try is likely to find.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hint {
+    /// Nobody knows: nothing was tried, nothing has happened.
+    #[default]
+    Untried,
+    /// Something, an event says.
+    Ready,
+    /// Nothing: the latest try met `EAGAIN`, or moved less than it could have.
+    NotReady,
+}
+
 /// One direction of one source.
 #[derive(Debug, Default)]
 pub(super) struct Side {
-    /// A hint: the next try may succeed. The opposite is known from `EAGAIN` or a short transfer.
-    pub(super) ready: bool,
+    pub(super) hint: Hint,
     pub(super) wait: Wait,
-    /// Why waiting is impossible; told to the next who waits.
+    /// Why waiting is impossible; told to the next who would have to wait.
     pub(super) error: Option<Errno>,
     /// The task of the latest `poll_*` call.
     pub(super) task: Option<Waker>,
@@ -92,14 +102,9 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// Whether the next try may succeed, or why there is no use in waiting for it.
-    pub(super) fn readiness(&mut self) -> Option<Result<(), Errno>> {
-        self.ready.then(|| self.error.take().map_or(Ok(()), Err))
-    }
-
     /// Marks the direction as worth a try, and hands over everyone who waits for it.
     pub(super) fn wake_into(&mut self, wakers: &mut Vec<Waker>) {
-        self.ready = true;
+        self.hint = Hint::Ready;
         wakers.extend(self.task.take());
         wakers.extend(self.waiters.iter_mut().filter_map(|(_, waker)| waker.take()));
     }
@@ -115,10 +120,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// A new source, presumed ready: try first, arm on `EAGAIN`.
     pub(super) fn new(fd: RawFd) -> Self {
-        let side = || Side { ready: true, ..Side::default() };
-        Self { fd, membership: Membership::default(), read: side(), write: side() }
+        Self { fd, membership: Membership::default(), read: Side::default(), write: Side::default() }
     }
 
     pub(super) fn side(&self, direction: Direction) -> &Side {
@@ -143,7 +146,7 @@ impl Source {
             .fold(EventFlags::empty(), |flags, direction| flags | direction.epoll_flags())
     }
 
-    /// Takes note that a direction cannot be waited for.
+    /// Takes note that a direction cannot be waited for. Who waits tries once more, and is told if that finds nothing.
     pub(super) fn fail(&mut self, direction: Direction, errno: Errno, wakers: &mut Vec<Waker>) {
         let side = self.side_mut(direction);
         side.wait = Wait::Idle;
@@ -158,9 +161,4 @@ pub(super) fn concerns_both(res: i64) -> bool {
     let known = i64::from(libc::POLLIN | libc::POLLPRI | libc::POLLOUT | libc::POLLRDHUP)
         | i64::from(libc::POLLRDNORM | libc::POLLRDBAND | libc::POLLWRNORM | libc::POLLWRBAND);
     res <= 0 || res & !known != 0
-}
-
-/// The error of a source whose reactor is gone.
-pub(super) fn gone() -> io::Error {
-    io::Error::other("the aio-runtime that this was registered with has been dropped")
 }

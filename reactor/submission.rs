@@ -60,9 +60,8 @@ impl Submission {
         while done < self.keys.len() {
             let end = self.keys.len().min(done + CHUNK);
             calls += 1;
-            // SAFETY: the pointers lie in `iocbs`, which neither moves nor is freed before the context; each
-            // place is its slot's until the slot's event. Buffers and files are owned by the table until then
-            // (its law), poll masks name no memory.
+            // SAFETY: the pointers lie in `iocbs`, which does not move; each place is its slot's until the slot's
+            // event. Buffers and files are owned by the table until then (its law), poll masks name no memory.
             let accepted = match unsafe { kioctx.submit(&self.pointers[done..end]) } {
                 Ok(accepted) => accepted,
                 Err(errno) => {

@@ -23,7 +23,7 @@
 //! ```text
 //!   start ──► Backlog ──slot free──► InFlight ──complete──► Done ──fetch──► gone
 //!                │                      └─abandon─► Orphaned ──complete──► gone
-//!                └─abandon─► Withdrawn ──its turn──► gone
+//!                └─abandon─► Withdrawn ──its turn, or a sweep──► gone
 //! ```
 
 use std::collections::VecDeque;
@@ -132,6 +132,8 @@ pub(super) struct Table<P> {
     queue: Vec<Key>,
     /// Operations that found no slot, in order. Invariant: not empty only while operations may take no further slot.
     backlog: VecDeque<usize>,
+    /// How many of the backlog were abandoned there.
+    withdrawn: usize,
     capacity: usize,
     polls: usize,
     orphans: usize,
@@ -149,6 +151,7 @@ impl<P> Table<P> {
             queue: Vec::new(),
             backlog: VecDeque::new(),
             capacity: capacity.max(FEWEST_SLOTS),
+            withdrawn: 0,
             polls: 0,
             orphans: 0,
             peak: 0,
@@ -172,6 +175,12 @@ impl<P> Table<P> {
 
     pub(super) fn orphans(&self) -> usize {
         self.orphans
+    }
+
+    /// Operations of which anything is kept.
+    #[cfg(test)]
+    pub(super) fn kept_operations(&self) -> usize {
+        self.operations.len()
     }
 
     /// Takes a slot for a registration's poll, or `None` where none is left for polls.
@@ -241,21 +250,18 @@ impl<P> Table<P> {
         }
     }
 
-    /// Takes the waker away, of an operation that is going to be abandoned: its drop is user code, and none
-    /// runs in here.
-    pub(super) fn take_waker(&mut self, id: &OperationId) -> Option<Waker> {
-        match &mut self.operations[id.0] {
-            Operation::Backlog { waker, .. } | Operation::InFlight { waker, .. } => waker.take(),
-            Operation::Done { .. } | Operation::Orphaned { .. } | Operation::Withdrawn => None,
-        }
-    }
-
     /// Gives up an operation whose future is gone. The payload comes back if the kernel does not have it; otherwise it
     /// stays here until the event. The waker comes back in any case: its drop is user code.
     pub(super) fn abandon(&mut self, id: OperationId) -> (Option<P>, Option<Waker>) {
         match std::mem::replace(&mut self.operations[id.0], Operation::Withdrawn) {
-            // Stays in the backlog as `Withdrawn` until its turn.
-            Operation::Backlog { payload, waker } => (Some(payload), waker),
+            Operation::Backlog { payload, waker } => {
+                // Stays in the backlog until its turn, unless too many do.
+                self.withdrawn += 1;
+                if 2 * self.withdrawn > self.backlog.len() {
+                    self.sweep_backlog();
+                }
+                (Some(payload), waker)
+            }
             Operation::InFlight { payload, waker, slot } => {
                 if self.is_queued(slot) {
                     self.operations.remove(id.0);
@@ -341,23 +347,46 @@ impl<P> Table<P> {
         completion
     }
 
-    /// Takes everything that the kernel may still touch, for a context that is going to be destroyed, and the wakers of
-    /// those who wait for a result that will not come.
-    pub(super) fn into_payloads(self) -> (Vec<P>, Vec<Waker>) {
-        let (mut payloads, mut wakers) = (Vec::new(), Vec::new());
-        for (_, operation) in self.operations {
-            match operation {
-                Operation::Backlog { payload, waker } | Operation::InFlight { payload, waker, .. } => {
-                    payloads.push(payload);
+    /// Ends the operations that the kernel has not got, with `ECANCELED`, since there will be no further flush.
+    pub(super) fn withdraw_queued(&mut self, wakers: &mut Vec<Waker>) {
+        const CANCELED: i64 = -(libc::ECANCELED as i64);
+        self.queue.clear();
+        self.backlog.clear();
+        self.withdrawn = 0;
+        let unsubmitted = self.operations.iter().filter(|(_, operation)| self.is_unsubmitted(operation));
+        let ids: Vec<_> = unsubmitted.map(|(id, _)| id).collect();
+        for id in ids {
+            match std::mem::replace(&mut self.operations[id], Operation::Withdrawn) {
+                Operation::Backlog { payload, waker } => {
+                    self.operations[id] = Operation::Done { payload, result: CANCELED };
                     wakers.extend(waker);
                 }
-                Operation::Orphaned { payload } | Operation::Done { payload, .. } => {
-                    payloads.push(payload);
+                Operation::InFlight { payload, waker, slot } => {
+                    self.operations[id] = Operation::Done { payload, result: CANCELED };
+                    wakers.extend(waker);
+                    self.vacate(slot);
                 }
-                Operation::Withdrawn => {}
+                Operation::Withdrawn => drop(self.operations.remove(id)),
+                Operation::Orphaned { .. } | Operation::Done { .. } => unreachable!("these were submitted"),
             }
         }
-        (payloads, wakers)
+    }
+
+    fn is_unsubmitted(&self, operation: &Operation<P>) -> bool {
+        match operation {
+            Operation::Backlog { .. } | Operation::Withdrawn => true,
+            Operation::InFlight { slot, .. } => self.is_queued(*slot),
+            Operation::Orphaned { .. } | Operation::Done { .. } => false,
+        }
+    }
+
+    /// Takes the wakers of all who wait for a result.
+    pub(super) fn take_wakers(&mut self, wakers: &mut Vec<Waker>) {
+        for (_, operation) in &mut self.operations {
+            if let Operation::Backlog { waker, .. } | Operation::InFlight { waker, .. } = operation {
+                wakers.extend(waker.take());
+            }
+        }
     }
 
     fn finish(&mut self, id: usize, result: i64) -> Completion<P> {
@@ -389,12 +418,28 @@ impl<P> Table<P> {
                     let slot = self.occupy(Tenant::Operation(id));
                     self.operations[id] = Operation::InFlight { payload, waker, slot };
                 }
-                Operation::Withdrawn => drop(self.operations.remove(id)),
+                Operation::Withdrawn => {
+                    self.operations.remove(id);
+                    self.withdrawn -= 1;
+                }
                 Operation::InFlight { .. } | Operation::Orphaned { .. } | Operation::Done { .. } => {
                     unreachable!("the backlog holds what has no slot yet")
                 }
             }
         }
+    }
+
+    /// Takes the withdrawn operations out of the backlog.
+    fn sweep_backlog(&mut self) {
+        let operations = &mut self.operations;
+        self.backlog.retain(|id| {
+            let withdrawn = matches!(operations[*id], Operation::Withdrawn);
+            if withdrawn {
+                operations.remove(*id);
+            }
+            !withdrawn
+        });
+        self.withdrawn = 0;
     }
 
     fn occupy(&mut self, tenant: Tenant) -> Key {

@@ -58,6 +58,16 @@ impl Builder {
         self
     }
 
+    /// Does nothing, as [`enable_all`](Self::enable_all).
+    pub fn enable_io(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Does nothing, as [`enable_all`](Self::enable_all).
+    pub fn enable_time(&mut self) -> &mut Self {
+        self
+    }
+
     /// How many requests (waits of sockets, file operations) can be in flight at a time; 4096 unless set.
     ///
     /// That many are charged to `fs.aio-nr`, of which the host has `fs.aio-max-nr` for all processes and
@@ -65,7 +75,13 @@ impl Builder {
     /// [`Metrics::capacity`](crate::Metrics) tells what came of it. It bounds the speed, and neither the
     /// number of connections nor that of file operations: what finds no place waits in an epoll, or for its
     /// turn.
+    ///
+    /// # Panics
+    ///
+    /// If 0.
+    #[track_caller]
     pub fn capacity(&mut self, requests: u32) -> &mut Self {
+        assert!(requests > 0, "Builder::capacity: a runtime needs at least one request");
         self.config.capacity = requests;
         self
     }

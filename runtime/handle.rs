@@ -42,13 +42,20 @@ impl Handle {
         Self::new(context::current().shared())
     }
 
-    /// The handle of the runtime that this thread is in, if it is in one.
-    pub fn try_current() -> Option<Self> {
-        context::with(|scheduler| Self::new(scheduler.shared()))
+    /// The handle of the runtime that this thread is in.
+    ///
+    /// # Errors
+    ///
+    /// Outside a runtime.
+    pub fn try_current() -> Result<Self, TryCurrentError> {
+        context::with(|scheduler| Self::new(scheduler.shared())).ok_or(TryCurrentError(()))
     }
 
     /// Starts a task on the runtime's thread, waking that if it sleeps. If the runtime is gone, the future is
     /// dropped, and the handle's error says that it was cancelled.
+    ///
+    /// The future crosses to the runtime's thread, so it must be `Send`. For one that sleeps or does I/O, see
+    /// [`spawn_with`](Self::spawn_with).
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -57,11 +64,61 @@ impl Handle {
         task::spawn_send(&self.shared, future)
     }
 
+    /// Starts a task whose future is made on the runtime's thread, and so need not be `Send`: one that sleeps, or
+    /// does I/O. If the runtime is gone, the function is dropped, and the handle's error says that the task was
+    /// cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let runtime = aio_runtime::Runtime::new()?;
+    /// # let handle = runtime.handle().clone();
+    /// // On another thread:
+    /// let task = handle.spawn_with(|| async {
+    ///     aio_runtime::time::sleep(std::time::Duration::from_millis(1)).await;
+    ///     "slept on the runtime's thread"
+    /// });
+    /// # assert_eq!(runtime.block_on(task).unwrap(), "slept on the runtime's thread");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn spawn_with<F, Fut>(&self, make: F) -> JoinHandle<Fut::Output>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future + 'static,
+        Fut::Output: Send + 'static,
+    {
+        task::spawn_with(&self.shared, make)
+    }
+
     /// What the loop has done so far.
     pub fn metrics(&self) -> Metrics {
         self.shared.counters().snapshot()
     }
 }
+
+/// [`Handle::try_current`] was called outside a runtime.
+#[derive(Debug)]
+pub struct TryCurrentError(());
+
+impl TryCurrentError {
+    /// Whether the thread is in no runtime: there is no other reason.
+    pub fn is_missing_context(&self) -> bool {
+        true
+    }
+
+    /// Whether the thread ends and its variables are gone. That does not matter here.
+    pub fn is_thread_local_destroyed(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Display for TryCurrentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no aio-runtime on this thread")
+    }
+}
+
+impl std::error::Error for TryCurrentError {}
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

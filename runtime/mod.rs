@@ -24,7 +24,7 @@ use std::io;
 use std::rc::Rc;
 
 pub use builder::Builder;
-pub use handle::Handle;
+pub use handle::{Handle, TryCurrentError};
 
 pub use crate::reactor::Metrics;
 

@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWakerVTable, Wake, Waker};
 
 use async_task::Runnable;
 use slab::Slab;
@@ -28,10 +28,17 @@ pub(crate) struct Scheduler {
     ready: RefCell<VecDeque<Task>>,
     /// Wakers of all tasks that have been polled and are not complete: how the runtime's end finds them.
     pending: RefCell<Slab<Waker>>,
-    /// The waker by which the code that runs now is being polled; see [`Scheduler::polls_with`].
-    polling: Cell<*const ()>,
+    /// The waker by which the latest poll was made; see [`Scheduler::polls_with`].
+    polling: Cell<Option<WakerId>>,
     shared: Arc<Shared>,
     event_interval: usize,
+}
+
+/// A waker's parts. Where both are the same, so is what it does, even if the first waker is gone by now.
+type WakerId = (*const (), *const RawWakerVTable);
+
+fn waker_id(waker: &Waker) -> WakerId {
+    (waker.data(), waker.vtable())
 }
 
 /// One runtime, as other threads see it.
@@ -66,7 +73,7 @@ impl Scheduler {
             timers: Rc::new(Timers::new()),
             ready: RefCell::default(),
             pending: RefCell::default(),
-            polling: Cell::new(std::ptr::null()),
+            polling: Cell::new(None),
             shared,
             event_interval: event_interval as usize,
         })
@@ -119,6 +126,9 @@ impl Scheduler {
                     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                         return output;
                     }
+                    if self.reactor.take_yield() {
+                        interval = interval.min(self.ready.borrow().len());
+                    }
                 }
                 self.run_ready(&mut interval);
             }
@@ -133,13 +143,18 @@ impl Scheduler {
         }
     }
 
-    /// Runs ready tasks, those that become ready meanwhile among them, until the interval is used up.
+    /// Runs ready tasks, those that become ready meanwhile among them, until the interval is used up. One that
+    /// yields ends the interval before its next turn comes: the loop is to look for completions in between.
     fn run_ready(&self, interval: &mut usize) {
         while *interval > 0 {
             let Some(task) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
             // Does not unwind: the future's panics end inside the task.
             task.run();
+            if self.reactor.take_yield() {
+                // Last in the queue, since it was put there when its poll was over.
+                *interval = (*interval).min(self.ready.borrow().len().saturating_sub(1));
+            }
         }
     }
 
@@ -163,13 +178,13 @@ impl Scheduler {
 
     /// Notes by which waker the code that runs next is polled, and gives it a fresh budget.
     pub(super) fn begin_poll(&self, waker: &Waker) {
-        self.polling.set(waker.data());
+        self.polling.set(Some(waker_id(waker)));
         self.reactor.reset_budget();
     }
 
-    /// Whether this waker is the current task's own, which is known not to panic.
+    /// Whether this waker is a task's own, or `block_on`'s, which are known not to panic. False for some that are.
     pub(super) fn polls_with(&self, waker: &Waker) -> bool {
-        self.polling.get() == waker.data()
+        self.polling.get() == Some(waker_id(waker))
     }
 
     /// Enters a task that has been polled and is not complete.
@@ -195,30 +210,41 @@ impl Scheduler {
     /// Drops all tasks, here and now, and ends the reactor.
     pub(super) fn shutdown(self: &Rc<Self>) {
         let _entered = context::enter(self);
-        // Each round makes the pending tasks ready, then drops the ready ones, which may make or free others.
-        // A task that another thread is just about to put into the inbox is waited for: its future belongs to
-        // this thread.
+        if !self.reactor.is_ours() {
+            // A forked child. What other threads of the parent were about to hand over never comes, and its tasks
+            // are not ours to end.
+            std::mem::forget((self.ready.take(), self.pending.take()));
+            return;
+        }
+        self.end_tasks();
+        self.reactor.shutdown();
+        {
+            let mut inbox = self.shared.inbox();
+            inbox.closed = true;
+            inbox.aborted = Vec::new();
+            self.ready.borrow_mut().append(&mut inbox.tasks);
+        }
+        // Once more, for what the end of the others has spawned or handed over.
+        self.end_tasks();
+    }
+
+    /// Each round makes the pending tasks ready, then ends the ready ones, which may make or free others. A task
+    /// that another thread is just about to put into the inbox is waited for: its future belongs to this thread.
+    fn end_tasks(&self) {
         loop {
+            self.timers.clear();
             let wakers: Vec<Waker> = self.pending.borrow().iter().map(|(_, waker)| waker.clone()).collect();
             wakers.into_iter().for_each(Waker::wake);
             self.ready.borrow_mut().append(&mut self.shared.inbox().tasks);
             let tasks = self.ready.take();
             if tasks.is_empty() {
                 if self.pending.borrow().is_empty() {
-                    break;
+                    return;
                 }
                 std::thread::yield_now();
             }
             tasks.into_iter().for_each(end_now);
         }
-        let late = {
-            let mut inbox = self.shared.inbox();
-            inbox.closed = true;
-            std::mem::take(&mut inbox.tasks)
-        };
-        late.into_iter().for_each(end_now);
-        self.timers.clear();
-        self.reactor.shutdown();
     }
 }
 
@@ -250,8 +276,12 @@ impl Shared {
         match context::inside(self) {
             Some(scheduler) => scheduler.wake_pending(at),
             None => {
-                self.inbox().aborted.push(at);
-                self.unparker.unpark();
+                let mut inbox = self.inbox();
+                if !inbox.closed {
+                    inbox.aborted.push(at);
+                    drop(inbox);
+                    self.unparker.unpark();
+                }
             }
         }
     }

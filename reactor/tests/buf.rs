@@ -75,7 +75,10 @@ proptest! {
     }
 
     #[test]
-    fn a_vec_goes_in_and_out_without_a_copy(bytes in proptest::collection::vec(any::<u8>(), 1..300), end in any::<usize>()) {
+    fn a_vec_goes_in_and_out_without_a_copy(
+        bytes in proptest::collection::vec(any::<u8>(), 1..300),
+        end in any::<usize>(),
+    ) {
         let expected = bytes.clone();
         let address = bytes.as_ptr();
         let buf = Buf::from(bytes);

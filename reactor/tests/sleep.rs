@@ -11,7 +11,7 @@ use super::super::abi::SignalMask;
 use super::super::{Config, Reactor};
 use super::{
     A_WHILE, Hand, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_counter,
-    run, turn_or_park, with_reactor,
+    run, turn_and_park, with_reactor,
 };
 
 /// Longer than any test takes: a sleep of this length must be ended by something.
@@ -26,7 +26,7 @@ fn timed(f: impl FnOnce()) -> Duration {
 /// Settles what the last wake has left: the notification and the eventfd's readiness.
 fn settle(reactor: &Reactor) {
     for _ in 0..3 {
-        turn_or_park(reactor);
+        turn_and_park(reactor);
     }
 }
 
@@ -152,6 +152,37 @@ fn another_thread_wakes_the_sleeper_every_time() {
                 reactor.turn();
                 if reactor.unparker().take_notification() {
                     seen.store(handed.load(Ordering::Relaxed), Ordering::Release);
+                } else {
+                    reactor.park(Some(PATIENCE));
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn nothing_is_left_lying_when_many_threads_hand_over_at_once() {
+    const THREADS: usize = 4;
+    const EACH: usize = 5_000;
+    in_each_mode(1, |reactor| {
+        let handed = AtomicUsize::new(0);
+        let unparker = reactor.unparker();
+        let begin = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..EACH {
+                        handed.fetch_add(1, Ordering::Relaxed);
+                        unparker.unpark();
+                    }
+                });
+            }
+            // Looks only when it was told to, and would sleep on the last one if it was not.
+            let mut seen = 0;
+            while seen < THREADS * EACH {
+                assert!(begin.elapsed() < PATIENCE, "{seen} were seen, then nothing more");
+                if reactor.unparker().take_notification() {
+                    seen = handed.load(Ordering::Relaxed);
                 } else {
                     reactor.park(Some(PATIENCE));
                 }

@@ -27,6 +27,10 @@ impl<T> Contained<T> {
         Self { value: Some(value) }
     }
 
+    pub(super) fn as_ref(&self) -> &T {
+        self.value.as_ref().expect("only `clear` takes the value away, and a cleared one is not used")
+    }
+
     pub(super) fn get(self: Pin<&mut Self>) -> Option<Pin<&mut T>> {
         self.project().value.as_pin_mut()
     }

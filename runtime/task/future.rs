@@ -74,7 +74,8 @@ pin_project! {
 
     impl<F> PinnedDrop for TaskFuture<'_, F> {
         fn drop(this: Pin<&mut Self>) {
-            let place = this.cell.place.load(Ordering::Relaxed);
+            // An abort from now on has nobody to wake.
+            let place = this.cell.place.swap(NOT_PENDING, Ordering::Relaxed);
             if place != NOT_PENDING {
                 context::with(|scheduler| scheduler.remove_pending(place as usize));
             }

@@ -5,11 +5,13 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use async_task::Task;
 
+use super::contain::Contained;
 use super::future::{Output, TaskCell};
 use crate::runtime::context;
 
@@ -66,18 +68,21 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (proceed, own_waker) =
-            context::with(|scheduler| (scheduler.reactor().poll_proceed(cx), scheduler.polls_with(cx.waker())))
-                .unwrap_or((Poll::Ready(()), false));
-        ready!(proceed);
+        let scheduler = context::with(Rc::clone);
+        if let Some(scheduler) = &scheduler {
+            ready!(scheduler.reactor().poll_proceed(cx));
+        }
         let task = self.task.as_mut().expect("a handle has its task until it is dropped");
-        let ended = if own_waker {
+        let ended = if scheduler.as_ref().is_some_and(|scheduler| scheduler.polls_with(cx.waker())) {
             ready!(Pin::new(task).poll(cx))
         } else {
             // Somebody's own waker, and async-task aborts the process where that panics.
-            let waker = Waker::from(Arc::new(ContainedWaker(cx.waker().clone())));
+            let waker = Waker::from(Arc::new(ContainedWaker(Contained::new(cx.waker().clone()))));
             ready!(Pin::new(task).poll(&mut Context::from_waker(&waker)))
         };
+        if let Some(scheduler) = &scheduler {
+            scheduler.reactor().made_progress();
+        }
         Poll::Ready(ended.into_inner())
     }
 }
@@ -96,8 +101,8 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// A waker whose panics are logged and end here.
-struct ContainedWaker(Waker);
+/// A waker whose panics, those of its drop too, are logged and end here.
+struct ContainedWaker(Contained<Waker>);
 
 impl Wake for ContainedWaker {
     fn wake(self: Arc<Self>) {
@@ -105,7 +110,7 @@ impl Wake for ContainedWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if catch_unwind(AssertUnwindSafe(|| self.0.wake_by_ref())).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| self.0.as_ref().wake_by_ref())).is_err() {
             tracing::error!("a waker that awaits a task panicked");
         }
     }

@@ -110,8 +110,21 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    spawn_with(shared, || future)
+}
+
+/// Starts a task on a runtime from any thread, whose future is made by the task's first poll, on the runtime's
+/// thread.
+pub(in crate::runtime) fn spawn_with<F, Fut>(shared: &Arc<Shared>, make: F) -> JoinHandle<Fut::Output>
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future + 'static,
+    Fut::Output: Send + 'static,
+{
     let builder = async_task::Builder::new().metadata(TaskCell::new(shared));
-    // SAFETY: as in `spawn_on`, but the future is `Send`, so a runtime that is gone may have it dropped anywhere.
+    let future = async move { make().await };
+    // SAFETY: as in `spawn_on`, but for one thing: a runtime that is gone has the task dropped where it was woken.
+    // It was never polled then, and before its first poll the future holds nothing but `make`, which is `Send`.
     let (runnable, task) = unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
     runnable.schedule();
     JoinHandle::new(task)

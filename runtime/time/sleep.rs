@@ -111,7 +111,9 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let scheduler = context::current();
         ready!(scheduler.reactor().poll_proceed(cx));
-        self.poll_unbudgeted(&scheduler, cx)
+        ready!(self.poll_unbudgeted(&scheduler, cx));
+        scheduler.reactor().made_progress();
+        Poll::Ready(())
     }
 }
 

@@ -72,9 +72,11 @@ impl Timers {
     pub(super) fn update(&self, key: TimerKey, waker: &Waker) {
         let other = self.queue.borrow_mut().get_mut(key).is_some_and(|timer| !timer.waker.will_wake(waker));
         if other {
-            let waker = waker.clone();
-            let _replaced =
-                self.queue.borrow_mut().get_mut(key).map(|timer| std::mem::replace(&mut timer.waker, waker));
+            let mut waker = waker.clone();
+            // Swapped, so that either is dropped after the borrow.
+            if let Some(timer) = self.queue.borrow_mut().get_mut(key) {
+                std::mem::swap(&mut timer.waker, &mut waker);
+            }
         }
     }
 

@@ -1,0 +1,139 @@
+//! Waiting for readiness: by an AIO poll, or in the nested epoll.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::task::{Poll, Waker};
+
+use rustix::io::Errno;
+
+use super::super::error::explain;
+use super::super::overflow;
+use super::super::source::{Direction, Hint, Source, SourceId, Wait};
+use super::{Driver, OVERFLOW};
+
+/// Which waker of a direction a caller speaks for.
+#[derive(Debug)]
+pub(in crate::reactor) enum Waiter {
+    /// The one of the `poll_*` functions: the latest caller's.
+    Task,
+    /// A future's own, from its first wait on.
+    Future(Option<usize>),
+}
+
+impl Driver {
+    pub(in crate::reactor) fn register(&mut self, fd: BorrowedFd<'_>) -> SourceId {
+        SourceId(self.sources.insert(Source::new(fd.as_raw_fd())) as u32)
+    }
+
+    /// What is known of a direction: that a try may succeed, that waiting is impossible, or nothing to act upon.
+    /// `certain`: that nothing has been tried yet is no reason to try.
+    pub(in crate::reactor) fn readiness(
+        &mut self,
+        id: SourceId,
+        direction: Direction,
+        certain: bool,
+    ) -> Poll<io::Result<()>> {
+        let side = self.side(id, direction);
+        match side.hint {
+            Hint::Ready => return Poll::Ready(Ok(())),
+            Hint::Untried if !certain => return Poll::Ready(Ok(())),
+            Hint::Untried | Hint::NotReady => {}
+        }
+        // Only after a try has failed: what is there can be had, whether it can be waited for or not.
+        match side.error.take() {
+            Some(errno) => Poll::Ready(Err(wait_error(errno))),
+            None => Poll::Pending,
+        }
+    }
+
+    pub(in crate::reactor) fn clear_ready(&mut self, id: SourceId, direction: Direction) {
+        self.side(id, direction).hint = Hint::NotReady;
+    }
+
+    /// Makes sure that the direction is waited for, and by whom. Returns the waker that was there before, to
+    /// be dropped elsewhere.
+    pub(in crate::reactor) fn await_ready(
+        &mut self,
+        id: SourceId,
+        direction: Direction,
+        waiter: &mut Waiter,
+        waker: Waker,
+    ) -> Option<Waker> {
+        let side = self.side(id, direction);
+        let replaced = match waiter {
+            Waiter::Task => side.task.replace(waker),
+            Waiter::Future(Some(at)) => side.waiters[*at].replace(waker),
+            Waiter::Future(at @ None) => {
+                *at = Some(side.waiters.insert(Some(waker)));
+                None
+            }
+        };
+        if side.wait == Wait::Idle {
+            self.arm(id, direction);
+        }
+        replaced
+    }
+
+    pub(in crate::reactor) fn forget_waiter(
+        &mut self,
+        id: SourceId,
+        direction: Direction,
+        waiter: &Waiter,
+    ) -> Option<Waker> {
+        match waiter {
+            Waiter::Task | Waiter::Future(None) => None,
+            Waiter::Future(Some(at)) => self.side(id, direction).waiters.try_remove(*at).flatten(),
+        }
+    }
+
+    /// Arms an AIO poll where there is a slot, the nested epoll where there is none. The choice is made anew
+    /// each time.
+    fn arm(&mut self, id: SourceId, direction: Direction) {
+        if !self.kioctx.is_ours() {
+            // A forked child: what it registered before the fork is waited for by the parent.
+            return self.sources[id.index()].fail(direction, Errno::OWNERDEAD, &mut self.wakers);
+        }
+        match self.table.arm(id, direction) {
+            Some(key) => self.side(id, direction).wait = Wait::Poll(key),
+            None => self.arm_by_epoll(id, direction),
+        }
+    }
+
+    pub(super) fn arm_by_epoll(&mut self, id: SourceId, direction: Direction) {
+        self.side(id, direction).wait = Wait::Epoll;
+        let source = &mut self.sources[id.index()];
+        let interest = source.epoll_interest();
+        match self.overflow.watch(id, overflow::borrow(source.fd), &mut source.membership, interest) {
+            Ok(()) => self.arm_own(OVERFLOW),
+            // epoll refuses what is always ready: a regular file, a directory.
+            Err(Errno::PERM) => {
+                let side = source.side_mut(direction);
+                side.wait = Wait::Idle;
+                side.wake_into(&mut self.wakers);
+            }
+            Err(errno) => source.fail(direction, errno, &mut self.wakers),
+        }
+        self.publish();
+    }
+
+    /// Arms one of the reactor's own polls, unless it stands already.
+    pub(super) fn arm_own(&mut self, id: SourceId) {
+        if self.side(id, Direction::Read).wait == Wait::Idle {
+            let key = self.table.arm_own(id);
+            self.side(id, Direction::Read).wait = Wait::Poll(key);
+        }
+    }
+}
+
+/// Why a descriptor cannot be waited for, with the knob where there is one.
+fn wait_error(errno: Errno) -> io::Error {
+    match errno {
+        Errno::NOSPC => explain(
+            errno,
+            "epoll_ctl: all AIO slots are taken, and so are the fs.epoll.max_user_watches of this user; raise that, \
+             or Builder::capacity and fs.aio-max-nr",
+        ),
+        Errno::OWNERDEAD => explain(errno, "this was registered with the aio-runtime of the process before the fork"),
+        _ => errno.into(),
+    }
+}

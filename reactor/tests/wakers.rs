@@ -1,0 +1,283 @@
+//! Hostile wakers: user code runs in their wake and in their drop. Neither may find the reactor borrowed, and neither
+//! may take the others down.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
+
+use super::super::fault::{self, Call};
+use super::super::{Buf, Config, Direction, Io, Operation, Reactor, Request};
+use super::{
+    Hand, alone, assert_at_rest, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_counter,
+    read_counter, register, turn_and_park,
+};
+
+thread_local! {
+    /// What the wakers of this thread meddle with.
+    static REACTOR: RefCell<Option<Rc<Reactor>>> = const { RefCell::new(None) };
+    static WAKES: Cell<usize> = const { Cell::new(0) };
+    static DROPS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Uses the reactor in all ways, whenever it gets the chance.
+struct Meddler;
+
+impl Meddler {
+    fn waker() -> Waker {
+        Waker::from(Arc::new(Self))
+    }
+
+    fn meddle() {
+        let Some(reactor) = REACTOR.with_borrow(Option::clone) else { return };
+        reactor.turn();
+        // Fails once the reactor is gone, which is fine.
+        if let Ok(io) = Io::new(&reactor, new_eventfd(), super::Close::Soon) {
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = io.poll_io(&mut cx, Direction::Read, read_counter);
+        }
+    }
+}
+
+impl Wake for Meddler {
+    fn wake(self: Arc<Self>) {
+        WAKES.set(WAKES.get() + 1);
+        Self::meddle();
+    }
+}
+
+impl Drop for Meddler {
+    fn drop(&mut self) {
+        DROPS.set(DROPS.get() + 1);
+        Self::meddle();
+    }
+}
+
+/// Runs a test whose wakers meddle with its reactor.
+fn with_meddlers(test: impl Fn(&Rc<Reactor>)) {
+    in_each_mode(1, |reactor| {
+        REACTOR.set(Some(Rc::clone(reactor)));
+        test(reactor);
+        REACTOR.take();
+    });
+}
+
+/// Polls with a waker that is the reactor's alone afterwards.
+#[track_caller]
+fn poll_pending<T>(reactor: &Reactor, future: &mut (impl Future<Output = T> + Unpin)) {
+    reactor.reset_budget();
+    let waker = Meddler::waker();
+    let polled = pin!(future).poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+}
+
+/// How many meddlers are dropped and how many woken by this.
+fn count(f: impl FnOnce()) -> (usize, usize) {
+    DROPS.set(0);
+    WAKES.set(0);
+    f();
+    (DROPS.get(), WAKES.get())
+}
+
+fn read_of_a_file(reactor: &Rc<Reactor>) -> Operation {
+    let file = Arc::new(memfd_create("", MemfdFlags::CLOEXEC).unwrap().into());
+    Operation::new(reactor, Request::read(&file, Buf::zeroed(8), 0))
+}
+
+#[test]
+fn the_waker_of_a_dropped_or_repeated_wait_is_dropped_outside_the_borrow() {
+    with_meddlers(|reactor| {
+        let (io, _trigger) = eventfd_pair(reactor);
+        let mut waits = Box::pin(next_counter(&io));
+        poll_pending(reactor, &mut waits);
+        assert_eq!(count(|| poll_pending(reactor, &mut waits)), (1, 0), "replaced");
+        assert_eq!(count(|| drop(waits)), (1, 0), "withdrawn");
+
+        let mut wait_by_poll = poll_fn(|cx| io.poll_io(cx, Direction::Read, read_counter));
+        poll_pending(reactor, &mut wait_by_poll);
+        assert_eq!(count(|| poll_pending(reactor, &mut wait_by_poll)), (1, 0), "replaced");
+        assert_eq!(count(|| drop(io)), (1, 0), "the registration took it along");
+    });
+}
+
+#[test]
+fn a_waker_is_woken_outside_the_borrow() {
+    with_meddlers(|reactor| {
+        let (io, trigger) = eventfd_pair(reactor);
+        let mut waits = Box::pin(next_counter(&io));
+        poll_pending(reactor, &mut waits);
+        reactor.turn();
+        let woken = count(|| {
+            fire(&trigger);
+            for _ in 0..3 {
+                turn_and_park(reactor);
+            }
+        });
+        assert_eq!(woken, (1, 1));
+    });
+}
+
+#[test]
+fn the_waker_of_a_file_operation_is_dropped_and_woken_outside_the_borrow() {
+    with_meddlers(|reactor| {
+        let mut queued = read_of_a_file(reactor);
+        poll_pending(reactor, &mut queued);
+        assert_eq!(count(|| drop(queued)), (1, 0), "withdrawn before it was submitted");
+
+        // What the first one does in its drop submits the read, which is complete at once and wakes the second.
+        let mut repeated = read_of_a_file(reactor);
+        poll_pending(reactor, &mut repeated);
+        assert_eq!(count(|| poll_pending(reactor, &mut repeated)), (2, 1));
+
+        let mut crowd: Vec<_> = (0..200).map(|_| read_of_a_file(reactor)).collect();
+        crowd.iter_mut().for_each(|read| poll_pending(reactor, read));
+        let (dropped, _) = count(|| drop(crowd));
+        assert_eq!(dropped, 200, "most of them were in the backlog");
+    });
+}
+
+#[test]
+fn the_waker_of_an_orphan_is_dropped_outside_the_borrow() {
+    alone(|| {
+        let reactor = Reactor::new(Config { force_syscalls: true, ..config(1) }).unwrap();
+        REACTOR.set(Some(Rc::clone(&reactor)));
+        let mut read = read_of_a_file(&reactor);
+        poll_pending(&reactor, &mut read);
+        // Submitted, and the event not seen yet.
+        fault::inject(Call::Pgetevents, Errno::INTR, 2);
+        reactor.turn();
+        assert_eq!(count(|| drop(read)), (1, 0));
+        assert_at_rest(&reactor);
+        REACTOR.take();
+    });
+}
+
+#[test]
+fn the_waker_of_a_wait_that_fails_is_woken_outside_the_borrow() {
+    with_meddlers(|reactor| {
+        let path = rustix::fs::open("/", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
+        let io = register(reactor, path);
+        io.clear_ready(Direction::Read);
+        let mut waits = Box::pin(io.ready(Direction::Read));
+        poll_pending(reactor, &mut waits);
+        assert_eq!(count(|| reactor.turn()), (1, 1));
+    });
+}
+
+#[test]
+fn all_wakers_are_woken_outside_the_borrow_when_the_reactor_ends() {
+    alone(|| {
+        for config in [config(1), Config { force_syscalls: true, ..config(1) }] {
+            let reactor = Reactor::new(config).unwrap();
+            REACTOR.set(Some(Rc::clone(&reactor)));
+            let ios: Vec<_> = (0..100).map(|_| eventfd_pair(&reactor).0).collect();
+            let mut waits: Vec<_> = ios.iter().map(|io| Box::pin(next_counter(io))).collect();
+            waits.iter_mut().for_each(|wait| poll_pending(&reactor, wait));
+            reactor.turn();
+            let mut reads: Vec<_> = (0..100).map(|_| read_of_a_file(&reactor)).collect();
+            reads.iter_mut().for_each(|read| poll_pending(&reactor, read));
+
+            assert_eq!(count(|| reactor.shutdown()), (200, 200), "files too: their results will not come");
+            let mut cx = Context::from_waker(Waker::noop());
+            reactor.reset_budget();
+            assert!(waits.iter_mut().all(|wait| matches!(wait.as_mut().poll(&mut cx), Poll::Ready(Err(_)))));
+            reactor.reset_budget();
+            assert!(reads.iter_mut().all(|read| matches!(pin!(read).poll(&mut cx), Poll::Ready((Err(_), _)))));
+            drop((waits, reads));
+            REACTOR.take();
+        }
+    });
+}
+
+/// Panics when it is woken, and once more when somebody drops what it panicked with.
+struct Bomb;
+
+struct Fragment;
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {
+        std::panic::panic_any(Fragment);
+    }
+}
+
+impl Drop for Fragment {
+    fn drop(&mut self) {
+        panic!("in the drop of a panic's payload");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_else_from_being_woken() {
+    in_each_mode(1, |reactor| {
+        let (ios, triggers): (Vec<_>, Vec<_>) = (0..100).map(|_| eventfd_pair(reactor)).unzip();
+        let bomb = Waker::from(Arc::new(Bomb));
+        for io in &ios {
+            reactor.reset_budget();
+            assert!(io.poll_io(&mut Context::from_waker(&bomb), Direction::Read, read_counter).is_pending());
+        }
+        let mut reads: Vec<_> = (0..5).map(|_| read_of_a_file(reactor)).collect();
+        for read in &mut reads {
+            assert!(pin!(read).poll(&mut Context::from_waker(&bomb)).is_pending());
+        }
+        let waits: Vec<_> = ios.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+        triggers.iter().for_each(fire);
+        let driven = catch_unwind(AssertUnwindSafe(|| {
+            for wait in waits {
+                assert_eq!(wait.complete(reactor).unwrap(), 1);
+            }
+        }));
+        assert!(driven.is_ok(), "and the loop goes on");
+        drop(reads);
+        assert_eq!(metrics(reactor).orphans, 0);
+    });
+}
+
+/// A log that meddles too.
+struct MeddlingLog;
+
+impl tracing::Subscriber for MeddlingLog {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        WAKES.set(WAKES.get() + 1);
+        Meddler::meddle();
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn what_goes_wrong_is_logged_outside_the_borrow() {
+    with_meddlers(|reactor| {
+        tracing::subscriber::with_default(MeddlingLog, || {
+            let (io, trigger) = eventfd_pair(reactor);
+            poll_pending(reactor, &mut Box::pin(next_counter(&io)));
+            reactor.turn();
+            fault::inject(Call::Cancel, Errno::NOSYS, 1);
+            let (_, logged) = count(|| {
+                drop(io);
+                reactor.turn();
+            });
+            assert_eq!(logged, 1);
+            fire(&trigger);
+        });
+    });
+}
