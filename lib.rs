@@ -63,7 +63,6 @@
 //!   cannot be cancelled.
 //! - `fs.aio-max-nr` counts for the whole host. It bounds a runtime's speed, not its connections; see
 //!   [`Builder::capacity`].
-#![warn(missing_docs)]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("aio-runtime is built on Linux native AIO (io_submit, IOCB_CMD_POLL): it runs on Linux only");

@@ -6,19 +6,21 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, StatxFlags, statx};
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 
-use super::{Buf, OpenOptions};
-use crate::reactor::{Operation, Reactor, Request, explain};
-use crate::runtime::context;
+use super::alignment::Direct;
+use super::known_len::KnownLen;
+use super::{Alignment, Buf, OpenOptions};
+use crate::reactor::{Operation, Request, explain};
+use crate::runtime::context::{self, InRuntime};
 
 /// An open file, read and written at offsets. It has no position; any number of operations may be under way.
 ///
-/// See the [module](super) for how each operation runs.
+/// It belongs to no runtime: each operation runs in the one that it is awaited in. See the [module](super)
+/// for how.
 ///
 /// # Examples
 ///
@@ -42,34 +44,15 @@ use crate::runtime::context;
 /// ```
 #[derive(Debug)]
 pub struct File {
-    reactor: Rc<Reactor>,
     file: Arc<fs::File>,
     kind: Kind,
     /// Every write extends it (`O_APPEND`).
     append: bool,
     direct: Option<Direct>,
-    /// The file is at least this long, as far as we know.
-    known_len: Cell<u64>,
+    known_len: KnownLen,
     /// Whether the file system is known not to take `RWF_NOWAIT`.
     nowait_reads: Cell<bool>,
     nowait_writes: Cell<bool>,
-}
-
-/// What an `O_DIRECT` file asks of its callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Alignment {
-    /// A buffer's address must be a multiple of this.
-    pub memory: usize,
-    /// Offset and length must be multiples of this.
-    pub offset: usize,
-}
-
-/// What we know of a file that was opened with `O_DIRECT`.
-#[derive(Clone, Copy, Debug)]
-struct Direct {
-    alignment: Alignment,
-    /// The file system said so (`STATX_DIOALIGN`, Linux 6.1); otherwise it is a guess that is safe everywhere.
-    reported: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,16 +60,6 @@ enum Kind {
     Directory,
     BlockDevice,
     Other,
-}
-
-/// A file that has been opened and looked at, on its way from the blocking pool to the runtime.
-#[derive(Debug)]
-pub(super) struct Opened {
-    file: fs::File,
-    kind: Kind,
-    append: bool,
-    direct: Option<Direct>,
-    len: u64,
 }
 
 impl File {
@@ -116,32 +89,58 @@ impl File {
         OpenOptions::new().write(true).create(true).truncate(true).open(path)
     }
 
-    /// Finds out about a file that was just opened. Blocks.
-    pub(super) fn examine(file: fs::File, append: bool, direct: bool) -> io::Result<Opened> {
-        let metadata = file.metadata()?;
-        let file_type = metadata.file_type();
-        let kind = match () {
-            () if file_type.is_dir() => Kind::Directory,
-            () if file_type.is_block_device() => Kind::BlockDevice,
-            () => Kind::Other,
-        };
-        let direct = if direct { Some(Direct::ask(&file)?) } else { None };
-        // A block device does not grow.
-        let len = if kind == Kind::BlockDevice { u64::MAX } else { metadata.len() };
-        Ok(Opened { file, kind, append, direct, len })
+    /// Takes over a file of std's, with the flags that it was opened with. Needs no runtime.
+    pub fn from_std(file: fs::File) -> Self {
+        let direct = Direct::of(&file).unwrap_or(Some(Direct::UNKNOWN));
+        Self::new(file, direct)
     }
 
-    pub(super) fn register(opened: Opened) -> io::Result<Self> {
-        Ok(Self {
-            reactor: Rc::clone(context::current().reactor()),
-            file: Arc::new(opened.file),
-            kind: opened.kind,
-            append: opened.append,
-            direct: opened.direct,
-            known_len: Cell::new(opened.len),
+    /// Takes over a file that was just opened. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it was opened with `O_DIRECT` and has no direct I/O.
+    pub(super) fn opened(file: fs::File) -> io::Result<Self> {
+        let direct = Direct::of(&file)?;
+        Ok(Self::new(file, direct))
+    }
+
+    /// What cannot be found out here costs speed at most.
+    fn new(file: fs::File, direct: Option<Direct>) -> Self {
+        let (kind, len) = match file.metadata() {
+            Ok(metadata) => (Kind::of(&metadata), metadata.len()),
+            Err(_) => (Kind::Other, 0),
+        };
+        Self {
+            kind,
+            append: fcntl_getfl(&file).is_ok_and(|flags| flags.contains(OFlags::APPEND)),
+            direct,
+            known_len: KnownLen::new(len),
             nowait_reads: Cell::new(true),
             nowait_writes: Cell::new(true),
-        })
+            file: Arc::new(file),
+        }
+    }
+
+    /// Gives the file back to std.
+    ///
+    /// # Errors
+    ///
+    /// The file itself, while an operation that was dropped is still under way.
+    pub fn try_into_std(self) -> Result<fs::File, Self> {
+        match Arc::try_unwrap(self.file) {
+            Ok(file) => Ok(file),
+            Err(file) => Err(Self { file, ..self }),
+        }
+    }
+
+    /// A second descriptor of the same open file.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` if there is none left.
+    pub async fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self::from_std(self.file.try_clone()?))
     }
 
     /// What `O_DIRECT` asks of buffers, offsets and lengths; `None` if the file was opened without it. Where
@@ -155,8 +154,13 @@ impl File {
     ///
     /// # Errors
     ///
-    /// `EISDIR`; `EBADF` if not open for reading; `EINVAL` (kind `InvalidInput`) for an offset past
-    /// `i64::MAX` or what `O_DIRECT` finds misaligned, with the numbers; `EIO`.
+    /// `EISDIR`; `EBADF` if not open for reading; `EIO`. `EINVAL`, explained with the numbers, for an offset
+    /// past `i64::MAX` or what `O_DIRECT` finds misaligned: its kind is `InvalidInput`, its
+    /// [errno that of its source](super#errors).
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
     ///
     /// # Cancel safety
     ///
@@ -165,8 +169,114 @@ impl File {
     /// # References
     ///
     /// `pread(2)`, `io_submit(2)`.
-    pub async fn read_at(&self, buf: impl Into<Buf>, offset: u64) -> (io::Result<usize>, Buf) {
-        let buf = buf.into();
+    pub fn read_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
+        InRuntime::new(self.read(buf.into(), offset))
+    }
+
+    /// Writes up to `buf.len()` bytes at `offset`, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if not open for writing; `ENOSPC`, `EDQUOT`, `EFBIG`, `EIO`. `EINVAL`, explained with the
+    /// numbers, for an offset past `i64::MAX` or what `O_DIRECT` finds misaligned: its kind is
+    /// `InvalidInput`, its [errno that of its source](super#errors).
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have written or not; its buffer is kept until that is over.
+    ///
+    /// # References
+    ///
+    /// `pwrite(2)`, `io_submit(2)`.
+    pub fn write_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
+        InRuntime::new(self.write(buf.into(), offset))
+    }
+
+    /// Fills the buffer from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` if the file ends before; otherwise as for [`read_at`](Self::read_at).
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    pub fn read_exact_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
+        let ended = (io::ErrorKind::UnexpectedEof, "failed to fill whole buffer");
+        InRuntime::new(self.whole(buf.into(), offset, ended, async |buf, offset| self.read(buf, offset).await))
+    }
+
+    /// Writes the whole buffer at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// `WriteZero` if nothing more can be written; otherwise as for [`write_at`](Self::write_at).
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    pub fn write_all_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
+        let ended = (io::ErrorKind::WriteZero, "failed to write whole buffer");
+        InRuntime::new(self.whole(buf.into(), offset, ended, async |buf, offset| self.write(buf, offset).await))
+    }
+
+    /// Waits until content and metadata are on the device.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fsync(2)`.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> {
+        InRuntime::new(self.sync(false))
+    }
+
+    /// Waits until the content is on the device, with what metadata is needed to read it again.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fdatasync(2)`.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> {
+        InRuntime::new(self.sync(true))
+    }
+
+    /// Size, times, permissions.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fstat(2)`.
+    pub async fn metadata(&self) -> io::Result<Metadata> {
+        let file = Arc::clone(&self.file);
+        let asked = self.known_len.ask();
+        let metadata = blocking::unblock(move || file.metadata()).await?;
+        self.known_len.learnt(asked, metadata.len());
+        Ok(metadata)
+    }
+
+    /// Cuts the file, or extends it with zeros.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ftruncate(2)`.
+    pub async fn set_len(&self, len: u64) -> io::Result<()> {
+        let file = Arc::clone(&self.file);
+        let resize = self.known_len.begin_resize(len);
+        let result = blocking::unblock(move || file.set_len(len)).await;
+        self.known_len.end_resize(resize, result.is_ok());
+        result
+    }
+
+    async fn read(&self, buf: Buf, offset: u64) -> (io::Result<usize>, Buf) {
         let position = match self.check("read_at", &buf, offset) {
             Ok(position) => position,
             Err(error) => return (Err(error), buf),
@@ -185,113 +295,44 @@ impl File {
         self.on_pool(buf, move |file, buf| file.read_at(buf, offset)).await
     }
 
-    /// Writes up to `buf.len()` bytes at `offset`, and says how many.
-    ///
-    /// # Errors
-    ///
-    /// `EBADF` if not open for writing; `EINVAL` (kind `InvalidInput`) for an offset past `i64::MAX` or what
-    /// `O_DIRECT` finds misaligned, with the numbers; `ENOSPC`, `EDQUOT`, `EFBIG`, `EIO`.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, it may have written or not; its buffer is kept until that is over.
-    ///
-    /// # References
-    ///
-    /// `pwrite(2)`, `io_submit(2)`.
-    pub async fn write_at(&self, buf: impl Into<Buf>, offset: u64) -> (io::Result<usize>, Buf) {
-        let buf = buf.into();
+    async fn write(&self, buf: Buf, offset: u64) -> (io::Result<usize>, Buf) {
         let position = match self.check("write_at", &buf, offset) {
             Ok(position) => position,
             Err(error) => return (Err(error), buf),
         };
-        let end = offset.saturating_add(buf.len() as u64);
         let buf = if self.direct.is_none() {
             let request = Request::write(&self.file, buf, position);
             match self.try_nowait(&self.nowait_writes, request).await {
                 Ok(done) => return done,
                 Err(buf) => buf,
             }
-        } else if !self.append && end <= self.known_len.get() {
+        } else if self.is_inside(offset.saturating_add(buf.len() as u64)) {
             let request = Request::write(&self.file, buf, position);
             return self.explained("write_at", offset, self.run(request).await);
         } else {
             buf
         };
+        let asked = self.known_len.ask();
         let (result, buf) = self.on_pool(buf, move |file, buf| file.write_at(buf, offset)).await;
         if let Ok(written) = result {
-            self.known_len.set(self.known_len.get().max(offset + written as u64));
+            self.known_len.written(asked, offset + written as u64);
         }
         self.explained("write_at", offset, (result, buf))
     }
 
-    /// Fills the buffer from `offset` on.
-    ///
-    /// # Errors
-    ///
-    /// `UnexpectedEof` if the file ends before; otherwise as for [`read_at`](Self::read_at).
-    pub async fn read_exact_at(&self, buf: impl Into<Buf>, offset: u64) -> (io::Result<()>, Buf) {
-        let ended = |_| io::Error::new(io::ErrorKind::UnexpectedEof, "failed to fill whole buffer");
-        self.whole(buf.into(), offset, ended, async |buf, offset| self.read_at(buf, offset).await).await
+    async fn sync(&self, data_only: bool) -> io::Result<()> {
+        self.run(Request::sync(&self.file, data_only)).await.0.map(drop)
     }
 
-    /// Writes the whole buffer at `offset`.
-    ///
-    /// # Errors
-    ///
-    /// `WriteZero` if nothing more can be written; otherwise as for [`write_at`](Self::write_at).
-    pub async fn write_all_at(&self, buf: impl Into<Buf>, offset: u64) -> (io::Result<()>, Buf) {
-        let ended = |_| io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer");
-        self.whole(buf.into(), offset, ended, async |buf, offset| self.write_at(buf, offset).await).await
-    }
-
-    /// Waits until content and metadata are on the device.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fsync(2)`.
-    pub async fn sync_all(&self) -> io::Result<()> {
-        self.run(Request::sync(&self.file, false)).await.0.map(drop)
-    }
-
-    /// Waits until the content is on the device, with what metadata is needed to read it again.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fdatasync(2)`.
-    pub async fn sync_data(&self) -> io::Result<()> {
-        self.run(Request::sync(&self.file, true)).await.0.map(drop)
-    }
-
-    /// Size, times, permissions.
-    ///
-    /// # Errors
-    ///
-    /// Those of `fstat(2)`.
-    pub async fn metadata(&self) -> io::Result<Metadata> {
-        let file = Arc::clone(&self.file);
-        let metadata = blocking::unblock(move || file.metadata()).await?;
-        if self.kind == Kind::Other {
-            self.known_len.set(metadata.len());
-        }
-        Ok(metadata)
-    }
-
-    /// Cuts the file, or extends it with zeros.
-    ///
-    /// # Errors
-    ///
-    /// Those of `ftruncate(2)`.
-    pub async fn set_len(&self, len: u64) -> io::Result<()> {
-        let file = Arc::clone(&self.file);
-        self.known_len.set(self.known_len.get().min(len));
-        blocking::unblock(move || file.set_len(len)).await?;
-        self.known_len.set(len);
-        Ok(())
-    }
-
+    /// Does a request in the context of the runtime that this is polled in.
     async fn run(&self, request: Request) -> (io::Result<usize>, Buf) {
-        Operation::new(&self.reactor, request).await
+        let operation = Operation::new(context::current().reactor(), request);
+        operation.await
+    }
+
+    /// Whether a write that ends there leaves the file as long as it is.
+    fn is_inside(&self, end: u64) -> bool {
+        self.kind == Kind::BlockDevice || (!self.append && self.known_len.covers(end))
     }
 
     /// Tries a request with `RWF_NOWAIT`; the buffer comes back if it has to be done on the pool.
@@ -328,26 +369,28 @@ impl File {
         &self,
         mut buf: Buf,
         offset: u64,
-        ended: impl Fn(()) -> io::Error,
+        ended: (io::ErrorKind, &'static str),
         step: impl AsyncFn(Buf, u64) -> (io::Result<usize>, Buf),
     ) -> (io::Result<()>, Buf) {
+        let ended = || Err(io::Error::new(ended.0, ended.1));
         let window = buf.window();
         let mut done = 0;
         let mut result = Ok(());
-        while done < window.len() {
+        while done < window.len() && result.is_ok() {
+            let rest = window.start + done..window.end;
             let moved;
-            (moved, buf) =
-                step(buf.with_window(window.start + done..window.end), offset.saturating_add(done as u64)).await;
+            (moved, buf) = step(buf.with_window(rest.clone()), offset.saturating_add(done as u64)).await;
+            if buf.window() != rest {
+                // The runtime was dropped, and the buffer with it.
+                return (moved.map(drop), buf);
+            }
             match moved {
-                Ok(0) => result = Err(ended(())),
+                Ok(0) => result = ended(),
                 // What remains cannot be asked for directly any more: that happens at the end of the file only.
-                Ok(moved) if self.is_tail(moved) && done + moved < window.len() => result = Err(ended(())),
+                Ok(moved) if self.is_tail(moved) && done + moved < window.len() => result = ended(),
                 Ok(moved) => done += moved,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => result = Err(error),
-            }
-            if result.is_err() {
-                break;
             }
         }
         (result, buf.with_window(window))
@@ -355,82 +398,45 @@ impl File {
 
     /// Whether a direct transfer of this length ended in the middle of a block.
     fn is_tail(&self, moved: usize) -> bool {
-        const SMALLEST_BLOCK: usize = 512;
-        self.direct.is_some_and(|direct| {
-            let block = if direct.reported { direct.alignment.offset } else { SMALLEST_BLOCK };
-            !moved.is_multiple_of(block)
-        })
+        self.direct.is_some_and(|direct| direct.is_tail(moved))
     }
 
     /// The offset as the kernel takes it, if it and the buffer are such as it takes.
     fn check(&self, call: &str, buf: &Buf, offset: u64) -> io::Result<i64> {
         let Ok(position) = i64::try_from(offset) else {
-            return Err(explain(
-                Errno::INVAL,
-                format!("{call}: the offset {offset} is past the largest one, {}", i64::MAX),
-            ));
+            let text = format!("{call}: the offset {offset} is past the largest one, {}", i64::MAX);
+            return Err(explain(Errno::INVAL, text));
         };
-        if let Some(Direct { alignment, reported: true }) = self.direct {
-            let Alignment { memory, offset: block } = alignment;
-            let address = buf.as_ptr().addr();
-            let wrong = match () {
-                () if !address.is_multiple_of(memory) => {
-                    format!("the buffer's address {address:#x} is no multiple of {memory}")
-                }
-                () if !offset.is_multiple_of(block as u64) => {
-                    format!("the offset {offset} is no multiple of {block}")
-                }
-                () if !buf.len().is_multiple_of(block) => {
-                    format!("the length {} is no multiple of {block}", buf.len())
-                }
-                () => return Ok(position),
-            };
-            return Err(explain(
-                Errno::INVAL,
-                format!("{call} on an O_DIRECT file: {wrong} (see File::alignment and Buf::aligned)"),
-            ));
+        if let Some(direct) = &self.direct {
+            direct.check(call, buf, offset)?;
         }
         Ok(position)
     }
 
-    /// Whether nobody told us the alignment that the kernel asks for.
-    fn is_unchecked(&self) -> bool {
-        self.direct.is_some_and(|direct| !direct.reported)
-    }
-
-    /// Says more where the kernel found a direct operation misaligned that we could not check.
     fn explained(&self, call: &str, offset: u64, done: (io::Result<usize>, Buf)) -> (io::Result<usize>, Buf) {
-        match done {
-            (Err(error), buf) if self.is_unchecked() && error.raw_os_error() == Some(libc::EINVAL) => {
-                let text = format!(
-                    "{call} on an O_DIRECT file: the kernel refuses {} bytes at {:p} for offset {offset}; \
-                     4096 is a safe alignment of all three",
-                    buf.len(),
-                    buf.as_ptr(),
-                );
-                (Err(explain(error, text)), buf)
-            }
-            done => done,
+        match (done, &self.direct) {
+            ((Err(error), buf), Some(direct)) => (Err(direct.explain(call, &buf, offset, error)), buf),
+            (done, _) => done,
         }
     }
 }
 
-impl Direct {
-    /// Asks the file system. Fails with `EINVAL` if it says that there is no direct I/O on this file.
-    fn ask(file: &fs::File) -> io::Result<Self> {
-        let stat = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN);
-        let (memory, offset) = match stat {
-            Ok(stat) if StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::DIOALIGN) => {
-                (stat.stx_dio_mem_align as usize, stat.stx_dio_offset_align as usize)
-            }
-            _ => {
-                return Ok(Self { alignment: Alignment { memory: 4096, offset: 4096 }, reported: false });
-            }
-        };
-        if memory == 0 || offset == 0 {
-            return Err(Errno::INVAL.into());
+impl Kind {
+    fn of(metadata: &Metadata) -> Self {
+        let file_type = metadata.file_type();
+        if file_type.is_dir() {
+            Self::Directory
+        } else if file_type.is_block_device() {
+            Self::BlockDevice
+        } else {
+            Self::Other
         }
-        Ok(Self { alignment: Alignment { memory, offset }, reported: true })
+    }
+}
+
+impl From<fs::File> for File {
+    fn from(file: fs::File) -> Self {
+        Self::from_std(file)
     }
 }
 

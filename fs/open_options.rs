@@ -28,7 +28,6 @@ use crate::runtime::context::InRuntime;
 pub struct OpenOptions {
     std: fs::OpenOptions,
     custom_flags: i32,
-    append: bool,
     direct: bool,
 }
 
@@ -36,7 +35,7 @@ impl OpenOptions {
     /// Everything off.
     #[expect(clippy::new_without_default, reason = "as std's and tokio's")]
     pub fn new() -> Self {
-        Self { std: fs::OpenOptions::new(), custom_flags: 0, append: false, direct: false }
+        Self { std: fs::OpenOptions::new(), custom_flags: 0, direct: false }
     }
 
     /// Whether to open for reading.
@@ -54,7 +53,6 @@ impl OpenOptions {
     /// Whether to open for appending: every write goes to the end of the file, whatever its offset (`O_APPEND`).
     pub fn append(&mut self, append: bool) -> &mut Self {
         self.std.append(append);
-        self.append = append;
         self
     }
 
@@ -99,26 +97,22 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// Those of `open(2)`. `EINVAL` (kind `InvalidInput`) with `direct` where the file system has no `O_DIRECT`.
+    /// Those of `open(2)`. `EINVAL`, explained, with `direct` where the file system has no `O_DIRECT`: the kind
+    /// is `InvalidInput`, the [errno that of the error's source](super#errors).
     ///
     /// # Panics
     ///
     /// When awaited outside a runtime.
     pub fn open<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<File>> + use<P> {
         let (mut options, path) = (self.std.clone(), path.as_ref().to_owned());
-        let (append, direct) = (self.append, self.direct);
-        options.custom_flags(self.custom_flags | if direct { libc::O_DIRECT } else { 0 });
-        InRuntime::new(async move {
-            let opened = blocking::unblock(move || {
-                let file = options.open(&path).map_err(|error| match error.raw_os_error() {
-                    Some(libc::EINVAL) if direct => no_direct_io(error, &path),
-                    _ => error,
-                })?;
-                File::examine(file, append, direct)
-                    .map_err(|error| if direct { no_direct_io(error, &path) } else { error })
-            });
-            File::register(opened.await?)
-        })
+        let flags = self.custom_flags | if self.direct { libc::O_DIRECT } else { 0 };
+        options.custom_flags(flags);
+        InRuntime::new(blocking::unblock(move || {
+            options.open(&path).and_then(File::opened).map_err(|error| match error.raw_os_error() {
+                Some(libc::EINVAL) if flags & libc::O_DIRECT != 0 => no_direct_io(error, &path),
+                _ => error,
+            })
+        }))
     }
 }
 

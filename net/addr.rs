@@ -1,6 +1,5 @@
 //! Addresses, resolved without blocking the runtime.
 
-use std::future::{Ready, ready};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _};
 
@@ -42,11 +41,6 @@ where
         }
     }
     Err(last)
-}
-
-/// A result that is there already, for [`first_success`].
-pub(super) fn at_once<T>(result: io::Result<T>) -> Ready<io::Result<T>> {
-    ready(result)
 }
 
 mod sealed {

@@ -61,7 +61,38 @@ impl<S: ShutdownWrite> OwnedReadHalf<S> {
     }
 }
 
+impl<S: ShutdownWrite> WriteHalf<'_, S> {
+    /// Ends the write side: the peer reads end of file after what was written.
+    ///
+    /// # Errors
+    ///
+    /// Those of `shutdown(2)`.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.0.shutdown_write()
+    }
+}
+
 impl<S: ShutdownWrite> OwnedWriteHalf<S> {
+    /// Ends the write side: the peer reads end of file after what was written.
+    ///
+    /// # Errors
+    ///
+    /// Those of `shutdown(2)`.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.stream.shutdown_write()?;
+        // Once is enough.
+        self.shutdown_on_drop = false;
+        Ok(())
+    }
+
     /// Puts the two halves together again.
     ///
     /// # Errors
@@ -124,8 +155,8 @@ impl<S: ShutdownWrite> AsRef<S> for OwnedWriteHalf<S> {
 
 /// `AsyncRead` of a half, by way of the stream's own.
 macro_rules! read_half {
-    ($half:ty, $($bound:tt)*) => {
-        impl<S: $($bound)*> AsyncRead for $half
+    ($half:ty) => {
+        impl<S> AsyncRead for $half
         where
             for<'s> &'s S: AsyncRead,
         {
@@ -146,8 +177,8 @@ macro_rules! read_half {
 
 /// `AsyncWrite` of a half, by way of the stream's own.
 macro_rules! write_half {
-    ($half:ty, $($bound:tt)*) => {
-        impl<S: $($bound)*> AsyncWrite for $half
+    ($half:ty) => {
+        impl<S: ShutdownWrite> AsyncWrite for $half
         where
             for<'s> &'s S: AsyncWrite,
         {
@@ -167,14 +198,46 @@ macro_rules! write_half {
                 Pin::new(&mut (*self).as_ref()).poll_flush(cx)
             }
 
-            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(&mut (*self).as_ref()).poll_close(cx)
+            fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(self.get_mut().end())
             }
         }
     };
 }
 
-read_half!(ReadHalf<'_, S>, Sized);
-read_half!(OwnedReadHalf<S>, Sized);
-write_half!(WriteHalf<'_, S>, Sized);
-write_half!(OwnedWriteHalf<S>, ShutdownWrite);
+read_half!(ReadHalf<'_, S>);
+read_half!(OwnedReadHalf<S>);
+write_half!(WriteHalf<'_, S>);
+write_half!(OwnedWriteHalf<S>);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Counts how often its write side is ended.
+    #[derive(Debug, Default)]
+    struct Counted(Rc<Cell<u32>>);
+
+    impl ShutdownWrite for Counted {
+        fn shutdown_write(&self) -> io::Result<()> {
+            self.0.set(self.0.get() + 1);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_owned_write_half_ends_its_side_once() {
+        for shut_down_before in [false, true] {
+            let stream = Counted::default();
+            let times = stream.0.clone();
+            let (_reader, mut writer) = into_split(stream);
+            if shut_down_before {
+                futures::executor::block_on(writer.shutdown()).unwrap();
+            }
+            drop(writer);
+            assert_eq!(times.get(), 1);
+        }
+    }
+}

@@ -3,11 +3,13 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
-use crate::reactor::{Close, Direction, Io};
+use crate::reactor::{Close, Direction, Io, Reactor};
 use crate::runtime::context;
 
 /// How bytes go in and out of a kind of descriptor.
@@ -45,7 +47,11 @@ impl Transfer for Socket {
     }
 
     fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
-        Ok(rustix::net::shutdown(fd, Shutdown::Write)?)
+        match rustix::net::shutdown(fd, Shutdown::Write) {
+            // The peer has reset the connection.
+            Err(Errno::NOTCONN) => Ok(()),
+            result => Ok(result?),
+        }
     }
 }
 
@@ -61,16 +67,11 @@ pub(crate) struct Stream<K> {
 
 impl<K: Transfer> Stream<K> {
     /// Registers a descriptor that is in non-blocking mode.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    #[track_caller]
-    pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self::from(Io::new(context::current().reactor(), fd, Close::Soon)?))
+    pub(crate) fn new(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self { io: Io::new(reactor, fd, Close::Soon)?, kind: PhantomData })
     }
 
-    /// Registers a descriptor of any mode.
+    /// Registers a descriptor of any mode with the current runtime.
     ///
     /// # Panics
     ///
@@ -78,7 +79,7 @@ impl<K: Transfer> Stream<K> {
     #[track_caller]
     pub(crate) fn from_blocking(fd: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Self::new(fd)
+        Self::new(context::current().reactor(), fd)
     }
 
     pub(crate) fn into_fd(self) -> OwnedFd {
@@ -135,12 +136,6 @@ impl<K: Transfer> Stream<K> {
             self.io.clear_ready(direction);
         }
         moved
-    }
-}
-
-impl<K> From<Io> for Stream<K> {
-    fn from(io: Io) -> Self {
-        Self { io, kind: PhantomData }
     }
 }
 

@@ -1,14 +1,15 @@
 //! Listening TCP sockets.
 
+use std::future::ready;
 use std::io;
 use std::net::{self, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use rustix::net::{SocketFlags, sockopt};
 
 use super::{TcpStream, local_addr, socket_for};
-use crate::net::addr::{ToSocketAddrs, at_once, first_success};
+use crate::net::addr::{ToSocketAddrs, first_success};
 use crate::reactor::{Close, Direction, Io};
 use crate::runtime::context::{self, InRuntime};
 
@@ -58,7 +59,7 @@ impl TcpListener {
     ///
     /// `bind(2)`, `listen(2)`.
     pub fn bind(addr: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> {
-        InRuntime::new(first_success(addr, |addr| at_once(Self::bind_to(addr))))
+        InRuntime::new(first_success(addr, |addr| ready(Self::bind_to(addr))))
     }
 
     fn bind_to(addr: SocketAddr) -> io::Result<Self> {
@@ -86,8 +87,8 @@ impl TcpListener {
     ///
     /// Dropped before it is ready, it has taken no connection.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (fd, peer) = self.io.io(Direction::Read, accept).await?;
-        Ok((TcpStream::connected(fd)?, peer))
+        let accepted = self.io.io(Direction::Read, accept).await?;
+        self.registered(accepted)
     }
 
     /// [`accept`](Self::accept) for hand-written futures; the task of the latest call is woken.
@@ -96,8 +97,12 @@ impl TcpListener {
     ///
     /// As for `accept`.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (fd, peer) = ready!(self.io.poll_io(cx, Direction::Read, accept))?;
-        Poll::Ready(Ok((TcpStream::connected(fd)?, peer)))
+        self.io.poll_io(cx, Direction::Read, accept).map(|accepted| self.registered(accepted?))
+    }
+
+    /// A new connection belongs to the listener's runtime, wherever it was accepted.
+    fn registered(&self, (fd, peer): (OwnedFd, SocketAddr)) -> io::Result<(TcpStream, SocketAddr)> {
+        Ok((TcpStream::connected(self.io.reactor(), fd)?, peer))
     }
 
     /// The address that it is bound to.

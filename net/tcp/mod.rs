@@ -1,5 +1,6 @@
 //! TCP: listeners, streams and their halves.
 
+mod halves;
 mod listener;
 mod stream;
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{self, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, sockopt};
@@ -11,7 +12,7 @@ use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, local_addr, sock
 use crate::net::addr::{ToSocketAddrs, first_success};
 use crate::net::split;
 use crate::net::stream::{Socket, Stream, stream_traits};
-use crate::reactor::{Close, Direction, Io};
+use crate::reactor::{Direction, Reactor};
 use crate::runtime::context::{self, InRuntime};
 
 /// A TCP connection.
@@ -76,17 +77,18 @@ impl TcpStream {
             Err(Errno::INPROGRESS) => true,
             Err(errno) => return Err(errno.into()),
         };
-        let io = Io::new(context::current().reactor(), fd, Close::Soon)?;
+        let this = Self::connected(context::current().reactor(), fd)?;
         if pending {
+            let io = this.stream.io();
             io.clear_ready(Direction::Write);
             io.io(Direction::Write, connect_result).await?;
         }
-        Ok(Self { stream: Stream::from(io) })
+        Ok(this)
     }
 
-    /// Registers a socket that is connected and non-blocking.
-    pub(super) fn connected(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { stream: Stream::new(fd)? })
+    /// Registers a non-blocking socket that is connected, or about to be.
+    pub(super) fn connected(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self { stream: Stream::new(reactor, fd)? })
     }
 
     /// Takes over a stream of std's, and puts it into non-blocking mode.
@@ -173,11 +175,12 @@ impl TcpStream {
         split::into_split(self)
     }
 
-    /// Ends the write side: the peer reads end of file after what was written. Reading goes on.
+    /// Ends the write side: the peer reads end of file after what was written. Reading goes on. Where the
+    /// connection is gone already, there is nothing to end, and no error.
     ///
     /// # Errors
     ///
-    /// `ENOTCONN` if the connection is gone.
+    /// Those of `shutdown(2)`, but for `ENOTCONN`.
     pub async fn shutdown(&self) -> io::Result<()> {
         self.stream.shutdown_write()
     }

@@ -50,8 +50,9 @@ fn alone(test: impl FnOnce()) {
     let before = open_descriptors();
     test();
     assert!(!fault::clear(), "a fault that was injected never happened");
-    // A context that dies with requests in flight gives back its descriptors on another thread.
-    wait_until("all descriptors are closed", || open_descriptors() == before);
+    // A context that dies with requests in flight gives back its descriptors on another thread. Fewer than before: a
+    // test from elsewhere was about to end.
+    wait_until("all descriptors are closed", || open_descriptors() <= before);
 }
 
 /// The quota of AIO requests is the host's. Another process may hold all of it for a moment, to see what happens.

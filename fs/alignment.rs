@@ -1,0 +1,93 @@
+//! What `O_DIRECT` asks of buffers, offsets and lengths.
+
+use std::fs;
+use std::io;
+
+use rustix::fs::{AtFlags, OFlags, StatxFlags, fcntl_getfl, statx};
+use rustix::io::Errno;
+
+use super::Buf;
+use crate::reactor::explain;
+
+/// What an `O_DIRECT` file asks of its callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alignment {
+    /// A buffer's address must be a multiple of this.
+    pub memory: usize,
+    /// Offset and length must be multiples of this.
+    pub offset: usize,
+}
+
+/// What we know of a file that was opened with `O_DIRECT`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Direct {
+    pub(super) alignment: Alignment,
+    /// The file system said so (`STATX_DIOALIGN`, Linux 6.1); otherwise it is a guess that is safe everywhere.
+    reported: bool,
+}
+
+impl Direct {
+    /// Of a file of which nobody says what it asks for.
+    pub(super) const UNKNOWN: Self = Self { alignment: Alignment { memory: 4096, offset: 4096 }, reported: false };
+
+    /// Asks the file system; `None` if the file was opened without `O_DIRECT`. Fails with `EINVAL` if it was,
+    /// and there is no direct I/O on it.
+    pub(super) fn of(file: &fs::File) -> io::Result<Option<Self>> {
+        if !fcntl_getfl(file)?.contains(OFlags::DIRECT) {
+            return Ok(None);
+        }
+        let (memory, offset) = match statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN) {
+            Ok(stat) if StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::DIOALIGN) => {
+                (stat.stx_dio_mem_align as usize, stat.stx_dio_offset_align as usize)
+            }
+            _ => return Ok(Some(Self::UNKNOWN)),
+        };
+        if memory == 0 || offset == 0 {
+            return Err(Errno::INVAL.into());
+        }
+        Ok(Some(Self { alignment: Alignment { memory, offset }, reported: true }))
+    }
+
+    /// Says what is misaligned, where that is known for sure. An empty buffer may stand anywhere.
+    pub(super) fn check(&self, call: &str, buf: &Buf, offset: u64) -> io::Result<()> {
+        if !self.reported {
+            return Ok(());
+        }
+        let Alignment { memory, offset: block } = self.alignment;
+        let address = buf.as_ptr().addr();
+        let wrong = if !buf.is_empty() && !address.is_multiple_of(memory) {
+            format!("the buffer's address {address:#x} is no multiple of {memory}")
+        } else if !offset.is_multiple_of(block as u64) {
+            format!("the offset {offset} is no multiple of {block}")
+        } else if !buf.len().is_multiple_of(block) {
+            format!("the length {} is no multiple of {block}", buf.len())
+        } else {
+            return Ok(());
+        };
+        Err(explain(
+            Errno::INVAL,
+            format!("{call} on an O_DIRECT file: {wrong} (see File::alignment and Buf::aligned)"),
+        ))
+    }
+
+    /// Says more where the kernel found something misaligned that we could not check.
+    pub(super) fn explain(&self, call: &str, buf: &Buf, offset: u64, error: io::Error) -> io::Error {
+        if self.reported || error.raw_os_error() != Some(libc::EINVAL) {
+            return error;
+        }
+        let text = format!(
+            "{call} on an O_DIRECT file: the kernel refuses {} bytes at {:p} for offset {offset}; 4096 is a safe \
+             alignment of all three",
+            buf.len(),
+            buf.as_ptr(),
+        );
+        explain(error, text)
+    }
+
+    /// Whether a transfer of this length ended in the middle of a block.
+    pub(super) fn is_tail(&self, moved: usize) -> bool {
+        const SMALLEST_BLOCK: usize = 512;
+        let block = if self.reported { self.alignment.offset } else { SMALLEST_BLOCK };
+        !moved.is_multiple_of(block)
+    }
+}

@@ -1,0 +1,137 @@
+//! How long a file is, as far as we know.
+
+use std::cell::Cell;
+
+/// The file is at least this long, unless somebody else has cut it.
+///
+/// That decides where a direct write runs, and nothing else. With too little a write goes to the pool without
+/// need, with too much `io_submit` waits for the device: slow both times, wrong never.
+#[derive(Debug)]
+pub(super) struct KnownLen {
+    len: Cell<u64>,
+    /// Counts the beginnings and ends of `set_len`.
+    resizes: Cell<u64>,
+}
+
+/// When the file was asked for something. The answer is stale if a `set_len` began or ended since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked(u64);
+
+/// A `set_len` that has begun.
+#[derive(Debug)]
+pub(super) struct Resize {
+    before: u64,
+    len: u64,
+    begun: Asked,
+}
+
+impl KnownLen {
+    pub(super) fn new(len: u64) -> Self {
+        Self { len: Cell::new(len), resizes: Cell::new(0) }
+    }
+
+    /// Whether a write that ends there is inside the file.
+    pub(super) fn covers(&self, end: u64) -> bool {
+        end <= self.len.get()
+    }
+
+    pub(super) fn ask(&self) -> Asked {
+        Asked(self.resizes.get())
+    }
+
+    /// A write has ended there.
+    pub(super) fn written(&self, asked: Asked, end: u64) {
+        if asked == self.ask() {
+            self.len.set(self.len.get().max(end));
+        }
+    }
+
+    /// The file was this long.
+    pub(super) fn learnt(&self, asked: Asked, len: u64) {
+        if asked == self.ask() {
+            self.len.set(len);
+        }
+    }
+
+    /// From here on the lesser length counts. It stays so if the `set_len` is dropped, which may take place
+    /// or not, until a write or `metadata` tells more.
+    pub(super) fn begin_resize(&self, len: u64) -> Resize {
+        let before = self.len.get();
+        self.len.set(before.min(len));
+        Resize { before, len, begun: self.count_resize() }
+    }
+
+    pub(super) fn end_resize(&self, resize: Resize, succeeded: bool) {
+        let alone = resize.begun == self.ask();
+        let len = self.len.get();
+        self.len.set(match (succeeded, alone) {
+            (true, true) => resize.len,
+            // Nobody knows in which order the file system took them.
+            (true, false) => len.min(resize.len),
+            (false, true) => len.max(resize.before),
+            (false, false) => len,
+        });
+        self.count_resize();
+    }
+
+    fn count_resize(&self) -> Asked {
+        self.resizes.set(self.resizes.get() + 1);
+        self.ask()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_resize_changes_nothing() {
+        let known = KnownLen::new(100);
+        let resize = known.begin_resize(10);
+        assert!(known.covers(10) && !known.covers(11), "it may succeed");
+        known.end_resize(resize, false);
+        assert!(known.covers(100) && !known.covers(101));
+        let resize = known.begin_resize(1000);
+        assert!(!known.covers(101), "it may fail");
+        known.written(known.ask(), 200);
+        known.end_resize(resize, false);
+        assert!(known.covers(200) && !known.covers(201));
+    }
+
+    #[test]
+    fn a_dropped_resize_is_made_up_for() {
+        let known = KnownLen::new(100);
+        drop(known.begin_resize(10));
+        known.written(known.ask(), 50);
+        assert!(known.covers(50) && !known.covers(51));
+        known.learnt(known.ask(), 100);
+        assert!(known.covers(100));
+    }
+
+    #[test]
+    fn what_was_asked_before_a_resize_ended_is_stale() {
+        let known = KnownLen::new(100);
+        let before = known.ask();
+        let resize = known.begin_resize(10);
+        let meanwhile = known.ask();
+        known.end_resize(resize, true);
+        for asked in [before, meanwhile] {
+            known.learnt(asked, 100);
+            known.written(asked, 90);
+            assert!(known.covers(10) && !known.covers(11));
+        }
+    }
+
+    #[test]
+    fn of_resizes_at_once_the_least_counts() {
+        for outcomes in [[true, true], [true, false], [false, true]] {
+            let known = KnownLen::new(100);
+            let lens = [50, 10];
+            let resizes = lens.map(|len| known.begin_resize(len));
+            for (resize, succeeded) in resizes.into_iter().zip(outcomes) {
+                known.end_resize(resize, succeeded);
+            }
+            assert!(known.covers(10) && !known.covers(51), "{outcomes:?}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What the test files share: running a test on a runtime, and checking that it leaves nothing behind.
+#![allow(dead_code)] // Each test file is a crate of its own, and none uses all of this.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aio_runtime::fs::File;
+use aio_runtime::net::TcpStream;
+use aio_runtime::task::yield_now;
+use aio_runtime::time::{sleep, timeout};
+use aio_runtime::{Builder, Handle, Metrics, Runtime};
+use rustix::net::{AddressFamily, SocketType, sockopt};
+
+/// How long a test may take before it counts as hanging.
+const TEST_LIMIT: Duration = Duration::from_secs(50);
+
+/// How long what was dropped may take to be gone; far more than it needs.
+const REST_LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs a test's future on a runtime with the default settings; see [`run_on`].
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    run_on(&mut Builder::new(), future)
+}
+
+/// Runs a test's future on a runtime of its own, and checks that it leaves nothing behind: no request in the kernel, no buffer parked, no
+/// descriptor open.
+pub(crate) fn run_on<F: Future>(builder: &mut Builder, future: F) -> F::Output {
+    let clean = Clean::begin();
+    let runtime = builder.build().unwrap();
+    let output = runtime.block_on(async {
+        let output = future.await;
+        rest().await;
+        output
+    });
+    clean.end(runtime);
+    output
+}
+
+/// Waits until the current runtime is at rest.
+pub(crate) async fn rest() {
+    let handle = Handle::current();
+    let begin = Instant::now();
+    while !is_at_rest(&handle.metrics()) {
+        assert!(begin.elapsed() < REST_LIMIT, "the runtime does not come to rest: {:#?}", handle.metrics());
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Lets the loop make a turn: what is queued is submitted, what has completed is seen.
+pub(crate) async fn turn() {
+    let handle = Handle::current();
+    let turns = handle.metrics().turns;
+    while handle.metrics().turns == turns {
+        yield_now().await;
+    }
+}
+
+/// Nothing is held but the loop's own polls: that by which other threads wake it and, in a small runtime that has overflowed, that of the
+/// nested epoll.
+pub(crate) fn is_at_rest(metrics: &Metrics) -> bool {
+    let own_polls = if metrics.capacity < 1000 { 2 } else { 1 };
+    metrics.slots_in_use <= own_polls && metrics.orphans == 0 && metrics.overflow_fds == 0
+}
+
+/// One test at a time of those in this process, under the eyes of a watchdog; checks at its end that the descriptors are those of its beginning.
+pub(crate) struct Clean {
+    open_before: BTreeSet<(PathBuf, PathBuf)>,
+    _turn: MutexGuard<'static, ()>,
+    _watchdog: Sender<()>,
+}
+
+impl Clean {
+    pub(crate) fn begin() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        // Poisoned by a test that failed, which is no reason for this one to.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { open_before: open_files(), _turn: turn, _watchdog: watchdog() }
+    }
+
+    /// Drops the runtime and checks what is left.
+    pub(crate) fn end(self, runtime: Runtime) {
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let left = handle.metrics();
+        // It keeps the eventfd by which it would wake the loop.
+        drop(handle);
+        assert_eq!((left.slots_in_use, left.orphans, left.overflow_fds), (0, 0, 0));
+        self.end_without_runtime();
+    }
+
+    /// Checks what is left after the test has dropped its runtimes itself.
+    pub(crate) fn end_without_runtime(self) {
+        // What a function on the blocking pool or a context with reads in flight held is closed a little later.
+        let begin = Instant::now();
+        loop {
+            let now = open_files();
+            let left: Vec<_> = now.difference(&self.open_before).collect();
+            if left.is_empty() {
+                return;
+            }
+            assert!(begin.elapsed() < REST_LIMIT, "still open: {left:?}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Ends the process when a test takes too long, since nothing else would end one that hangs.
+fn watchdog() -> Sender<()> {
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    let (alive, watched) = channel();
+    thread::spawn(move || {
+        if watched.recv_timeout(TEST_LIMIT) == Err(RecvTimeoutError::Timeout) {
+            // Not by eprintln, whose text libtest would keep for a test that never ends.
+            let _ = writeln!(std::io::stderr(), "{name} hangs");
+            std::process::abort();
+        }
+    });
+    alive
+}
+
+/// Descriptors of this process, with what they stand for.
+fn open_files() -> BTreeSet<(PathBuf, PathBuf)> {
+    let links: Vec<_> = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path()).collect();
+    // The directory's own descriptor is closed by now and has no target.
+    links.into_iter().filter_map(|link| Some((link.clone(), std::fs::read_link(link).ok()?))).collect()
+}
+
+/// Waits, on this thread, for something that other threads or the kernel bring about.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !happened() {
+        assert!(begin.elapsed() < REST_LIMIT, "not within {REST_LIMIT:?}: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A future that has to be ready soon. The limit tells milliseconds from a hang, on a loaded machine too.
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    match timeout(Duration::from_secs(10), future).await {
+        Ok(output) => output,
+        Err(_) => panic!("not within 10 s: {what}"),
+    }
+}
+
+/// A connection of which the runtime has one end.
+pub(crate) fn stream_and_peer() -> (TcpStream, std::net::TcpStream) {
+    stream_and_peer_by(&std::net::TcpListener::bind(ANY_PORT).unwrap())
+}
+
+/// The same by way of one listener for many: where thousands of ports are in use, it takes long to find a free one.
+pub(crate) fn stream_and_peer_by(listener: &std::net::TcpListener) -> (TcpStream, std::net::TcpStream) {
+    let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    (TcpStream::from_std(stream).unwrap(), peer)
+}
+
+/// A connection of which the runtime has both ends.
+pub(crate) fn stream_pair() -> (TcpStream, TcpStream) {
+    let (stream, peer) = stream_and_peer();
+    (stream, TcpStream::from_std(peer).unwrap())
+}
+
+/// Any free port of this host.
+pub(crate) const ANY_PORT: &str = "127.0.0.1:0";
+
+/// An address where nobody listens, and nobody will.
+pub(crate) struct Deserted {
+    /// Bound, so that no other socket gets the port: not even the one that connects, which would then be connected to itself.
+    socket: OwnedFd,
+}
+
+impl Deserted {
+    pub(crate) fn new() -> Self {
+        Self::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// At an address that was in use until now.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_reuseaddr(&socket, true).unwrap();
+        rustix::net::bind(&socket, &address).unwrap();
+        Self { socket }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        rustix::net::getsockname(&self.socket).unwrap().try_into().unwrap()
+    }
+}
+
+/// A directory on the file system that the project is built on, which has `O_DIRECT` where the one of temporary files may not.
+pub(crate) fn real_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// `len` bytes by which a place in a file is known.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u32 / 4 + 1).flat_map(|word| word.wrapping_mul(2_654_435_761).to_ne_bytes()).take(len).collect()
+}
+
+/// Opens a file for direct reading.
+pub(crate) async fn open_direct(path: impl AsRef<std::path::Path>) -> File {
+    let mut options = aio_runtime::fs::OpenOptions::new();
+    options.read(true).direct(true).open(path).await.unwrap()
+}
+
+/// Runs one test of this file once more, in a process of its own, where [`is_child`] is true and no other test runs.
+pub(crate) fn in_child(test: &str) -> Output {
+    child(test).output().unwrap()
+}
+
+/// The command behind [`in_child`].
+pub(crate) fn child(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, "1");
+    command
+}
+
+/// Asserts that a child passed its test, and shows what it said if not.
+#[track_caller]
+pub(crate) fn assert_passed(output: &Output) {
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{said}", output.status);
+    assert!(said.contains("1 passed"), "the child ran no test:\n{said}");
+}
+
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+const CHILD: &str = "AIO_RUNTIME_TEST_CHILD";

@@ -1,0 +1,312 @@
+//! Processes that are forked or spawned while a runtime is alive.
+#![allow(unsafe_code)] // fork, waitpid, _exit and alarm.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use aio_runtime::fs::Buf;
+use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+use aio_runtime::task::{JoinHandle, spawn_blocking};
+use aio_runtime::time::sleep;
+use aio_runtime::{Runtime, spawn};
+use common::{
+    Clean, assert_passed, in_child, is_child, open_direct, pattern, real_dir, rest, run, soon, stream_and_peer,
+    stream_pair, turn,
+};
+
+/// Runs the test in a process of its own. It has one thread, but for that of the test runner, which waits and holds no lock: only there is a
+/// fork a clean one.
+fn alone(test: &str, body: fn()) {
+    if !is_child() {
+        let clean = Clean::begin();
+        assert_passed(&in_child(test));
+        return clean.end_without_runtime();
+    }
+    assert_eq!(std::fs::read_dir("/proc/self/task").unwrap().count(), 2, "this process has more threads");
+    limit_time();
+    body();
+}
+
+/// Ends this process if it hangs.
+fn limit_time() {
+    // SAFETY: alarm touches no memory; the signal's default disposition ends the process.
+    unsafe { libc::alarm(40) };
+}
+
+/// Forks. The child runs `child`, and ends; yields its id to the parent.
+fn fork(child: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: no other thread holds a lock (`alone`), so the child may go on as if nothing had happened.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "{}", std::io::Error::last_os_error());
+    if pid == 0 {
+        limit_time();
+        let passed = catch_unwind(AssertUnwindSafe(child)).is_ok();
+        // SAFETY: ends the process without running the parent's exit handlers.
+        unsafe { libc::_exit(if passed { 0 } else { 1 }) };
+    }
+    pid
+}
+
+/// Asserts that a child ended well.
+fn reap(pid: libc::pid_t) {
+    let mut status = 0;
+    // SAFETY: `status` is an int for the kernel to write.
+    let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
+    assert_eq!((waited, status), (pid, 0), "the forked child failed");
+}
+
+/// The text of the panic that `body` ends with.
+fn panic_text(body: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(body)).unwrap_err();
+    match payload.downcast::<&str>() {
+        Ok(text) => text.to_string(),
+        Err(payload) => *payload.downcast::<String>().unwrap(),
+    }
+}
+
+/// Connections with a read armed in the kernel, and their peers.
+fn armed(runtime: &Runtime, number: usize) -> Vec<(JoinHandle<[u8; 1]>, std::net::TcpStream)> {
+    runtime.block_on(async {
+        let armed = (0..number)
+            .map(|_| {
+                let (mut stream, peer) = stream_and_peer();
+                let read = spawn(async move {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).await.unwrap();
+                    byte
+                });
+                (read, peer)
+            })
+            .collect();
+        turn().await;
+        turn().await;
+        armed
+    })
+}
+
+/// Asserts that the runtime gets each event that it waits for.
+fn assert_nothing_lost(runtime: &Runtime, armed: Vec<(JoinHandle<[u8; 1]>, std::net::TcpStream)>) {
+    runtime.block_on(async {
+        for (number, (read, mut peer)) in armed.into_iter().enumerate() {
+            peer.write_all(&[number as u8]).unwrap();
+            assert_eq!(soon("a byte", read).await.unwrap(), [number as u8]);
+        }
+        rest().await;
+    });
+}
+
+/// A runtime of the child's own works in every respect.
+fn use_a_new_runtime() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, pattern(8192)).unwrap();
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let (mut near, mut far) = stream_pair();
+        let echo = spawn(async move {
+            let mut byte = [0];
+            far.read_exact(&mut byte).await.unwrap();
+            far.write_all(&byte).await.unwrap();
+        });
+        turn().await;
+        near.write_all(b"x").await.unwrap();
+        near.read_exact(&mut [0]).await.unwrap();
+        echo.await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+        let file = open_direct(&path).await;
+        let (read, buf) = soon("a read", file.read_at(Buf::aligned(4096, 4096), 4096)).await;
+        assert_eq!((read.unwrap(), &buf[..]), (4096, &pattern(8192)[4096..]));
+        assert_eq!(soon("the pool", spawn_blocking(|| 1)).await.unwrap(), 1);
+    });
+}
+
+const FORKED: &str = "a forked child must build a runtime of its own";
+
+#[test]
+fn a_forked_child_is_told_to_build_a_runtime_of_its_own() {
+    alone("a_forked_child_is_told_to_build_a_runtime_of_its_own", || {
+        let runtime = Runtime::new().unwrap();
+        let reads = armed(&runtime, 20);
+        let pid = fork(|| {
+            let text = panic_text(|| runtime.block_on(async {}));
+            assert!(text.contains(FORKED), "{text}");
+            use_a_new_runtime();
+            // And what is inherited still is what it was.
+            let text = panic_text(|| runtime.block_on(async {}));
+            assert!(text.contains(FORKED), "{text}");
+        });
+        reap(pid);
+        assert_nothing_lost(&runtime, reads);
+    });
+}
+
+#[test]
+fn a_forked_child_drops_what_it_inherits() {
+    alone("a_forked_child_drops_what_it_inherits", || {
+        let runtime = Runtime::new().unwrap();
+        let reads = armed(&runtime, 20);
+        let (stream, peer) = runtime.block_on(async {
+            let (stream, peer) = stream_and_peer();
+            assert!(futures::poll!(pin!((&stream).read(&mut [0]))).is_pending());
+            turn().await;
+            (stream, peer)
+        });
+        // Before and after the runtime that they are registered with.
+        let (mut runtime, mut stream, mut reads) = (Some(runtime), Some(stream), Some(reads));
+        for runtime_first in [true, false] {
+            let pid = fork(|| {
+                if runtime_first {
+                    drop(runtime.take());
+                }
+                drop(stream.take());
+                drop(reads.take());
+                drop(runtime.take());
+                use_a_new_runtime();
+            });
+            reap(pid);
+        }
+        let (runtime, stream) = (runtime.unwrap(), stream.unwrap());
+        assert_nothing_lost(&runtime, reads.unwrap());
+        // The child's close of its copy was not the end of the stream.
+        let mut peer = peer;
+        peer.write_all(b"x").unwrap();
+        runtime.block_on(async { soon("a byte", (&stream).read_exact(&mut [0])).await.unwrap() });
+    });
+}
+
+#[test]
+fn a_child_forked_by_a_task_is_told_so_by_its_loop() {
+    alone("a_child_forked_by_a_task_is_told_so_by_its_loop", || {
+        let runtime = Runtime::new().unwrap();
+        let reads = armed(&runtime, 20);
+        let parent = std::process::id();
+        let mut child = 0;
+        let driven = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                // SAFETY: as in `fork`; the child unwinds to here, and ends below.
+                child = unsafe { libc::fork() };
+                turn().await;
+            })
+        }));
+        if std::process::id() != parent {
+            limit_time();
+            let told = catch_unwind(AssertUnwindSafe(|| {
+                let text = panic_text(|| std::panic::resume_unwind(driven.unwrap_err()));
+                assert!(text.contains(FORKED), "{text}");
+                use_a_new_runtime();
+            }));
+            // SAFETY: as in `fork`.
+            unsafe { libc::_exit(if told.is_ok() { 0 } else { 1 }) };
+        }
+        driven.unwrap();
+        reap(child);
+        assert_nothing_lost(&runtime, reads);
+    });
+}
+
+#[test]
+fn a_child_forked_with_reads_in_flight_takes_none_of_their_events() {
+    alone("a_child_forked_with_reads_in_flight_takes_none_of_their_events", || {
+        let dir = real_dir();
+        let path = dir.path().join("file");
+        let content = pattern(1 << 20);
+        std::fs::write(&path, &content).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let reads = armed(&runtime, 20);
+        // The pool's thread does nothing by now, and holds no lock while it waits.
+        let file = runtime.block_on(open_direct(&path));
+        std::thread::sleep(Duration::from_millis(20));
+        runtime.block_on(async {
+            let mut direct: Vec<_> =
+                (0..16).map(|at| Box::pin(file.read_at(Buf::aligned(65536, 4096), at * 65536))).collect();
+            for read in &mut direct {
+                assert!(futures::poll!(read.as_mut()).is_pending());
+            }
+            turn().await;
+            let pid = fork(|| std::thread::sleep(Duration::from_millis(20)));
+            for (at, read) in direct.into_iter().enumerate() {
+                let (read, buf) = soon("a read", read).await;
+                assert_eq!(read.unwrap(), 65536);
+                assert!(buf[..] == content[at * 65536..][..65536]);
+            }
+            reap(pid);
+        });
+        assert_nothing_lost(&runtime, reads);
+    });
+}
+
+#[test]
+fn many_children_one_after_the_other() {
+    alone("many_children_one_after_the_other", || {
+        let runtime = Runtime::new().unwrap();
+        let reads = armed(&runtime, 5);
+        for _ in 0..4 {
+            reap(fork(|| {
+                let own = Runtime::new().unwrap();
+                // A child of the child, too.
+                reap(fork(|| {
+                    assert!(panic_text(|| own.block_on(async {})).contains(FORKED));
+                    assert!(panic_text(|| runtime.block_on(async {})).contains(FORKED));
+                    Runtime::new().unwrap().block_on(async { turn().await });
+                }));
+                own.block_on(async { turn().await });
+            }));
+        }
+        assert_nothing_lost(&runtime, reads);
+    });
+}
+
+#[test]
+fn commands_run_while_the_runtime_lives() {
+    run(async {
+        let (mut stream, mut peer) = stream_and_peer();
+        let reading = spawn(async move {
+            let mut text = Vec::new();
+            stream.read_to_end(&mut text).await.unwrap();
+            text
+        });
+        turn().await;
+        for _ in 0..5 {
+            // On the runtime's thread, and on the pool.
+            assert!(Command::new("true").status().unwrap().success());
+            let output = spawn_blocking(|| Command::new("echo").arg("hello").output());
+            assert_eq!(soon("the command", output).await.unwrap().unwrap().stdout, b"hello\n");
+            peer.write_all(b"x").unwrap();
+            turn().await;
+        }
+        drop(peer);
+        assert_eq!(soon("the end", reading).await.unwrap(), b"xxxxx");
+    });
+}
+
+#[test]
+fn commands_inherit_nothing_of_the_runtime() {
+    let clean = Clean::begin();
+    let inherited = || {
+        let mut listing = Command::new("ls").arg("/proc/self/fd").stdout(Stdio::piped()).spawn().unwrap();
+        let mut text = String::new();
+        listing.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        assert!(listing.wait().unwrap().success());
+        text
+    };
+    let before = inherited();
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let dir = real_dir();
+        std::fs::write(dir.path().join("file"), pattern(4096)).unwrap();
+        let file = open_direct(dir.path().join("file")).await;
+        let listener = aio_runtime::net::TcpListener::bind(common::ANY_PORT).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connecting = spawn(aio_runtime::net::TcpStream::connect(address));
+        let (accepted, _) = listener.accept().await.unwrap();
+        let connected = connecting.await.unwrap().unwrap();
+        assert_eq!(inherited(), before);
+        drop((file, listener, accepted, connected));
+    });
+    clean.end(runtime);
+}

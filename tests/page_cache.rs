@@ -1,0 +1,134 @@
+//! Buffered reads: a hit in the page cache needs no thread; what would block goes to the blocking pool and not into the loop.
+
+mod common;
+
+use std::path::Path;
+use std::sync::{LazyLock, mpsc};
+use std::time::Duration;
+
+use aio_runtime::fs::{Buf, File};
+use aio_runtime::task::spawn_blocking;
+use aio_runtime::time::timeout;
+use common::{Clean, assert_passed, child, is_child, pattern, real_dir, run, soon};
+use rustix::fs::{Advice, fadvise};
+
+const LEN: usize = 1 << 20;
+
+/// What is in all files here.
+static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(LEN));
+
+/// Writes a file that is on the device and not in the page cache.
+fn uncached(path: &Path) {
+    std::fs::write(path, &*CONTENT).unwrap();
+    let file = std::fs::File::open(path).unwrap();
+    file.sync_all().unwrap();
+    fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+}
+
+#[test]
+fn what_is_not_in_the_page_cache_is_read_all_the_same() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    run(async {
+        for _ in 0..5 {
+            uncached(&path);
+            let file = File::open(&path).await.unwrap();
+            // From the end, which no read-ahead has brought.
+            for at in (0..LEN).step_by(LEN / 8).rev() {
+                let (read, buf) = soon("a read", file.read_exact_at(Buf::zeroed(10_000), at as u64)).await;
+                read.unwrap();
+                assert!(buf[..] == CONTENT[at..][..10_000]);
+            }
+        }
+    });
+}
+
+/// Runs a test in a process whose pool has one thread.
+fn with_one_pool_thread(test: &str, body: fn()) {
+    if is_child() {
+        return body();
+    }
+    let clean = Clean::begin();
+    assert_passed(&child(test).env("BLOCKING_MAX_THREADS", "1").output().unwrap());
+    clean.end_without_runtime();
+}
+
+/// Runs a future while the pool's one thread is busy.
+async fn with_busy_pool<F: Future>(future: F) -> F::Output {
+    let (release, released) = mpsc::channel::<()>();
+    let (began, begun) = futures::channel::oneshot::channel();
+    let blocker = spawn_blocking(move || {
+        began.send(()).unwrap();
+        released.recv()
+    });
+    begun.await.unwrap();
+    let output = future.await;
+    release.send(()).unwrap();
+    soon("the pool", blocker).await.unwrap().unwrap();
+    output
+}
+
+#[test]
+fn a_hit_needs_no_thread() {
+    with_one_pool_thread("a_hit_needs_no_thread", || {
+        let dir = real_dir();
+        run(async {
+            let path = dir.path().join("file");
+            std::fs::write(&path, &*CONTENT).unwrap();
+            let file = File::open(&path).await.unwrap();
+            let hit = file.read_exact_at(Buf::zeroed(4096), LEN as u64 / 2);
+            let (hit, buf) = with_busy_pool(soon("a hit", hit)).await;
+            hit.unwrap();
+            assert!(buf[..] == CONTENT[LEN / 2..][..4096]);
+        });
+    });
+}
+
+/// A read that is not over while the pool is busy goes on when it is not.
+async fn assert_waits_for_the_pool(file: &File) -> bool {
+    let mut read = Box::pin(file.read_exact_at(Buf::zeroed(4096), LEN as u64 / 2));
+    let waits = with_busy_pool(async { timeout(Duration::from_millis(20), read.as_mut()).await.is_err() }).await;
+    if waits {
+        let (read, buf) = soon("the read", read).await;
+        read.unwrap();
+        assert!(buf[..] == CONTENT[LEN / 2..][..4096]);
+    }
+    waits
+}
+
+#[test]
+fn what_cannot_be_asked_without_waiting_goes_to_the_pool() {
+    // tmpfs has no RWF_NOWAIT.
+    let memory = Path::new("/dev/shm");
+    if !memory.is_dir() {
+        return eprintln!("no tmpfs here");
+    }
+    with_one_pool_thread("what_cannot_be_asked_without_waiting_goes_to_the_pool", || {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        run(async {
+            let path = dir.path().join("file");
+            std::fs::write(&path, &*CONTENT).unwrap();
+            let file = File::open(&path).await.unwrap();
+            assert!(assert_waits_for_the_pool(&file).await, "it was read in the loop");
+        });
+    });
+}
+
+#[test]
+fn a_miss_goes_to_the_pool() {
+    with_one_pool_thread("a_miss_goes_to_the_pool", || {
+        let dir = real_dir();
+        run(async {
+            // A quick device has the page there before the kernel finds that it is not: then it is a hit.
+            for number in 0..10 {
+                let path = dir.path().join(number.to_string());
+                uncached(&path);
+                let file = File::open(&path).await.unwrap();
+                if assert_waits_for_the_pool(&file).await {
+                    return;
+                }
+            }
+            eprintln!("no miss on this device");
+        });
+    });
+}

@@ -1,0 +1,179 @@
+//! Sandboxes that deny system calls: what is needed is named, what can be done without is done without.
+#![allow(unsafe_code)] // To install a seccomp filter.
+
+mod common;
+
+use std::io::{ErrorKind, Read};
+use std::time::Duration;
+
+use aio_runtime::fs::Buf;
+use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+use aio_runtime::net::TcpListener;
+use aio_runtime::time::{sleep, timeout};
+use aio_runtime::{Runtime, spawn};
+use common::{ANY_PORT, Clean, assert_passed, in_child, is_child, open_direct, pattern, real_dir, soon};
+use common::{stream_and_peer, stream_pair, turn};
+
+/// libc does not know its number.
+#[cfg(target_arch = "x86_64")]
+const IO_PGETEVENTS: libc::c_long = 333;
+#[cfg(not(target_arch = "x86_64"))]
+const IO_PGETEVENTS: libc::c_long = 292;
+
+/// Has the kernel answer these system calls of this thread with `errno`, for ever.
+fn deny(calls: &[libc::c_long], errno: i32) {
+    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
+    for call in calls {
+        // Equal: the next statement; otherwise the one after that.
+        let compare = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        program.push(libc::sock_filter { code: compare as u16, jt: 0, jf: 1, k: *call as u32 });
+        program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno as u32));
+    }
+    program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: no memory is involved.
+    let no_new_privileges = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    assert_eq!(no_new_privileges, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the kernel copies the program, which has the length that is said.
+    let installed = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    assert_eq!(installed, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Runs the test in a process of its own, since a filter stays.
+fn alone(test: &str, body: fn()) {
+    if is_child() {
+        return body();
+    }
+    let clean = Clean::begin();
+    assert_passed(&in_child(test));
+    clean.end_without_runtime();
+}
+
+/// A runtime works in every respect.
+fn use_runtime(runtime: &Runtime) {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, pattern(8192)).unwrap();
+    runtime.block_on(async {
+        let (mut near, mut far) = stream_pair();
+        let echo = spawn(async move {
+            let mut byte = [0];
+            while far.read(&mut byte).await.unwrap() > 0 {
+                far.write_all(&byte).await.unwrap();
+            }
+        });
+        for _ in 0..20 {
+            near.write_all(b"x").await.unwrap();
+            soon("a byte", near.read_exact(&mut [0])).await.unwrap();
+            sleep(Duration::from_micros(100)).await;
+        }
+        drop(near);
+        soon("the end", echo).await.unwrap();
+        let file = open_direct(&path).await;
+        let (read, buf) = soon("a read", file.read_at(Buf::aligned(4096, 4096), 4096)).await;
+        assert_eq!((read.unwrap(), &buf[..]), (4096, &pattern(8192)[4096..]));
+    });
+}
+
+#[test]
+fn io_setup_is_denied() {
+    alone("io_setup_is_denied", || {
+        deny(&[libc::SYS_io_setup], libc::EPERM);
+        let error = Runtime::new().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        let text = error.to_string();
+        assert!(text.contains("io_setup") && text.contains("seccomp"), "{text}");
+    });
+}
+
+#[test]
+fn io_setup_is_missing() {
+    alone("io_setup_is_missing", || {
+        deny(&[libc::SYS_io_setup], libc::ENOSYS);
+        let error = Runtime::new().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let text = error.to_string();
+        assert!(text.contains("io_setup") && text.contains("no native AIO"), "{text}");
+    });
+}
+
+#[test]
+fn io_submit_is_denied() {
+    alone("io_submit_is_denied", || {
+        deny(&[libc::SYS_io_submit], libc::EPERM);
+        let text = Runtime::new().unwrap_err().to_string();
+        assert!(text.contains("cannot start the reactor") && text.contains("io_submit"), "{text}");
+    });
+}
+
+#[test]
+fn io_cancel_is_denied() {
+    alone("io_cancel_is_denied", || {
+        deny(&[libc::SYS_io_cancel], libc::ENOSYS);
+        let text = Runtime::new().unwrap_err().to_string();
+        assert!(text.contains("cannot start the reactor") && text.contains("io_cancel"), "{text}");
+    });
+}
+
+#[test]
+fn every_way_to_wait_is_denied() {
+    alone("every_way_to_wait_is_denied", || {
+        deny(&[IO_PGETEVENTS, libc::SYS_io_getevents], libc::EPERM);
+        let text = Runtime::new().unwrap_err().to_string();
+        assert!(text.contains("cannot start the reactor") && text.contains("io_getevents"), "{text}");
+    });
+}
+
+#[test]
+fn io_pgetevents_is_denied() {
+    // As by Docker's profile before 19.03.
+    alone("io_pgetevents_is_denied", || {
+        deny(&[IO_PGETEVENTS], libc::EPERM);
+        use_runtime(&Runtime::new().unwrap());
+    });
+}
+
+#[test]
+fn io_pgetevents_is_denied_while_the_runtime_runs() {
+    alone("io_pgetevents_is_denied_while_the_runtime_runs", || {
+        let runtime = Runtime::new().unwrap();
+        use_runtime(&runtime);
+        deny(&[IO_PGETEVENTS], libc::ENOSYS);
+        use_runtime(&runtime);
+        use_runtime(&Runtime::new().unwrap());
+    });
+}
+
+#[test]
+fn io_uring_is_denied() {
+    // As by every container runtime's default profile: the reason why this library is.
+    alone("io_uring_is_denied", || {
+        deny(&[libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register], libc::EPERM);
+        use_runtime(&Runtime::new().unwrap());
+    });
+}
+
+#[test]
+fn io_cancel_is_denied_while_the_runtime_runs() {
+    alone("io_cancel_is_denied_while_the_runtime_runs", || {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            deny(&[libc::SYS_io_cancel], libc::EPERM);
+            // Sockets are shut down instead, which ends their polls too.
+            let (stream, mut peer) = stream_and_peer();
+            assert!(timeout(Duration::from_millis(1), (&stream).read(&mut [0])).await.is_err());
+            drop(stream);
+            turn().await;
+            peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+
+            let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            assert!(timeout(Duration::from_millis(1), listener.accept()).await.is_err());
+            drop(listener);
+            TcpListener::bind(address).await.unwrap();
+        });
+        use_runtime(&runtime);
+    });
+}
