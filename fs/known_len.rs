@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_dropped_resize_is_made_up_for() {
         let known = KnownLen::new(100);
-        drop(known.begin_resize(10));
+        let _ = known.begin_resize(10);
         known.written(known.ask(), 50);
         assert!(known.covers(50) && !known.covers(51));
         known.learnt(known.ask(), 100);

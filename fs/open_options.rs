@@ -107,12 +107,16 @@ impl OpenOptions {
         let (mut options, path) = (self.std.clone(), path.as_ref().to_owned());
         let flags = self.custom_flags | if self.direct { libc::O_DIRECT } else { 0 };
         options.custom_flags(flags);
-        InRuntime::new(blocking::unblock(move || {
-            options.open(&path).and_then(File::opened).map_err(|error| match error.raw_os_error() {
-                Some(libc::EINVAL) if flags & libc::O_DIRECT != 0 => no_direct_io(error, &path),
-                _ => error,
-            })
-        }))
+        // `unblock` starts at once: in a future, so that nothing is opened before it is awaited.
+        InRuntime::new(async move {
+            let opening = blocking::unblock(move || {
+                options.open(&path).and_then(File::opened).map_err(|error| match error.raw_os_error() {
+                    Some(libc::EINVAL) if flags & libc::O_DIRECT != 0 => no_direct_io(error, &path),
+                    _ => error,
+                })
+            });
+            opening.await
+        })
     }
 }
 

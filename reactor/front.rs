@@ -210,10 +210,8 @@ impl Reactor {
     fn with<R>(&self, f: impl FnOnce(&mut Driver) -> R) -> Option<R> {
         let mut driver = self.driver.borrow_mut();
         // Not `Option::map`: what `f` has captured must not be dropped under the borrow, called or not.
-        match driver.as_mut() {
-            Some(driver) => Some(f(driver)),
-            None => None,
-        }
+        let driver = driver.as_mut()?;
+        Some(f(driver))
     }
 
     /// Wakes whom the driver has found and logs what it has met, with the borrow released.

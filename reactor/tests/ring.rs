@@ -116,7 +116,6 @@ fn a_full_ring_takes_nothing_until_it_is_reaped() {
         for ring_is_known in [true, false] {
             let mut kernel = Kernel::new(ring_is_known);
             let ready = ready_eventfd();
-            let mut first = None;
             for _ in 0..50 {
                 let mut accepted = 0;
                 loop {
@@ -127,8 +126,8 @@ fn a_full_ring_takes_nothing_until_it_is_reaped() {
                         ref other => panic!("{other:?}"),
                     }
                 }
-                assert!(accepted as usize >= kernel.kioctx.capacity(), "the promise is kept: {accepted}");
-                assert_eq!(*first.get_or_insert(accepted), accepted, "as much as before");
+                // How much more than the promise depends on the CPUs that this thread was on.
+                assert!(accepted as usize >= kernel.kioctx.capacity(), "{accepted}");
                 let events = kernel.take(accepted as usize);
                 assert!(events.iter().map(|(data, _)| *data).eq(0..u64::from(accepted)));
             }
