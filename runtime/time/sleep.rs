@@ -89,8 +89,8 @@ impl Sleep {
                 timers.update(*key, cx.waker());
                 return Poll::Pending;
             }
-            // A reset to the past may have left it unfired.
-            self.withdraw();
+            // Fired and gone, mostly. After a reset to the past it is still there, and wakes once for nothing.
+            self.timer = None;
             return Poll::Ready(());
         }
         if self.is_elapsed() {
