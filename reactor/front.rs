@@ -28,8 +28,6 @@ pub(crate) struct Reactor {
     /// `None` after [`shutdown`](Self::shutdown): what is registered then gets an error.
     driver: RefCell<Option<Driver>>,
     budget: Cell<u32>,
-    /// A task lets others run; see [`note_yield`](Self::note_yield).
-    yielded: Cell<bool>,
     /// Its thread is in the loop, so that what a close leaves behind is seen soon.
     driven: Cell<bool>,
     unparker: Arc<Unparker>,
@@ -45,7 +43,6 @@ impl Reactor {
         Ok(Rc::new(Self {
             driver: RefCell::new(Some(driver)),
             budget: Cell::new(BUDGET),
-            yielded: Cell::new(false),
             driven: Cell::new(false),
             unparker,
             counters,
@@ -105,19 +102,8 @@ impl Reactor {
         if self.has_budget() {
             return Poll::Ready(());
         }
-        self.note_yield();
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    /// Whoever is polled now goes on only after a look for completions.
-    pub(crate) fn note_yield(&self) {
-        self.yielded.set(true);
-    }
-
-    /// Whether there was a [`note_yield`](Self::note_yield) since the last call.
-    pub(crate) fn take_yield(&self) -> bool {
-        self.yielded.replace(false)
     }
 
     /// A leaf operation of the task is complete.

@@ -126,7 +126,7 @@ impl Scheduler {
                     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                         return output;
                     }
-                    if self.reactor.take_yield() {
+                    if self.shared.main_woken.load(Ordering::Relaxed) {
                         interval = interval.min(self.ready.borrow().len());
                     }
                 }
@@ -144,15 +144,16 @@ impl Scheduler {
     }
 
     /// Runs ready tasks, those that become ready meanwhile among them, until the interval is used up. One that
-    /// yields ends the interval before its next turn comes: the loop is to look for completions in between.
+    /// wakes itself (it yields, or has used up its budget) ends the interval before its next turn comes: the loop is
+    /// to look for completions in between.
     fn run_ready(&self, interval: &mut usize) {
         while *interval > 0 {
             let Some(task) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
             // Does not unwind: the future's panics end inside the task.
-            task.run();
-            if self.reactor.take_yield() {
-                // Last in the queue, since it was put there when its poll was over.
+            let woke_itself = task.run();
+            if woke_itself {
+                // It is the last in the queue, having been put there when its poll was over.
                 *interval = (*interval).min(self.ready.borrow().len().saturating_sub(1));
             }
         }

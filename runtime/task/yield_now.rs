@@ -3,8 +3,6 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::runtime::context;
-
 /// Lets the other ready tasks run, and the loop look for completions, before the current task goes on.
 ///
 /// # Examples
@@ -36,7 +34,6 @@ impl Future for YieldNow {
         if std::mem::replace(&mut self.yielded, true) {
             return Poll::Ready(());
         }
-        context::with(|scheduler| scheduler.reactor().note_yield());
         cx.waker().wake_by_ref();
         Poll::Pending
     }

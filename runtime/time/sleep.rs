@@ -85,7 +85,7 @@ impl Sleep {
         if let Some((key, timers)) = &self.timer
             && Rc::ptr_eq(timers, scheduler.timers())
         {
-            if !timers.is_past(self.deadline) {
+            if !timers.is_past(*key) {
                 timers.update(*key, cx.waker());
                 return Poll::Pending;
             }

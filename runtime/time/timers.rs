@@ -14,9 +14,11 @@ use slab::Slab;
 
 use crate::reactor::wake_all;
 
-/// A registered timer: its place in the slab, and a number that tells it from earlier ones there.
+/// A registered timer: its deadline, its place in the slab, and a number that tells it from earlier ones there. Ordered
+/// by deadline, then in the order of their making.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TimerKey {
+    deadline: Nanos,
     number: u32,
     index: u32,
 }
@@ -36,8 +38,8 @@ type Nanos = u64;
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// The next one on top; timers of the same deadline in the order of their making.
-    deadlines: BinaryHeap<Reverse<(Nanos, TimerKey)>>,
+    /// The next one on top.
+    deadlines: BinaryHeap<Reverse<TimerKey>>,
     timers: Slab<Timer>,
     next_number: u32,
 }
@@ -53,9 +55,9 @@ impl Timers {
         Self { queue: RefCell::default(), now: Cell::new(0), epoch: Instant::now() }
     }
 
-    /// Whether a deadline was past when it was last looked: then its timer has fired.
-    pub(super) fn is_past(&self, deadline: Instant) -> bool {
-        self.nanos(deadline) <= self.now.get()
+    /// Whether a timer's deadline was past when it was last looked: then it has fired, or is about to.
+    pub(super) fn is_past(&self, key: TimerKey) -> bool {
+        key.deadline <= self.now.get()
     }
 
     fn nanos(&self, instant: Instant) -> Nanos {
@@ -121,8 +123,8 @@ impl Queue {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
         let index = self.timers.insert(Timer { number, waker }) as u32;
-        let key = TimerKey { number, index };
-        self.deadlines.push(Reverse((deadline, key)));
+        let key = TimerKey { deadline, number, index };
+        self.deadlines.push(Reverse(key));
         key
     }
 
@@ -136,24 +138,24 @@ impl Queue {
         // The constant keeps small queues from being built anew all the time.
         if self.deadlines.len() > 2 * self.timers.len() + 64 {
             let timers = &self.timers;
-            self.deadlines.retain(|Reverse((_, key))| is_live(timers, *key));
+            self.deadlines.retain(|Reverse(key)| is_live(timers, *key));
         }
         Some(timer)
     }
 
     fn next_deadline(&mut self) -> Option<Nanos> {
         loop {
-            let &Reverse((deadline, key)) = self.deadlines.peek()?;
+            let &Reverse(key) = self.deadlines.peek()?;
             if is_live(&self.timers, key) {
-                return Some(deadline);
+                return Some(key.deadline);
             }
             self.deadlines.pop();
         }
     }
 
     fn take_due(&mut self, now: Nanos, due: &mut Vec<Waker>) {
-        while let Some(&Reverse((deadline, key))) = self.deadlines.peek()
-            && deadline <= now
+        while let Some(&Reverse(key)) = self.deadlines.peek()
+            && key.deadline <= now
         {
             self.deadlines.pop();
             if is_live(&self.timers, key) {
