@@ -3,6 +3,7 @@
 mod common;
 
 use std::cell::Cell;
+use std::future::pending;
 use std::io::{Read, Write};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use aio_runtime::task::{JoinHandle, yield_now};
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, spawn};
 use common::{ANY_PORT, open_direct, pattern, real_dir, run, run_on, soon, stream_and_peer, stream_pair, turn};
+use futures::future::{join, select_all};
 
 /// Runs `greedy` beside a task that sleeps, yields and does I/O, and stops it when that is done.
 fn beside_a_greedy_task<F: Future<Output = ()> + 'static>(greedy: impl FnOnce() -> F) {
@@ -244,5 +246,57 @@ fn a_loop_that_never_sleeps_accepts_and_connects() {
             soon("a connect", connecting).await.unwrap().unwrap();
         }
         end(spinner).await;
+    });
+}
+
+#[test]
+fn a_task_that_waits_on_more_than_its_budget_waits_on_all() {
+    const WAITS: usize = 300;
+    run(async {
+        let limits = (0..WAITS).map(|i| sleep(Duration::from_millis(if i + 1 == WAITS { 5 } else { 3_600_000 })));
+        let (_, last, _) = soon("the last of many sleeps", select_all(limits.map(Box::pin))).await;
+        assert_eq!(last, WAITS - 1);
+
+        let mut pairs: Vec<_> = (0..WAITS).map(|_| stream_pair()).collect();
+        let (mut far, mut writer) = pairs.pop().unwrap();
+        let mut streams: Vec<_> = pairs.iter_mut().map(|(near, _)| near).collect();
+        streams.push(&mut far);
+        let mut buffers = vec![[0; 1]; WAITS];
+        let reads = streams.into_iter().zip(&mut buffers).map(|(stream, buffer)| Box::pin(stream.read(buffer)));
+        let writes = async {
+            sleep(Duration::from_millis(5)).await;
+            writer.write_all(b"x").await.unwrap();
+        };
+        let ((read, last, _), ()) = soon("the last of many reads", join(select_all(reads), writes)).await;
+        assert_eq!((read.unwrap(), last), (1, WAITS - 1));
+
+        let (last, others) = (spawn(sleep(Duration::from_millis(5))), WAITS - 1);
+        let mut tasks: Vec<_> = (0..others).map(|_| spawn(pending::<()>())).collect();
+        tasks.push(last);
+        let (ended, at, others) = soon("the last of many tasks", select_all(tasks)).await;
+        ended.unwrap();
+        assert_eq!(at, WAITS - 1);
+        others.iter().for_each(JoinHandle::abort);
+    });
+}
+
+#[test]
+fn a_yield_lets_the_loop_look_for_completions() {
+    run(async {
+        const YIELDS: u64 = 50;
+        let turns = || Handle::current().metrics().turns;
+        let before = turns();
+        for _ in 0..YIELDS {
+            yield_now().await;
+        }
+        assert!(turns() - before >= YIELDS, "in block_on's own future");
+        let task = spawn(async move {
+            let before = turns();
+            for _ in 0..YIELDS {
+                yield_now().await;
+            }
+            assert!(turns() - before >= YIELDS, "in a task");
+        });
+        task.await.unwrap();
     });
 }
