@@ -166,6 +166,9 @@ impl TcpStream {
     }
 
     /// Splits it into halves that borrow it.
+    ///
+    /// With `AsyncReadExt` in scope, `stream.split()` is that trait's method, which takes the stream; this one is then
+    /// called as `TcpStream::split(&mut stream)`.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         split::split(self)
     }
