@@ -142,14 +142,19 @@ impl Reactor {
         }
         let waker = cx.waker().clone();
         let waited = self.with(|driver| {
-            let replaced = driver.await_ready(id, direction, waiter, waker);
+            let replaced = driver.await_ready(id, direction, certain, waiter, waker);
             // What cannot be waited for is known at once.
             (driver.readiness(id, direction, certain), replaced)
         });
         waited.map_or_else(|| Poll::Ready(Err(gone())), |(readiness, _replaced)| readiness)
     }
 
-    /// The latest try met `EAGAIN`, or moved less than it could have.
+    /// The latest try met `EAGAIN`.
+    pub(super) fn would_block(&self, id: SourceId, direction: Direction) {
+        self.with(|driver| driver.would_block(id, direction));
+    }
+
+    /// The latest try moved less than it could have.
     pub(super) fn clear_ready(&self, id: SourceId, direction: Direction) {
         self.with(|driver| driver.clear_ready(id, direction));
     }

@@ -87,7 +87,7 @@ impl Io {
     ) -> io::Result<R> {
         let result = operation(self.as_fd());
         if result.as_ref().is_err_and(is_would_block) {
-            self.clear_ready(direction);
+            self.reactor.would_block(self.id, direction);
         }
         result
     }

@@ -51,6 +51,9 @@ metrics! {
     events_from_syscall,
     /// Polls that had completed when the `io_submit` that armed them returned.
     polls_born_ready,
+    /// Waits for a descriptor that was ready whenever it was polled of late: it was tried again in the loop's next turn,
+    /// without a poll.
+    polls_spared,
     /// Calls of `io_cancel`.
     cancels,
     /// File operations, now, whose future was dropped while the kernel had their buffer.

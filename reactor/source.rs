@@ -66,6 +66,8 @@ pub(super) enum Wait {
     Poll(Key),
     /// In the nested epoll.
     Epoll,
+    /// By a try in the loop's next turn: see [`Side::is_busy`].
+    NextTurn,
 }
 
 /// Whether the nested epoll knows the descriptor.
@@ -79,9 +81,11 @@ pub(super) enum Membership {
 /// What the next try is likely to find.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Hint {
-    /// Nobody knows: nothing was tried, nothing has happened.
+    /// Nobody knows: nothing was tried, or nothing has happened since.
     #[default]
     Untried,
+    /// The try of an untried direction will tell: if it meets `EAGAIN` this becomes `NotReady`.
+    OnTrial,
     /// Something, an event says.
     Ready,
     /// Nothing: the latest try met `EAGAIN`, or moved less than it could have.
@@ -93,6 +97,8 @@ pub(super) enum Hint {
 pub(super) struct Side {
     pub(super) hint: Hint,
     pub(super) wait: Wait,
+    /// How many polls in a row were ready when they were submitted; 0 again when a try in place of one met `EAGAIN`.
+    born_ready: u8,
     /// Why waiting is impossible; told to the next who would have to wait.
     pub(super) error: Option<Errno>,
     /// The task of the latest `poll_*` call.
@@ -102,9 +108,37 @@ pub(super) struct Side {
 }
 
 impl Side {
+    /// Whether a poll would be ready by the time it is submitted, as far as the past tells. Then to submit it, and to
+    /// reap its event, only tells what a try at that time finds out by itself, so the poll is spared.
+    pub(super) fn is_busy(&self) -> bool {
+        /// One may be chance; and of many in a row, each costs more than a try that fails.
+        const ENOUGH: u8 = 2;
+        self.born_ready >= ENOUGH
+    }
+
+    /// A poll is over.
+    pub(super) fn poll_completed(&mut self, born_ready: bool) {
+        self.wait = Wait::Idle;
+        self.born_ready = if born_ready { self.born_ready.saturating_add(1) } else { 0 };
+    }
+
+    /// A try met `EAGAIN`.
+    pub(super) fn would_block(&mut self) {
+        // Where a poll was spared, it would not have been ready. (After a transfer it only shows that all was taken.)
+        if self.hint == Hint::OnTrial {
+            self.born_ready = 0;
+        }
+        self.hint = Hint::NotReady;
+    }
+
     /// Marks the direction as worth a try, and hands over everyone who waits for it.
     pub(super) fn wake_into(&mut self, wakers: &mut Vec<Waker>) {
         self.hint = Hint::Ready;
+        self.take_waiters(wakers);
+    }
+
+    /// Hands over everyone who waits.
+    pub(super) fn take_waiters(&mut self, wakers: &mut Vec<Waker>) {
         wakers.extend(self.task.take());
         wakers.extend(self.waiters.iter_mut().filter_map(|(_, waker)| waker.take()));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::event::epoll::EventFlags;
 
-use super::super::source::{Direction, SourceId, Wait, concerns_both};
+use super::super::source::{Direction, Hint, SourceId, Wait, concerns_both};
 use super::super::table::{Completion, Key};
 use super::submitting::BACK_OFF;
 use super::{Driver, OVERFLOW, UNPARK};
@@ -50,7 +50,8 @@ impl Driver {
             match self.table.complete(Key::from_data(event.data), event.res) {
                 Completion::Poll { source, direction, born_ready } => {
                     self.counters.polls_born_ready.add(born_ready.into());
-                    self.poll_completed(source, direction, event.res);
+                    self.side(source, direction).poll_completed(born_ready);
+                    self.wake_by_poll(source, direction, event.res);
                 }
                 Completion::Operation(waker) => self.wakers.extend(waker),
                 // Its buffer and its reference to the file are freed here.
@@ -66,9 +67,8 @@ impl Driver {
         self.publish();
     }
 
-    /// A poll is over. Its mask is only a hint: the next try tells.
-    fn poll_completed(&mut self, id: SourceId, direction: Direction, res: i64) {
-        self.side(id, direction).wait = Wait::Idle;
+    /// The mask of a completed poll is only a hint: the next try tells.
+    fn wake_by_poll(&mut self, id: SourceId, direction: Direction, res: i64) {
         match id {
             UNPARK => self.unparker.drain(),
             OVERFLOW => self.drain_overflow(),
@@ -78,6 +78,20 @@ impl Driver {
                 if concerns_both(res) {
                     source.side_mut(direction.other()).wake_into(&mut self.wakers);
                 }
+            }
+        }
+    }
+
+    /// Has those try who would have waited for a poll, had it not been sure to be ready: what they meet is not known.
+    pub(super) fn wake_for_next_turn(&mut self) {
+        for (id, direction) in self.next_turn.drain(..) {
+            // Deregistered meanwhile; or armed, for one who wants to know and not to try.
+            let Some(source) = self.sources.get_mut(id.index()) else { continue };
+            let side = source.side_mut(direction);
+            if side.wait == Wait::NextTurn {
+                side.wait = Wait::Idle;
+                side.hint = Hint::Untried;
+                side.take_waiters(&mut self.wakers);
             }
         }
     }

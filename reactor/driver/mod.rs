@@ -71,6 +71,8 @@ pub(super) struct Driver {
     stalled_until: Option<Instant>,
     /// Who is to be woken as soon as the borrow is released.
     wakers: Vec<Waker>,
+    /// Directions to be tried in the next turn, without a poll.
+    next_turn: Vec<(SourceId, Direction)>,
     /// What is to be logged then.
     incidents: Vec<Incident>,
     // Scratch space, empty between calls.
@@ -123,6 +125,7 @@ impl Driver {
             closing: Vec::new(),
             stalled_until: None,
             wakers: Vec::new(),
+            next_turn: Vec::new(),
             incidents: Vec::new(),
             events: Vec::new(),
             keys: Vec::new(),
@@ -142,6 +145,7 @@ impl Driver {
         self.counters.turns.add(1);
         self.flush();
         self.reap();
+        self.wake_for_next_turn();
     }
 
     /// Sleeps until there is an event, a notification, or no time left; not at all if there is something to do already.
@@ -152,6 +156,7 @@ impl Driver {
         }
         self.flush();
         self.reap();
+        self.wake_for_next_turn();
         // What the reaping woke or admitted comes first.
         if !self.wakers.is_empty() || self.can_submit() {
             return;

@@ -36,7 +36,14 @@ impl Driver {
         let side = self.side(id, direction);
         match side.hint {
             Hint::Ready => return Poll::Ready(Ok(())),
-            Hint::Untried if !certain => return Poll::Ready(Ok(())),
+            Hint::OnTrial => {
+                side.hint = Hint::Ready;
+                return Poll::Ready(Ok(()));
+            }
+            Hint::Untried if !certain => {
+                side.hint = Hint::OnTrial;
+                return Poll::Ready(Ok(()));
+            }
             Hint::Untried | Hint::NotReady => {}
         }
         // Only after a try has failed: what is there can be had, whether it can be waited for or not.
@@ -46,16 +53,21 @@ impl Driver {
         }
     }
 
+    pub(in crate::reactor) fn would_block(&mut self, id: SourceId, direction: Direction) {
+        self.side(id, direction).would_block();
+    }
+
     pub(in crate::reactor) fn clear_ready(&mut self, id: SourceId, direction: Direction) {
         self.side(id, direction).hint = Hint::NotReady;
     }
 
-    /// Makes sure that the direction is waited for, and by whom. Returns the waker that was there before, to
-    /// be dropped elsewhere.
+    /// Makes sure that the direction is waited for, and by whom. `certain`: by an event. Returns the waker that was
+    /// there before, to be dropped elsewhere.
     pub(in crate::reactor) fn await_ready(
         &mut self,
         id: SourceId,
         direction: Direction,
+        certain: bool,
         waiter: &mut Waiter,
         waker: Waker,
     ) -> Option<Waker> {
@@ -68,8 +80,12 @@ impl Driver {
                 None
             }
         };
-        if side.wait == Wait::Idle {
-            self.arm(id, direction);
+        match side.wait {
+            Wait::Idle if !certain && side.is_busy() => self.spare_poll(id, direction),
+            Wait::Idle => self.arm(id, direction),
+            // A try that finds nothing is no answer to this one.
+            Wait::NextTurn if certain => self.arm(id, direction),
+            Wait::NextTurn | Wait::Poll(_) | Wait::Epoll => {}
         }
         replaced
     }
@@ -84,6 +100,16 @@ impl Driver {
             Waiter::Task | Waiter::Future(None) => None,
             Waiter::Future(Some(at)) => self.side(id, direction).waiters.try_remove(*at).flatten(),
         }
+    }
+
+    /// Has the direction tried again in the next turn, since a poll would be ready by then.
+    fn spare_poll(&mut self, id: SourceId, direction: Direction) {
+        if !self.kioctx.is_ours() {
+            return self.arm(id, direction);
+        }
+        self.side(id, direction).wait = Wait::NextTurn;
+        self.next_turn.push((id, direction));
+        self.counters.polls_spared.add(1);
     }
 
     /// Arms an AIO poll where there is a slot, the nested epoll where there is none. The choice is made anew

@@ -5,6 +5,7 @@
 //! too.
 
 mod buf;
+mod busy;
 mod close;
 mod contexts;
 mod faults;

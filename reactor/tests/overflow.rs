@@ -98,10 +98,12 @@ fn a_wait_moves_between_epoll_and_poll_and_misses_nothing() {
                     fire(&semaphore);
                     moves.clear_ready(Direction::Read);
                 }
-                let wait = Hand::pending(reactor, next_counter(&moves));
+                let mut wait = Hand::pending(reactor, next_counter(&moves));
                 reactor.turn();
                 if !ready {
-                    assert_eq!(wait.wakes(), 0);
+                    // A poll may have been spared, since all were ready so far.
+                    assert!(wait.poll(reactor).is_pending());
+                    reactor.turn();
                     fire(&semaphore);
                 }
                 assert_eq!(wait.complete(reactor).unwrap(), 1);

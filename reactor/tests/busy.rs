@@ -1,0 +1,145 @@
+//! Descriptors that are ready whenever they are polled: the poll is spared, and a try in the next turn stands for it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::Poll;
+
+use super::super::{Direction, Io, Reactor};
+use super::{Hand, assert_sleeps, eventfd_pair, fire, in_each_mode, metrics, next_counter};
+
+/// An eventfd whose latest polls were ready when they were submitted, so that the next one will be spared.
+fn busy_pair(reactor: &Rc<Reactor>) -> (Io, OwnedFd) {
+    let (io, trigger) = eventfd_pair(reactor);
+    for _ in 0..2 {
+        let waits = Hand::pending(reactor, next_counter(&io));
+        fire(&trigger);
+        assert_eq!(waits.complete(reactor).unwrap(), 1);
+    }
+    assert_eq!(metrics(reactor).polls_spared, 0, "twice is needed to tell a habit from chance");
+    io.clear_ready(Direction::Read);
+    (io, trigger)
+}
+
+/// A future that waits, unwoken, while a poll is spared for it.
+fn spared<'a>(reactor: &Reactor, io: &'a Io) -> Hand<'a, io::Result<u64>> {
+    let before = metrics(reactor);
+    let waits = Hand::pending(reactor, next_counter(io));
+    let now = metrics(reactor);
+    assert_eq!((now.polls_spared, now.slots_in_use), (before.polls_spared + 1, before.slots_in_use));
+    waits
+}
+
+#[test]
+fn a_poll_that_would_be_ready_is_spared() {
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = busy_pair(reactor);
+        let before = metrics(reactor);
+        for _ in 0..10 {
+            let mut waits = spared(reactor, &io);
+            fire(&trigger);
+            assert_eq!(waits.wakes(), 0, "not before its turn");
+            reactor.turn();
+            assert_eq!(waits.wakes(), 1);
+            assert!(matches!(waits.poll(reactor), Poll::Ready(Ok(1))));
+        }
+        let now = metrics(reactor);
+        assert_eq!(now.submitted_polls, before.submitted_polls);
+        assert_eq!(now.polls_spared, before.polls_spared + 10);
+    });
+}
+
+#[test]
+fn a_try_that_finds_nothing_is_followed_by_a_poll() {
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = busy_pair(reactor);
+        let mut waits = spared(reactor, &io);
+        reactor.turn();
+        assert_eq!(waits.wakes(), 1);
+        assert!(waits.poll(reactor).is_pending());
+        assert_sleeps(reactor);
+        fire(&trigger);
+        assert_eq!(waits.complete(reactor).unwrap(), 1);
+        // It has to earn it again.
+        assert_eq!(metrics(reactor).polls_spared, 1);
+        let waits = Hand::pending(reactor, next_counter(&io));
+        fire(&trigger);
+        assert_eq!(waits.complete(reactor).unwrap(), 1);
+        assert_eq!(metrics(reactor).polls_spared, 1);
+    });
+}
+
+#[test]
+fn the_loop_does_not_sleep_on_a_try_that_is_due() {
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = busy_pair(reactor);
+        let waits = spared(reactor, &io);
+        fire(&trigger);
+        // With no limit: to sleep here would be for ever.
+        reactor.park(None);
+        assert_eq!(waits.wakes(), 1);
+        assert_eq!(waits.complete(reactor).unwrap(), 1);
+    });
+}
+
+#[test]
+fn who_asks_for_an_event_is_not_told_to_try() {
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = busy_pair(reactor);
+        // Alone, ...
+        let mut alone = Hand::pending(reactor, io.ready(Direction::Read));
+        assert_eq!(metrics(reactor).polls_spared, 0);
+        // ... and beside one who would try.
+        let mut tries = Hand::pending(reactor, next_counter(&io));
+        reactor.turn();
+        assert!(alone.poll(reactor).is_pending());
+        assert!(tries.poll(reactor).is_pending());
+        fire(&trigger);
+        alone.complete(reactor).unwrap();
+        assert_eq!(tries.complete(reactor).unwrap(), 1);
+    });
+}
+
+#[test]
+fn who_asks_for_an_event_gets_a_poll_where_one_was_spared() {
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = busy_pair(reactor);
+        let mut tries = spared(reactor, &io);
+        let mut asks = Hand::pending(reactor, io.ready(Direction::Read));
+        reactor.turn();
+        assert!(asks.poll(reactor).is_pending(), "nothing has happened");
+        assert!(tries.poll(reactor).is_pending());
+        assert_sleeps(reactor);
+        fire(&trigger);
+        asks.complete(reactor).unwrap();
+        assert_eq!(tries.complete(reactor).unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_try_ends_with_its_registration() {
+    in_each_mode(1, |reactor| {
+        let (io, _trigger) = busy_pair(reactor);
+        drop(spared(reactor, &io));
+        drop(io);
+        // Has the place of the one before.
+        let (io, trigger) = eventfd_pair(reactor);
+        let mut waits = Hand::pending(reactor, next_counter(&io));
+        reactor.turn();
+        assert_eq!(waits.wakes(), 0, "the try of another");
+        assert!(waits.poll(reactor).is_pending());
+        fire(&trigger);
+        assert_eq!(waits.complete(reactor).unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_dropped_future_leaves_the_try_to_the_next_one() {
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = busy_pair(reactor);
+        drop(spared(reactor, &io));
+        fire(&trigger);
+        reactor.turn();
+        assert!(matches!(Hand::new(next_counter(&io)).poll(reactor), Poll::Ready(Ok(1))));
+    });
+}
