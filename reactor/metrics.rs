@@ -54,6 +54,8 @@ metrics! {
     /// Waits for a descriptor that was ready whenever it was polled of late: it was tried again in the loop's next turn,
     /// without a poll.
     polls_spared,
+    /// Polls that had stood for long when slots were short, and were moved to the nested epoll.
+    polls_evicted,
     /// Calls of `io_cancel`.
     cancels,
     /// File operations, now, whose future was dropped while the kernel had their buffer.

@@ -14,7 +14,17 @@ use super::table::Key;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SourceId(pub(super) u32);
 
+/// The cross-thread wake's place.
+pub(super) const UNPARK: SourceId = SourceId(0);
+/// The nested epoll's.
+pub(super) const OVERFLOW: SourceId = SourceId(1);
+
 impl SourceId {
+    /// Whether this is one of the reactor's own sources.
+    pub(super) fn is_own(self) -> bool {
+        self == UNPARK || self == OVERFLOW
+    }
+
     pub(super) fn index(self) -> usize {
         self.0 as usize
     }

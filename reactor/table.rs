@@ -9,7 +9,8 @@
 //!   arm, start ──► Queued ──accepted──► Armed ──complete──► vacant
 //!                    │ │                  │
 //!                    │ └─refused─► vacant ├─disarm (poll)──► Cancelling ──complete──► vacant
-//!                    └─disarm──► vacant   └─abandon (file)─► (operation Orphaned) ──complete──► vacant
+//!                    └─disarm──► vacant   ├─evict (poll)───► Evicted ──complete──► vacant, waited for elsewhere
+//!                                         └─abandon (file)─► (operation Orphaned) ──complete──► vacant
 //! ```
 //!
 //! Law: *a slot that was accepted is freed by its event and by nothing else*; exactly one event comes, also after a
@@ -74,6 +75,8 @@ enum SlotState {
     Armed { flush: u32 },
     /// A poll that was accepted, whose registration is gone or does not want it any more.
     Cancelling,
+    /// A poll that was accepted and then cancelled for its slot's sake. Its registration still waits.
+    Evicted,
 }
 
 #[derive(Debug)]
@@ -81,6 +84,8 @@ struct Slot {
     generation: u32,
     state: SlotState,
     tenant: Tenant,
+    /// The table's count of arms when it was taken.
+    since: u32,
 }
 
 #[derive(Debug)]
@@ -101,6 +106,8 @@ pub(super) enum Completion<P> {
     Poll { source: SourceId, direction: Direction, born_ready: bool },
     /// The end of a poll that was disarmed.
     Disarmed,
+    /// The end of a poll that was evicted: the registration has to wait elsewhere.
+    Evicted { source: SourceId, direction: Direction },
     /// The result is ready to be fetched.
     Operation(Option<Waker>),
     /// The end of an abandoned operation: now the payload may be freed.
@@ -114,6 +121,8 @@ pub(super) enum Disarm {
     Vacated,
     /// Cancel the iocb; its event will come as [`Completion::Disarmed`].
     Cancel,
+    /// It is cancelled already; its event will come as [`Completion::Disarmed`].
+    AwaitEvent,
 }
 
 /// The reactor's own polls (cross-thread wake, nested epoll) always find a slot.
@@ -122,6 +131,13 @@ const OWN_POLLS: usize = 2;
 /// The smallest table: its quarter for files is more than the own polls take of it when they are armed last,
 /// so that polls alone never keep a file operation out for ever.
 const FEWEST_SLOTS: usize = 16;
+
+/// A poll that has stood while so many times the table's capacity were armed is idle. Of more connections than slots
+/// that are all busy none is: each fires before.
+const IDLE: usize = 8;
+
+/// Slots that one search for an idle poll looks at.
+const LOOKS: usize = 8;
 
 /// See the [module's essay](self).
 #[derive(Debug)]
@@ -140,6 +156,12 @@ pub(super) struct Table<P> {
     peak: usize,
     flush: u32,
     next_generation: u32,
+    /// How many polls were to be armed so far, with a slot or without: the clock by which polls are idle.
+    arms: u32,
+    /// Where the next search for an idle poll begins.
+    hand: usize,
+    /// The event of an evicted poll is still to come. One at a time: the slot that it vacates may be enough.
+    evicting: bool,
 }
 
 impl<P> Table<P> {
@@ -157,6 +179,9 @@ impl<P> Table<P> {
             peak: 0,
             flush: 0,
             next_generation: 0,
+            arms: 0,
+            hand: 0,
+            evicting: false,
         }
     }
 
@@ -177,6 +202,12 @@ impl<P> Table<P> {
         self.orphans
     }
 
+    /// As if so many polls had been armed that are over.
+    #[cfg(test)]
+    pub(super) fn let_pass(&mut self, arms: usize) {
+        self.arms = self.arms.wrapping_add(arms as u32);
+    }
+
     /// Operations of which anything is kept.
     #[cfg(test)]
     pub(super) fn kept_operations(&self) -> usize {
@@ -185,6 +216,7 @@ impl<P> Table<P> {
 
     /// Takes a slot for a registration's poll, or `None` where none is left for polls.
     pub(super) fn arm(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
+        self.arms = self.arms.wrapping_add(1);
         let for_all = self.capacity - OWN_POLLS;
         let for_polls = for_all - for_all / 4;
         if self.polls >= for_polls || self.slots.len() >= for_all {
@@ -197,6 +229,29 @@ impl<P> Table<P> {
     pub(super) fn arm_own(&mut self, source: SourceId) -> Key {
         debug_assert!(self.slots.len() < self.capacity, "the reactor's own polls have slots of their own");
         self.occupy(Tenant::Poll { source, direction: Direction::Read })
+    }
+
+    /// Chooses a poll that is idle, to be cancelled: its event will come as [`Completion::Evicted`], and vacate a slot.
+    /// A few slots are looked at, where the last search ended: most are idle where it matters.
+    pub(super) fn evict(&mut self) -> Option<Key> {
+        if self.evicting {
+            return None;
+        }
+        for _ in 0..LOOKS {
+            let index = self.hand;
+            self.hand = (index + 1) % self.capacity;
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            let age = self.arms.wrapping_sub(slot.since) as usize;
+            if let (Tenant::Poll { source, .. }, SlotState::Armed { .. }) = (slot.tenant, slot.state)
+                && !source.is_own()
+                && age >= IDLE * self.capacity
+            {
+                slot.state = SlotState::Evicted;
+                self.evicting = true;
+                return Some(Key { index: index as u32, generation: slot.generation });
+            }
+        }
+        None
     }
 
     /// Gives back a poll's slot: at once, or by way of a cancel.
@@ -214,6 +269,11 @@ impl<P> Table<P> {
             SlotState::Armed { .. } => {
                 slot.state = SlotState::Cancelling;
                 Disarm::Cancel
+            }
+            SlotState::Evicted => {
+                slot.state = SlotState::Cancelling;
+                self.evicting = false;
+                Disarm::AwaitEvent
             }
             SlotState::Cancelling => {
                 unreachable!("a poll is disarmed once: its registration forgets the key")
@@ -337,10 +397,15 @@ impl<P> Table<P> {
         };
         let (state, tenant) = (slot.state, slot.tenant);
         let completion = match tenant {
-            Tenant::Poll { .. } if state == SlotState::Cancelling => Completion::Disarmed,
-            Tenant::Poll { source, direction } => {
-                Completion::Poll { source, direction, born_ready: state == SlotState::Armed { flush: self.flush } }
-            }
+            Tenant::Poll { source, direction } => match state {
+                SlotState::Queued => Completion::Poll { source, direction, born_ready: false },
+                SlotState::Armed { flush } => Completion::Poll { source, direction, born_ready: flush == self.flush },
+                SlotState::Cancelling => Completion::Disarmed,
+                SlotState::Evicted => {
+                    self.evicting = false;
+                    Completion::Evicted { source, direction }
+                }
+            },
             Tenant::Operation(id) => self.finish(id, result),
         };
         self.vacate(key);
@@ -445,7 +510,7 @@ impl<P> Table<P> {
     fn occupy(&mut self, tenant: Tenant) -> Key {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
-        let index = self.slots.insert(Slot { generation, state: SlotState::Queued, tenant }) as u32;
+        let index = self.slots.insert(Slot { generation, state: SlotState::Queued, tenant, since: self.arms }) as u32;
         self.polls += usize::from(matches!(tenant, Tenant::Poll { .. }));
         self.peak = self.peak.max(self.slots.len());
         let key = Key { index, generation };

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rustix::event::epoll::EventFlags;
 
-use super::super::source::{Direction, Hint, SourceId, Wait, concerns_both};
+use super::super::source::{Direction, Hint, OVERFLOW, SourceId, UNPARK, Wait, concerns_both};
 use super::super::table::{Completion, Key};
+use super::Driver;
 use super::submitting::BACK_OFF;
-use super::{Driver, OVERFLOW, UNPARK};
 
 impl Driver {
     /// Takes all events that are there, from the ring where it can be read.
@@ -53,6 +53,7 @@ impl Driver {
                     self.side(source, direction).poll_completed(born_ready);
                     self.wake_by_poll(source, direction, event.res);
                 }
+                Completion::Evicted { source, direction } => self.arm_by_epoll(source, direction),
                 Completion::Operation(waker) => self.wakers.extend(waker),
                 // Its buffer and its reference to the file are freed here.
                 Completion::Orphan(_request) => {}

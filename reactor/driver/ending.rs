@@ -63,14 +63,13 @@ impl Driver {
             match self.table.disarm(key) {
                 Disarm::Vacated => None,
                 Disarm::Cancel => {
-                    self.counters.cancels.add(1);
-                    if let Err(errno) = self.submission.cancel(&self.kioctx, key) {
-                        self.report("io_cancel failed", errno);
+                    if !self.cancel(key) {
                         // Denied since the start. A socket's polls can also be ended by shutting it down.
                         let _ = closing.map(|fd| rustix::net::shutdown(fd, Shutdown::Both));
                     }
                     Some(key)
                 }
+                Disarm::AwaitEvent => Some(key),
             }
         });
         let source = &mut self.sources[id.index()];
@@ -80,6 +79,18 @@ impl Driver {
             self.report("a descriptor was closed behind the reactor's back", errno);
         }
         polls
+    }
+
+    /// Cancels a poll, whose event comes in any case. False if that is denied.
+    pub(super) fn cancel(&mut self, key: Key) -> bool {
+        self.counters.cancels.add(1);
+        match self.submission.cancel(&self.kioctx, key) {
+            Ok(_) => true,
+            Err(errno) => {
+                self.report("io_cancel failed", errno);
+                false
+            }
+        }
     }
 
     fn any_in_flight(&self, polls: &[Option<Key>]) -> bool {

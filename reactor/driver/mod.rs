@@ -25,7 +25,7 @@ use super::kioctx::Kioctx;
 use super::metrics::Counters;
 use super::operation::Request;
 use super::overflow::Overflow;
-use super::source::{Direction, Side, Source, SourceId};
+use super::source::{Direction, OVERFLOW, Side, Source, SourceId, UNPARK};
 use super::submission::Submission;
 use super::table::{Key, OperationId, Table};
 use super::unpark::Unparker;
@@ -46,11 +46,6 @@ pub(crate) struct Config {
     /// The thread's signal mask while it sleeps.
     pub(crate) signal_mask: Option<SignalMask>,
 }
-
-/// The cross-thread wake's place among the sources.
-const UNPARK: SourceId = SourceId(0);
-/// The nested epoll's.
-const OVERFLOW: SourceId = SourceId(1);
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -248,9 +243,4 @@ impl Driver {
         self.counters.slots_peak.set(self.table.peak());
         self.counters.overflow_fds.set(self.overflow.members());
     }
-}
-
-/// Whether this is one of the reactor's own sources.
-fn is_own(id: SourceId) -> bool {
-    id == UNPARK || id == OVERFLOW
 }

@@ -6,9 +6,10 @@ use rustix::io::Errno;
 
 use super::super::abi::Iocb;
 use super::super::operation::Command;
+use super::super::source::OVERFLOW;
 use super::super::submission::Outcome;
 use super::super::table::{Completion, Tenant};
-use super::{Driver, OVERFLOW, is_own};
+use super::Driver;
 
 /// After `EAGAIN` from `io_submit`: how long to wait for an event before trying again all the same.
 pub(super) const BACK_OFF: Duration = Duration::from_millis(10);
@@ -69,14 +70,16 @@ impl Driver {
                 }
                 Completion::Poll { source, direction, .. } => {
                     self.sources[source.index()].fail(direction, errno, &mut self.wakers);
-                    if is_own(source) {
+                    if source.is_own() {
                         self.report("io_submit refuses the reactor's own poll", errno);
                         self.stall();
                     }
                 }
                 Completion::Operation(waker) => self.wakers.extend(waker),
-                Completion::Orphan(_) | Completion::Disarmed | Completion::Stale => {
-                    unreachable!("a refused request was queued: what is dropped or disarmed then leaves at once")
+                Completion::Orphan(_) | Completion::Disarmed | Completion::Evicted { .. } | Completion::Stale => {
+                    unreachable!(
+                        "a refused request was queued: what is dropped or disarmed then leaves at once, and is not evicted"
+                    )
                 }
             }
         }
@@ -90,7 +93,7 @@ impl Driver {
         }
         let mut no_room = std::mem::take(&mut self.no_room);
         no_room.retain(|key| match self.table.tenant(*key) {
-            Some(Tenant::Poll { source, direction }) if !is_own(source) => {
+            Some(Tenant::Poll { source, direction }) if !source.is_own() => {
                 self.table.complete(*key, 0);
                 self.arm_by_epoll(source, direction);
                 false

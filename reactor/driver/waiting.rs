@@ -8,8 +8,8 @@ use rustix::io::Errno;
 
 use super::super::error::explain;
 use super::super::overflow;
-use super::super::source::{Direction, Hint, Source, SourceId, Wait};
-use super::{Driver, OVERFLOW};
+use super::super::source::{Direction, Hint, OVERFLOW, Source, SourceId, Wait};
+use super::Driver;
 
 /// Which waker of a direction a caller speaks for.
 #[derive(Debug)]
@@ -121,8 +121,19 @@ impl Driver {
         }
         match self.table.arm(id, direction) {
             Some(key) => self.side(id, direction).wait = Wait::Poll(key),
-            None => self.arm_by_epoll(id, direction),
+            None => {
+                self.arm_by_epoll(id, direction);
+                self.evict_idle();
+            }
         }
+    }
+
+    /// Has a poll that has stood for long give up its slot, for one that comes and goes. Its registration waits on in the
+    /// nested epoll, as soon as the poll's event has come.
+    fn evict_idle(&mut self) {
+        let Some(key) = self.table.evict() else { return };
+        self.counters.polls_evicted.add(1);
+        self.cancel(key);
     }
 
     pub(super) fn arm_by_epoll(&mut self, id: SourceId, direction: Direction) {

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -14,7 +15,8 @@ use rustix::fs::{CWD, Mode, mkfifoat};
 use super::super::{Direction, Io, Reactor};
 use super::{
     Hand, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_byte,
-    next_counter, read_byte, register, set_nonblocking, turn_and_park, turn_until, until_woken, with_reactor,
+    next_counter, read_byte, register, set_nonblocking, turn_and_park, turn_until, until_woken, wait_until,
+    with_reactor,
 };
 
 /// Registrations that wait for nothing, as many as there are slots for polls.
@@ -124,7 +126,7 @@ fn a_wait_moves_between_epoll_and_poll_and_misses_nothing() {
 fn both_directions_of_one_member_are_waited_for() {
     in_each_mode(1, |reactor| {
         let _crowd = Crowd::new(reactor);
-        let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (near, mut far) = UnixStream::pair().unwrap();
         set_nonblocking(&near);
         let io = register(reactor, near);
         while rustix::io::write(&io, &[0; 4096]).is_ok() {}
@@ -147,7 +149,7 @@ fn both_directions_of_one_member_are_waited_for() {
 fn a_hang_up_of_a_member_is_seen_in_both_directions() {
     in_each_mode(1, |reactor| {
         let _crowd = Crowd::new(reactor);
-        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
         set_nonblocking(&near);
         let io = register(reactor, near);
         while rustix::io::write(&io, &[0; 4096]).is_ok() {}
@@ -326,6 +328,99 @@ fn many_members_that_are_ready_at_once_are_all_woken() {
         assert!(waits.iter().all(|wait| wait.wakes() == 1));
         for wait in waits {
             assert_eq!(wait.complete(reactor).unwrap(), 1);
+        }
+    });
+}
+
+// ---- idle polls make room ----
+
+/// Waits and is fired, again and again, until its waits find a slot, which idle polls have to give up.
+fn come_and_go_until_there_is_room(reactor: &Rc<Reactor>, io: &Io, trigger: impl AsFd) {
+    let capacity = metrics(reactor).capacity;
+    // By then all of the crowd are idle, and at every wait a few of them are looked at.
+    for _ in 0..10 * capacity {
+        let waits = Hand::pending(reactor, next_counter(io));
+        reactor.turn();
+        fire(&trigger);
+        assert_eq!(waits.complete(reactor).unwrap(), 1);
+        if metrics(reactor).polls_evicted > 0 {
+            return;
+        }
+    }
+    panic!("no idle poll was evicted in {} waits: {:?}", 10 * capacity, metrics(reactor));
+}
+
+#[test]
+fn an_idle_poll_gives_its_slot_to_one_that_comes_and_goes() {
+    in_each_mode(1, |reactor| {
+        let mut crowd = Crowd::new(reactor);
+        let (busy, trigger) = eventfd_pair(reactor);
+        come_and_go_until_there_is_room(reactor, &busy, &trigger);
+        turn_until(reactor, |now| now.overflow_fds == 2);
+        assert_eq!((metrics(reactor).polls_evicted, metrics(reactor).cancels), (1, 1));
+        for _ in 0..50 {
+            let waits = Hand::pending(reactor, next_counter(&busy));
+            reactor.turn();
+            fire(&trigger);
+            assert_eq!(waits.complete(reactor).unwrap(), 1);
+        }
+        let now = metrics(reactor);
+        assert!(now.polls_evicted <= 2, "one for the epoll's own poll, one for the one that is busy: {now:?}");
+
+        // Who was evicted is woken by the epoll, and nobody by the eviction.
+        let waits: Vec<_> = crowd.idle.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+        assert_sleeps(reactor);
+        assert!(waits.iter().all(|wait| wait.wakes() == 0));
+        crowd.idle.iter().for_each(fire);
+        for wait in waits {
+            assert_eq!(wait.complete(reactor).unwrap(), 1);
+        }
+        crowd.idle.clear();
+    });
+}
+
+#[test]
+fn what_comes_while_a_poll_is_evicted_is_not_missed() {
+    in_each_mode(1, |reactor| {
+        let crowd = Crowd::new(reactor);
+        let waits: Vec<_> = crowd.idle.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+        let (busy, trigger) = eventfd_pair(reactor);
+        come_and_go_until_there_is_room(reactor, &busy, &trigger);
+        // One of them is: its cancel's event has not been taken yet, or just now.
+        crowd.idle.iter().for_each(fire);
+        for wait in waits {
+            assert_eq!(wait.complete(reactor).unwrap(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_descriptor_that_closes_while_its_poll_is_evicted_is_let_go_at_once() {
+    with_reactor(config(1), |reactor| {
+        let mut idle = Vec::new();
+        while metrics(reactor).overflow_fds == 0 {
+            let (near, far) = UnixStream::pair().unwrap();
+            set_nonblocking(&near);
+            set_nonblocking(&far);
+            let near = register(reactor, near);
+            drop(Hand::pending(reactor, next_byte(&near)));
+            idle.push((near, far));
+        }
+        let (busy, trigger) = eventfd_pair(reactor);
+        while metrics(reactor).polls_evicted == 0 {
+            let waits = Hand::pending(reactor, next_counter(&busy));
+            if metrics(reactor).polls_evicted > 0 {
+                break;
+            }
+            reactor.turn();
+            fire(&trigger);
+            assert_eq!(waits.complete(reactor).unwrap(), 1);
+        }
+        // The event of the cancel has not been looked for.
+        let (near, mut far): (Vec<_>, Vec<_>) = idle.into_iter().unzip();
+        drop(near);
+        for far in &mut far {
+            wait_until("the other end sees the close", || matches!(rustix::io::read(&*far, &mut [0; 1]), Ok(0)));
         }
     });
 }

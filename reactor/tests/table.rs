@@ -16,6 +16,8 @@ use super::Flag;
 /// What the table reserves, see `Table::new`.
 const OWN_POLLS: usize = 2;
 const FEWEST_SLOTS: usize = 16;
+/// How many times the capacity is armed before a poll is idle.
+const IDLE: usize = 8;
 
 /// One call of the table. Numbers choose among what there is, so every step means something in every state.
 #[derive(Clone, Debug)]
@@ -23,6 +25,9 @@ enum Step {
     Arm(u8),
     ArmOwn(u8),
     Disarm(u8),
+    /// So many times the capacity of polls come and go.
+    Age(u8),
+    Evict,
     Start,
     Await(u8),
     Fetch(u8),
@@ -55,6 +60,7 @@ enum State {
     Queued,
     Armed { flush: usize },
     Cancelling,
+    Evicted,
 }
 
 /// A request with a slot.
@@ -62,6 +68,7 @@ enum State {
 struct Slot {
     tenant: Owner,
     state: State,
+    since: usize,
     /// Known for polls at once, for operations when they are taken from the queue.
     key: Option<Key>,
 }
@@ -99,6 +106,7 @@ struct Walk {
     flags: Vec<Arc<Flag>>,
     flush: usize,
     peak: usize,
+    arms: usize,
     seen: HashSet<u64>,
     dead: Vec<Key>,
 }
@@ -116,6 +124,7 @@ impl Walk {
             flags: Vec::new(),
             flush: 0,
             peak: 0,
+            arms: 0,
             seen: HashSet::new(),
             dead: Vec::new(),
         }
@@ -126,6 +135,11 @@ impl Walk {
             Step::Arm(source) => self.arm(source),
             Step::ArmOwn(which) => self.arm_own(which),
             Step::Disarm(which) => self.disarm(which),
+            Step::Age(times) => {
+                self.table.let_pass(self.capacity * usize::from(times));
+                self.arms += self.capacity * usize::from(times);
+            }
+            Step::Evict => self.evict(),
             Step::Start => self.start(),
             Step::Await(which) => self.await_result(which),
             Step::Fetch(which) => self.fetch(which),
@@ -143,6 +157,7 @@ impl Walk {
     // ---- the steps ----
 
     fn arm(&mut self, source: u8) {
+        self.arms += 1;
         let source = OWN_POLLS as u32 + u32::from(source);
         let direction = if source.is_multiple_of(2) { Direction::Read } else { Direction::Write };
         let for_all = self.capacity - OWN_POLLS;
@@ -182,7 +197,29 @@ impl Walk {
                 assert_eq!(self.table.disarm(key), Disarm::Cancel);
                 self.slots[at].state = State::Cancelling;
             }
+            State::Evicted => {
+                assert_eq!(self.table.disarm(key), Disarm::AwaitEvent);
+                self.slots[at].state = State::Cancelling;
+            }
             State::Cancelling => unreachable!(),
+        }
+    }
+
+    /// Of the idle polls any may be chosen; and one is, by searches that look at all slots.
+    fn evict(&mut self) {
+        let is_idle = |slot: &Slot| {
+            matches!((slot.tenant, slot.state), (Owner::Poll { source, .. }, State::Armed { .. }) if !is_own_id(source))
+                && self.arms - slot.since >= IDLE * self.capacity
+        };
+        let idle: Vec<usize> = (0..self.slots.len()).filter(|at| is_idle(&self.slots[*at])).collect();
+        match (0..self.capacity).find_map(|_| self.table.evict()) {
+            Some(key) => {
+                let at = self.slot_of(key);
+                assert!(idle.contains(&at), "{:?}", self.slots[at]);
+                assert!(self.slots.iter().all(|slot| slot.state != State::Evicted), "one at a time");
+                self.slots[at].state = State::Evicted;
+            }
+            None => assert!(idle.is_empty() || self.slots.iter().any(|slot| slot.state == State::Evicted)),
         }
     }
 
@@ -300,6 +337,11 @@ impl Walk {
             (Owner::Poll { .. }, State::Cancelling, Completion::Disarmed) => {}
             (
                 Owner::Poll { source, direction },
+                State::Evicted,
+                Completion::Evicted { source: SourceId(evicted), direction: evicted_direction },
+            ) => assert_eq!((evicted, evicted_direction), (source, direction)),
+            (
+                Owner::Poll { source, direction },
                 State::Queued | State::Armed { .. },
                 Completion::Poll { source: SourceId(completed), direction: completed_direction, born_ready },
             ) => {
@@ -329,7 +371,7 @@ impl Walk {
     // ---- the model's own moves ----
 
     fn occupy(&mut self, tenant: Owner, key: Option<Key>) {
-        self.slots.push(Slot { tenant, state: State::Queued, key });
+        self.slots.push(Slot { tenant, state: State::Queued, since: self.arms, key });
         self.peak = self.peak.max(self.slots.len());
         if let Some(key) = key {
             self.meet(key);
@@ -515,6 +557,7 @@ fn name<P>(completion: &Completion<P>) -> &'static str {
         Completion::Stale => "Stale",
         Completion::Poll { .. } => "Poll",
         Completion::Disarmed => "Disarmed",
+        Completion::Evicted { .. } => "Evicted",
         Completion::Operation(_) => "Operation",
         Completion::Orphan(_) => "Orphan",
     }
@@ -525,6 +568,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => any::<u8>().prop_map(Step::Arm),
         1 => any::<u8>().prop_map(Step::ArmOwn),
         2 => any::<u8>().prop_map(Step::Disarm),
+        1 => (0_u8..10).prop_map(Step::Age),
+        1 => Just(Step::Evict),
         4 => Just(Step::Start),
         1 => any::<u8>().prop_map(Step::Await),
         2 => any::<u8>().prop_map(Step::Fetch),
@@ -610,6 +655,16 @@ fn all_short_walks_from_a_full_table_agree_with_the_model() {
     full.extend([Step::Flush { refused: 0, room: u8::MAX }, Step::EndFlush, Step::ArmOwn(0), Step::ArmOwn(1)]);
     full.extend(vec![Step::Start; 5]);
     enumerate(&alphabet(), &mut full, 4);
+}
+
+#[test]
+fn all_short_walks_from_a_table_of_idle_polls_agree_with_the_model() {
+    let mut idle = vec![Step::Arm(0); 12];
+    idle.extend([Step::Flush { refused: 0, room: u8::MAX }, Step::EndFlush, Step::ArmOwn(0), Step::ArmOwn(1)]);
+    idle.extend([Step::Age(IDLE as u8), Step::Evict]);
+    let mut alphabet = alphabet();
+    alphabet.push(Step::Evict);
+    enumerate(&alphabet, &mut idle, 4);
 }
 
 #[test]
