@@ -261,13 +261,16 @@ impl fmt::Debug for Scheduler {
 /// holds a reference to a task while it calls a function that captures something, at two atomic operations a
 /// wake.
 pub(super) fn schedule(task: Task) {
-    match context::inside(task.metadata().runtime()) {
-        Some(scheduler) => scheduler.ready.borrow_mut().push_back(task),
-        None => {
-            // As soon as it is in the inbox the task may be run and freed.
-            let shared = Arc::clone(task.metadata().runtime());
-            shared.receive(task);
+    let mut task = Some(task);
+    context::with(|scheduler| {
+        if let Some(task) = task.take_if(|task| Arc::ptr_eq(task.metadata().runtime(), &scheduler.shared)) {
+            scheduler.ready.borrow_mut().push_back(task);
         }
+    });
+    if let Some(task) = task {
+        // As soon as it is in the inbox the task may be run and freed.
+        let shared = Arc::clone(task.metadata().runtime());
+        shared.receive(task);
     }
 }
 

@@ -74,9 +74,11 @@ pin_project! {
 
     impl<F> PinnedDrop for TaskFuture<'_, F> {
         fn drop(this: Pin<&mut Self>) {
-            // An abort from now on has nobody to wake.
-            let place = this.cell.place.swap(NOT_PENDING, Ordering::Relaxed);
+            // Nobody else writes it.
+            let place = this.cell.place.load(Ordering::Relaxed);
             if place != NOT_PENDING {
+                // An abort from now on has nobody to wake.
+                this.cell.place.store(NOT_PENDING, Ordering::Relaxed);
                 context::with(|scheduler| scheduler.remove_pending(place as usize));
             }
         }

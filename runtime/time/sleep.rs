@@ -85,7 +85,7 @@ impl Sleep {
         if let Some((key, timers)) = &self.timer
             && Rc::ptr_eq(timers, scheduler.timers())
         {
-            if !timers.is_past(*key) {
+            if !timers.is_due(*key) {
                 timers.update(*key, cx.waker());
                 return Poll::Pending;
             }
@@ -93,12 +93,14 @@ impl Sleep {
             self.timer = None;
             return Poll::Ready(());
         }
-        if self.is_elapsed() {
-            return Poll::Ready(());
-        }
         // Waits in another runtime from now on, if it was moved.
         self.withdraw();
         let timers = scheduler.timers();
+        // By the clock as it was last read: to read it again, for every sleep, costs more than to wait for the next turn
+        // where that has just come to be wrong.
+        if timers.is_past(self.deadline) {
+            return Poll::Ready(());
+        }
         self.timer = Some((timers.insert(self.deadline, cx.waker().clone()), Rc::clone(timers)));
         Poll::Pending
     }

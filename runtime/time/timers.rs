@@ -56,8 +56,13 @@ impl Timers {
     }
 
     /// Whether a timer's deadline was past when it was last looked: then it has fired, or is about to.
-    pub(super) fn is_past(&self, key: TimerKey) -> bool {
+    pub(super) fn is_due(&self, key: TimerKey) -> bool {
         key.deadline <= self.now.get()
+    }
+
+    /// Whether a deadline was past when it was last looked.
+    pub(super) fn is_past(&self, deadline: Instant) -> bool {
+        self.nanos(deadline) <= self.now.get()
     }
 
     fn nanos(&self, instant: Instant) -> Nanos {
