@@ -125,8 +125,8 @@ pub struct JoinError {
 
 enum Reason {
     Cancelled,
-    /// In a mutex only so that the error is `Sync`.
-    Panic(Mutex<Box<dyn Any + Send>>),
+    /// In a mutex only so that the error is `Sync`; boxed, since every task has room for its error.
+    Panic(Box<Mutex<Box<dyn Any + Send>>>),
 }
 
 impl JoinError {
@@ -135,7 +135,7 @@ impl JoinError {
     }
 
     pub(super) fn panic(payload: Box<dyn Any + Send>) -> Self {
-        Self { reason: Reason::Panic(Mutex::new(payload)) }
+        Self { reason: Reason::Panic(Box::new(Mutex::new(payload))) }
     }
 
     /// Whether the task was aborted, or dropped with its runtime.
@@ -168,7 +168,7 @@ impl JoinError {
     /// `self`, if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
         match self.reason {
-            Reason::Panic(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            Reason::Panic(payload) => Ok((*payload).into_inner().unwrap_or_else(PoisonError::into_inner)),
             Reason::Cancelled => Err(self),
         }
     }
