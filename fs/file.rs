@@ -286,7 +286,8 @@ impl File {
         }
         let request = Request::read(&self.file, buf, position);
         if self.direct.is_some() {
-            return self.explained("read_at", offset, self.run(request).await);
+            let (result, buf) = run(request).await;
+            return (self.explained("read_at", offset, &buf, result), buf);
         }
         let buf = match self.try_nowait(&self.nowait_reads, request).await {
             Ok(done) => return done,
@@ -308,7 +309,8 @@ impl File {
             }
         } else if self.is_inside(offset.saturating_add(buf.len() as u64)) {
             let request = Request::write(&self.file, buf, position);
-            return self.explained("write_at", offset, self.run(request).await);
+            let (result, buf) = run(request).await;
+            return (self.explained("write_at", offset, &buf, result), buf);
         } else {
             buf
         };
@@ -317,17 +319,11 @@ impl File {
         if let Ok(written) = result {
             self.known_len.written(asked, offset + written as u64);
         }
-        self.explained("write_at", offset, (result, buf))
+        (self.explained("write_at", offset, &buf, result), buf)
     }
 
     async fn sync(&self, data_only: bool) -> io::Result<()> {
-        self.run(Request::sync(&self.file, data_only)).await.0.map(drop)
-    }
-
-    /// Does a request in the context of the runtime that this is polled in.
-    async fn run(&self, request: Request) -> (io::Result<usize>, Buf) {
-        let operation = Operation::new(context::current().reactor(), request);
-        operation.await
+        run(Request::sync(&self.file, data_only)).await.0.map(drop)
     }
 
     /// Whether a write that ends there leaves the file as long as it is.
@@ -340,7 +336,7 @@ impl File {
         if !supported.get() {
             return Err(request.into_buf());
         }
-        match self.run(request.nowait()).await {
+        match run(request.nowait()).await {
             (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err(buf),
             (Err(error), buf) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                 supported.set(false);
@@ -413,12 +409,17 @@ impl File {
         Ok(position)
     }
 
-    fn explained(&self, call: &str, offset: u64, done: (io::Result<usize>, Buf)) -> (io::Result<usize>, Buf) {
-        match (done, &self.direct) {
-            ((Err(error), buf), Some(direct)) => (Err(direct.explain(call, &buf, offset, error)), buf),
-            (done, _) => done,
+    fn explained(&self, call: &str, offset: u64, buf: &Buf, result: io::Result<usize>) -> io::Result<usize> {
+        match (result, &self.direct) {
+            (Err(error), Some(direct)) => Err(direct.explain(call, buf, offset, error)),
+            (result, _) => result,
         }
     }
+}
+
+/// Does a request in the context of the current runtime.
+fn run(request: Request) -> Operation {
+    Operation::new(context::current().reactor(), request)
 }
 
 impl Kind {
