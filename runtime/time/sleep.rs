@@ -39,7 +39,7 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(now.checked_add(duration).unwrap_or_else(|| now + FAR_FUTURE))
 }
 
-/// Waits until an instant; not at all if it is past.
+/// Waits until an instant; no longer than for the loop's next turn if it is past.
 ///
 /// # Panics
 ///
