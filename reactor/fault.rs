@@ -12,6 +12,8 @@ pub(super) enum Call {
     Cancel,
     Getevents,
     Pgetevents,
+    /// `epoll_ctl`, of what is to be watched.
+    Watch,
     /// No system call: a failure makes the ring of a new context one that we do not know.
     MapRing,
 }

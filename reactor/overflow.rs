@@ -43,6 +43,8 @@ impl Overflow {
         membership: &mut Membership,
         interest: EventFlags,
     ) -> Result<(), Errno> {
+        #[cfg(test)]
+        super::fault::check(super::fault::Call::Watch)?;
         let data = EventData::new_u64(id.0.into());
         let flags = interest | EventFlags::ONESHOT;
         match membership {

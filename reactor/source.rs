@@ -135,7 +135,7 @@ impl Side {
     /// A try met `EAGAIN`.
     pub(super) fn would_block(&mut self) {
         // Where a poll was spared, it would not have been ready. (After a transfer it only shows that all was taken.)
-        if self.hint == Hint::OnTrial {
+        if matches!(self.hint, Hint::Untried | Hint::OnTrial) {
             self.born_ready = 0;
         }
         self.hint = Hint::NotReady;

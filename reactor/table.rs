@@ -10,6 +10,7 @@
 //!                    │ │                  │
 //!                    │ └─refused─► vacant ├─disarm (poll)──► Cancelling ──complete──► vacant
 //!                    └─disarm──► vacant   ├─evict (poll)───► Evicted ──complete──► vacant, waited for elsewhere
+//!                                         │                  (or stays: Armed)
 //!                                         └─abandon (file)─► (operation Orphaned) ──complete──► vacant
 //! ```
 //!
@@ -139,9 +140,9 @@ const OWN_POLLS: usize = 2;
 /// so that polls alone never keep a file operation out for ever.
 const FEWEST_SLOTS: usize = 16;
 
-/// A poll that has stood while so many times the table's capacity were armed is idle. Of more connections than slots
-/// that are all busy none is: each fires before.
-const IDLE: usize = 8;
+/// A poll is idle that has stood while so many times as many were armed as there may be registrations: slots, and members
+/// of the nested epoll. Of connections that are all busy hardly one is: most fire before.
+const IDLE: usize = 4;
 
 /// Slots that one search for an idle poll looks at.
 const LOOKS: usize = 8;
@@ -232,6 +233,11 @@ impl<P> Table<P> {
         Some(self.occupy(Tenant::Poll { source, direction }))
     }
 
+    /// Takes a slot for a poll that has just vacated one, or `None` where an operation was faster.
+    pub(super) fn arm_again(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
+        self.has_slot_for_all().then(|| self.occupy(Tenant::Poll { source, direction }))
+    }
+
     /// Takes a slot for one of the reactor's own polls. The caller keeps to one per source.
     pub(super) fn arm_own(&mut self, source: SourceId) -> Key {
         debug_assert!(self.slots.len() < self.capacity, "the reactor's own polls have slots of their own");
@@ -239,11 +245,14 @@ impl<P> Table<P> {
     }
 
     /// Chooses a poll that is idle, to be cancelled: its event will come as [`Completion::Evicted`], and vacate a slot.
-    /// A few slots are looked at, where the last search ended: most are idle where it matters.
-    pub(super) fn evict(&mut self) -> Option<Key> {
-        if self.evicting {
+    /// A few slots are looked at, where the last search ended: most are idle where it matters. `elsewhere`: how many wait in
+    /// the nested epoll.
+    pub(super) fn evict(&mut self, elsewhere: usize) -> Option<Key> {
+        // A slot that operations are queueing for would go to one of them.
+        if self.evicting || !self.backlog.is_empty() {
             return None;
         }
+        let idle = IDLE * (self.capacity + elsewhere);
         for _ in 0..LOOKS {
             let index = self.hand;
             self.hand = (index + 1) % self.capacity;
@@ -251,7 +260,7 @@ impl<P> Table<P> {
             let age = self.arms.wrapping_sub(slot.since) as usize;
             if let (Tenant::Poll { source, .. }, SlotState::Armed { .. }) = (slot.tenant, slot.state)
                 && !source.is_own()
-                && age >= IDLE * self.capacity
+                && age >= idle
             {
                 slot.state = SlotState::Evicted;
                 self.evicting = true;
@@ -259,6 +268,16 @@ impl<P> Table<P> {
             }
         }
         None
+    }
+
+    /// Leaves an evicted poll where it is after all, since it could not be cancelled.
+    pub(super) fn stay(&mut self, key: Key) {
+        let (flush, arms) = (self.flush, self.arms);
+        let slot = self.slot_mut(key).expect("evicted just now");
+        debug_assert_eq!(slot.state, SlotState::Evicted, "only what was to go can stay");
+        // Not of the latest flush: it has stood for long, and will for as long again.
+        (slot.state, slot.since) = (SlotState::Armed { flush: flush.wrapping_sub(1) }, arms);
+        self.evicting = false;
     }
 
     /// Gives back a poll's slot: at once, or by way of a cancel.
@@ -292,7 +311,7 @@ impl<P> Table<P> {
     pub(super) fn start(&mut self, payload: P, waker: Waker) -> OperationId {
         let waker = Some(waker);
         let id = self.operations.vacant_key();
-        let stage = if self.backlog.is_empty() && self.has_slot_for_operation() {
+        let stage = if self.backlog.is_empty() && self.has_slot_for_all() {
             Stage::InFlight { waker, slot: self.occupy(Tenant::Operation(id)) }
         } else {
             self.backlog.push_back(id);
@@ -473,7 +492,7 @@ impl<P> Table<P> {
 
     /// Moves operations from the backlog into free slots.
     fn admit(&mut self) {
-        while self.has_slot_for_operation() {
+        while self.has_slot_for_all() {
             let Some(id) = self.backlog.pop_front() else {
                 return;
             };
@@ -493,7 +512,8 @@ impl<P> Table<P> {
         }
     }
 
-    fn has_slot_for_operation(&self) -> bool {
+    /// Whether there is a slot that is not kept for the reactor's own polls.
+    fn has_slot_for_all(&self) -> bool {
         self.slots.len() < self.capacity - OWN_POLLS
     }
 

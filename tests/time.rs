@@ -17,6 +17,7 @@ use aio_runtime::task::yield_now;
 use aio_runtime::time::{Instant, Sleep, sleep, sleep_until, timeout, timeout_at};
 use common::{run, soon, stream_and_peer};
 use futures::FutureExt;
+use futures::future::{Either, ready, select};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -342,5 +343,19 @@ fn timeout_of_what_uses_up_its_tasks_budget() {
         timeout(5 * MS, always_ready).await.unwrap_err();
         drop(peer);
         (&stream).read_exact(&mut [0]).await.unwrap();
+    });
+}
+
+/// "Take what comes, until a deadline": each round makes the sleep anew, and drops it before the loop has looked.
+#[test]
+fn a_deadline_comes_also_for_a_sleep_that_is_made_anew_in_each_round() {
+    run(async {
+        let begin = Instant::now();
+        let deadline = begin + Duration::from_millis(10);
+        while let Either::Right(_) = select(sleep_until(deadline), ready(())).await {
+            yield_now().await;
+            assert!(begin.elapsed() < Duration::from_secs(10), "long past, and not over");
+        }
+        assert!(Instant::now() >= deadline);
     });
 }

@@ -53,7 +53,7 @@ impl Driver {
                     self.side(source, direction).poll_completed(born_ready);
                     self.wake_by_poll(source, direction, event.res);
                 }
-                Completion::Evicted { source, direction } => self.arm_by_epoll(source, direction),
+                Completion::Evicted { source, direction } => self.wait_elsewhere(source, direction, event.res),
                 Completion::Operation(waker) => self.wakers.extend(waker),
                 // Its buffer and its reference to the file are freed here.
                 Completion::Orphan(_request) => {}
@@ -69,7 +69,7 @@ impl Driver {
     }
 
     /// The mask of a completed poll is only a hint: the next try tells.
-    fn wake_by_poll(&mut self, id: SourceId, direction: Direction, res: i64) {
+    pub(super) fn wake_by_poll(&mut self, id: SourceId, direction: Direction, res: i64) {
         match id {
             UNPARK => self.unparker.drain(),
             OVERFLOW => self.drain_overflow(),
@@ -83,7 +83,7 @@ impl Driver {
         }
     }
 
-    /// Has those try who would have waited for a poll, had it not been sure to be ready: what they meet is not known.
+    /// Wakes those whose poll was spared. Whether their try finds anything is not known.
     pub(super) fn wake_for_next_turn(&mut self) {
         for (id, direction) in self.next_turn.drain(..) {
             // Deregistered meanwhile; or armed, for one who wants to know and not to try.

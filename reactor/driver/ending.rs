@@ -64,7 +64,7 @@ impl Driver {
                 Disarm::Vacated => None,
                 Disarm::Cancel => {
                     if !self.cancel(key) {
-                        // Denied since the start. A socket's polls can also be ended by shutting it down.
+                        // Denied since the probe. A socket's polls can also be ended by shutting it down.
                         let _ = closing.map(|fd| rustix::net::shutdown(fd, Shutdown::Both));
                     }
                     Some(key)

@@ -36,7 +36,8 @@ impl Driver {
         let side = self.side(id, direction);
         match side.hint {
             Hint::Ready => return Poll::Ready(Ok(())),
-            Hint::OnTrial => {
+            // The try before has found something: `would_block` would have said otherwise.
+            Hint::OnTrial if !certain => {
                 side.hint = Hint::Ready;
                 return Poll::Ready(Ok(()));
             }
@@ -44,7 +45,7 @@ impl Driver {
                 side.hint = Hint::OnTrial;
                 return Poll::Ready(Ok(()));
             }
-            Hint::Untried | Hint::NotReady => {}
+            Hint::Untried | Hint::OnTrial | Hint::NotReady => {}
         }
         // Only after a try has failed: what is there can be had, whether it can be waited for or not.
         match side.error.take() {
@@ -105,7 +106,7 @@ impl Driver {
     /// Has the direction tried again in the next turn, since a poll would be ready by then.
     fn spare_poll(&mut self, id: SourceId, direction: Direction) {
         if !self.kioctx.is_ours() {
-            return self.arm(id, direction);
+            return self.left_behind(id, direction);
         }
         self.side(id, direction).wait = Wait::NextTurn;
         self.next_turn.push((id, direction));
@@ -116,41 +117,80 @@ impl Driver {
     /// each time.
     fn arm(&mut self, id: SourceId, direction: Direction) {
         if !self.kioctx.is_ours() {
-            // A forked child: what it registered before the fork is waited for by the parent.
-            return self.sources[id.index()].fail(direction, Errno::OWNERDEAD, &mut self.wakers);
+            return self.left_behind(id, direction);
         }
         match self.table.arm(id, direction) {
             Some(key) => self.side(id, direction).wait = Wait::Poll(key),
             None => {
                 self.arm_by_epoll(id, direction);
-                self.evict_idle();
+                // Not if the epoll is full: the evicted one would wait there.
+                if self.side(id, direction).wait == Wait::Epoll {
+                    self.evict_idle();
+                }
             }
         }
+    }
+
+    /// This is a forked child: what was registered before the fork is waited for by the parent.
+    fn left_behind(&mut self, id: SourceId, direction: Direction) {
+        self.sources[id.index()].fail(direction, Errno::OWNERDEAD, &mut self.wakers);
     }
 
     /// Has a poll that has stood for long give up its slot, for one that comes and goes. Its registration waits on in the
     /// nested epoll, as soon as the poll's event has come.
     fn evict_idle(&mut self) {
-        let Some(key) = self.table.evict() else { return };
-        self.counters.polls_evicted.add(1);
-        self.cancel(key);
+        let Some(key) = self.table.evict(self.overflow.members()) else { return };
+        if self.cancel(key) {
+            self.counters.polls_evicted.add(1);
+        } else {
+            self.table.stay(key);
+        }
+    }
+
+    /// An evicted poll's event has come. `res` is not 0 if the descriptor became ready meanwhile: nobody has been told yet.
+    pub(super) fn wait_elsewhere(&mut self, id: SourceId, direction: Direction, res: i64) {
+        self.side(id, direction).poll_completed(false);
+        if res != 0 {
+            return self.wake_by_poll(id, direction, res);
+        }
+        match self.watch_by_epoll(id, direction) {
+            Ok(()) => {}
+            // It has just vacated a slot.
+            Err(errno) => match self.table.arm_again(id, direction) {
+                Some(key) => self.side(id, direction).wait = Wait::Poll(key),
+                None => self.sources[id.index()].fail(direction, errno, &mut self.wakers),
+            },
+        }
+        self.publish();
     }
 
     pub(super) fn arm_by_epoll(&mut self, id: SourceId, direction: Direction) {
-        self.side(id, direction).wait = Wait::Epoll;
-        let source = &mut self.sources[id.index()];
-        let interest = source.epoll_interest();
-        match self.overflow.watch(id, overflow::borrow(source.fd), &mut source.membership, interest) {
-            Ok(()) => self.arm_own(OVERFLOW),
-            // epoll refuses what is always ready: a regular file, a directory.
-            Err(Errno::PERM) => {
-                let side = source.side_mut(direction);
-                side.wait = Wait::Idle;
-                side.wake_into(&mut self.wakers);
-            }
-            Err(errno) => source.fail(direction, errno, &mut self.wakers),
+        if let Err(errno) = self.watch_by_epoll(id, direction) {
+            self.sources[id.index()].fail(direction, errno, &mut self.wakers);
         }
         self.publish();
+    }
+
+    fn watch_by_epoll(&mut self, id: SourceId, direction: Direction) -> Result<(), Errno> {
+        let source = &mut self.sources[id.index()];
+        source.side_mut(direction).wait = Wait::Epoll;
+        let interest = source.epoll_interest();
+        match self.overflow.watch(id, overflow::borrow(source.fd), &mut source.membership, interest) {
+            Ok(()) => {
+                self.arm_own(OVERFLOW);
+                Ok(())
+            }
+            refused => {
+                let side = source.side_mut(direction);
+                side.wait = Wait::Idle;
+                // epoll refuses what is always ready: a regular file, a directory.
+                if refused == Err(Errno::PERM) {
+                    side.wake_into(&mut self.wakers);
+                    return Ok(());
+                }
+                refused
+            }
+        }
     }
 
     /// Arms one of the reactor's own polls, unless it stands already.

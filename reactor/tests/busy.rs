@@ -1,12 +1,13 @@
 //! Descriptors that are ready whenever they are polled: the poll is spared, and a try in the next turn stands for it.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Poll;
 
 use super::super::{Direction, Io, Reactor};
-use super::{Hand, assert_sleeps, eventfd_pair, fire, in_each_mode, metrics, next_counter};
+use super::{Hand, assert_sleeps, eventfd_pair, fire, in_each_mode, metrics, next_counter, read_counter};
 
 /// An eventfd whose latest polls were ready when they were submitted, so that the next one will be spared.
 fn busy_pair(reactor: &Rc<Reactor>) -> (Io, OwnedFd) {
@@ -113,6 +114,44 @@ fn who_asks_for_an_event_gets_a_poll_where_one_was_spared() {
         fire(&trigger);
         asks.complete(reactor).unwrap();
         assert_eq!(tries.complete(reactor).unwrap(), 1);
+    });
+}
+
+#[test]
+fn who_asks_for_an_event_is_not_told_of_a_try_that_took_all() {
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = eventfd_pair(reactor);
+        fire(&trigger);
+        // The first of all tries, and it succeeds: nothing was said about the next.
+        assert!(matches!(Hand::new(next_counter(&io)).poll(reactor), Poll::Ready(Ok(1))));
+        let asks = Hand::pending(reactor, io.ready(Direction::Read));
+        assert_sleeps(reactor);
+        fire(&trigger);
+        asks.complete(reactor).unwrap();
+    });
+}
+
+#[test]
+fn tries_by_hand_count_too() {
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = busy_pair(reactor);
+        // As one drains a socket, by `try_read`, before one waits by `poll_read`.
+        let mut waits = Hand::new(poll_fn(|cx| match io.try_io(Direction::Read, read_counter) {
+            Ok(counter) => Poll::Ready(Ok::<_, io::Error>(counter)),
+            Err(_) => io.poll_io(cx, Direction::Read, read_counter),
+        }));
+        assert!(waits.poll(reactor).is_pending());
+        let mut seen = 0;
+        for _ in 0..100 {
+            reactor.turn();
+            if waits.wakes() > seen {
+                seen = waits.wakes();
+                assert!(waits.poll(reactor).is_pending());
+            }
+        }
+        assert!(seen <= 1, "one try finds that it is idle; {seen} did not");
+        fire(&trigger);
+        assert_eq!(waits.complete(reactor).unwrap(), 1);
     });
 }
 

@@ -11,7 +11,9 @@ use std::rc::Rc;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::io::Errno;
 
+use super::super::fault::{self, Call};
 use super::super::{Direction, Io, Reactor};
 use super::{
     Hand, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_byte,
@@ -338,7 +340,7 @@ fn many_members_that_are_ready_at_once_are_all_woken() {
 fn come_and_go_until_there_is_room(reactor: &Rc<Reactor>, io: &Io, trigger: impl AsFd) {
     let capacity = metrics(reactor).capacity;
     // By then all of the crowd are idle, and at every wait a few of them are looked at.
-    for _ in 0..10 * capacity {
+    for _ in 0..20 * capacity {
         let waits = Hand::pending(reactor, next_counter(io));
         reactor.turn();
         fire(&trigger);
@@ -347,7 +349,7 @@ fn come_and_go_until_there_is_room(reactor: &Rc<Reactor>, io: &Io, trigger: impl
             return;
         }
     }
-    panic!("no idle poll was evicted in {} waits: {:?}", 10 * capacity, metrics(reactor));
+    panic!("no idle poll was evicted in {} waits: {:?}", 20 * capacity, metrics(reactor));
 }
 
 #[test]
@@ -394,20 +396,32 @@ fn what_comes_while_a_poll_is_evicted_is_not_missed() {
     });
 }
 
+/// Sockets whose polls have all slots, and their other ends.
+fn crowd_of_sockets(reactor: &Rc<Reactor>) -> (Vec<Io>, Vec<UnixStream>) {
+    let mut idle = Vec::new();
+    while metrics(reactor).overflow_fds == 0 {
+        let (near, far) = UnixStream::pair().unwrap();
+        set_nonblocking(&near);
+        set_nonblocking(&far);
+        let near = register(reactor, near);
+        drop(Hand::pending(reactor, next_byte(&near)));
+        idle.push((near, far));
+    }
+    idle.into_iter().unzip()
+}
+
+fn assert_closed(far: &[UnixStream]) {
+    for far in far {
+        wait_until("the other end sees the close", || matches!(rustix::io::read(far, &mut [0; 1]), Ok(0)));
+    }
+}
+
 #[test]
 fn a_descriptor_that_closes_while_its_poll_is_evicted_is_let_go_at_once() {
     with_reactor(config(1), |reactor| {
-        let mut idle = Vec::new();
-        while metrics(reactor).overflow_fds == 0 {
-            let (near, far) = UnixStream::pair().unwrap();
-            set_nonblocking(&near);
-            set_nonblocking(&far);
-            let near = register(reactor, near);
-            drop(Hand::pending(reactor, next_byte(&near)));
-            idle.push((near, far));
-        }
+        let (near, far) = crowd_of_sockets(reactor);
         let (busy, trigger) = eventfd_pair(reactor);
-        while metrics(reactor).polls_evicted == 0 {
+        loop {
             let waits = Hand::pending(reactor, next_counter(&busy));
             if metrics(reactor).polls_evicted > 0 {
                 break;
@@ -417,10 +431,45 @@ fn a_descriptor_that_closes_while_its_poll_is_evicted_is_let_go_at_once() {
             assert_eq!(waits.complete(reactor).unwrap(), 1);
         }
         // The event of the cancel has not been looked for.
-        let (near, mut far): (Vec<_>, Vec<_>) = idle.into_iter().unzip();
         drop(near);
-        for far in &mut far {
-            wait_until("the other end sees the close", || matches!(rustix::io::read(&*far, &mut [0; 1]), Ok(0)));
+        assert_closed(&far);
+    });
+}
+
+#[test]
+fn a_poll_that_cannot_be_evicted_stays_as_it_was() {
+    with_reactor(config(1), |reactor| {
+        let (near, far) = crowd_of_sockets(reactor);
+        let (busy, trigger) = eventfd_pair(reactor);
+        fault::inject(Call::Cancel, Errno::PERM, 1);
+        come_and_go_until_there_is_room(reactor, &busy, &trigger);
+        assert_eq!((metrics(reactor).polls_evicted, metrics(reactor).cancels), (1, 2), "the second try succeeds");
+        drop(near);
+        assert_closed(&far);
+    });
+}
+
+#[test]
+fn an_evicted_poll_for_which_the_epoll_has_no_room_gets_a_slot_again() {
+    with_reactor(config(1), |reactor| {
+        let crowd = Crowd::new(reactor);
+        let waits: Vec<_> = crowd.idle.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+        let (busy, trigger) = eventfd_pair(reactor);
+        loop {
+            let comes = Hand::pending(reactor, next_counter(&busy));
+            if metrics(reactor).polls_evicted > 0 {
+                break;
+            }
+            reactor.turn();
+            fire(&trigger);
+            assert_eq!(comes.complete(reactor).unwrap(), 1);
+        }
+        fault::inject(Call::Watch, Errno::NOSPC, 1);
+        assert_sleeps(reactor);
+        assert!(waits.iter().all(|wait| wait.wakes() == 0), "nobody is told of it");
+        crowd.idle.iter().for_each(fire);
+        for wait in waits {
+            assert_eq!(wait.complete(reactor).unwrap(), 1);
         }
     });
 }

@@ -17,7 +17,7 @@ use super::Flag;
 const OWN_POLLS: usize = 2;
 const FEWEST_SLOTS: usize = 16;
 /// How many times the capacity is armed before a poll is idle.
-const IDLE: usize = 8;
+const IDLE: usize = 4;
 
 /// One call of the table. Numbers choose among what there is, so every step means something in every state.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ enum Step {
     /// So many times the capacity of polls come and go.
     Age(u8),
     Evict,
+    /// What was evicted last could not be cancelled.
+    Stay,
     Start,
     Await(u8),
     Fetch(u8),
@@ -140,6 +142,7 @@ impl Walk {
                 self.arms += self.capacity * usize::from(times);
             }
             Step::Evict => self.evict(),
+            Step::Stay => self.stay(),
             Step::Start => self.start(),
             Step::Await(which) => self.await_result(which),
             Step::Fetch(which) => self.fetch(which),
@@ -212,15 +215,26 @@ impl Walk {
                 && self.arms - slot.since >= IDLE * self.capacity
         };
         let idle: Vec<usize> = (0..self.slots.len()).filter(|at| is_idle(&self.slots[*at])).collect();
-        match (0..self.capacity).find_map(|_| self.table.evict()) {
+        match (0..self.capacity).find_map(|_| self.table.evict(0)) {
             Some(key) => {
                 let at = self.slot_of(key);
                 assert!(idle.contains(&at), "{:?}", self.slots[at]);
                 assert!(self.slots.iter().all(|slot| slot.state != State::Evicted), "one at a time");
                 self.slots[at].state = State::Evicted;
             }
-            None => assert!(idle.is_empty() || self.slots.iter().any(|slot| slot.state == State::Evicted)),
+            None => assert!(
+                idle.is_empty()
+                    || !self.backlog.is_empty()
+                    || self.slots.iter().any(|slot| slot.state == State::Evicted)
+            ),
         }
+    }
+
+    fn stay(&mut self) {
+        let Some(at) = self.choose(0, |slot| slot.state == State::Evicted) else { return };
+        self.table.stay(self.slots[at].key.expect("the key of a poll is known"));
+        self.slots[at].since = self.arms;
+        self.slots[at].state = State::Armed { flush: usize::MAX };
     }
 
     fn start(&mut self) {
@@ -570,6 +584,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => any::<u8>().prop_map(Step::Disarm),
         1 => (0_u8..10).prop_map(Step::Age),
         1 => Just(Step::Evict),
+        1 => Just(Step::Stay),
         4 => Just(Step::Start),
         1 => any::<u8>().prop_map(Step::Await),
         2 => any::<u8>().prop_map(Step::Fetch),
@@ -663,7 +678,7 @@ fn all_short_walks_from_a_table_of_idle_polls_agree_with_the_model() {
     idle.extend([Step::Flush { refused: 0, room: u8::MAX }, Step::EndFlush, Step::ArmOwn(0), Step::ArmOwn(1)]);
     idle.extend([Step::Age(IDLE as u8), Step::Evict]);
     let mut alphabet = alphabet();
-    alphabet.push(Step::Evict);
+    alphabet.extend([Step::Evict, Step::Stay]);
     enumerate(&alphabet, &mut idle, 4);
 }
 

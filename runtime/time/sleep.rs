@@ -39,7 +39,7 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(now.checked_add(duration).unwrap_or_else(|| now + FAR_FUTURE))
 }
 
-/// Waits until an instant; no longer than for the loop's next turn if it is past.
+/// Waits until an instant; if it is past, not at all or for the loop's next turn, as the loop reads the clock once in each.
 ///
 /// # Panics
 ///
@@ -96,8 +96,8 @@ impl Sleep {
         // Waits in another runtime from now on, if it was moved.
         self.withdraw();
         let timers = scheduler.timers();
-        // By the clock as it was last read: to read it again, for every sleep, costs more than to wait for the next turn
-        // where that has just come to be wrong.
+        // By the clock as it was read for this turn: to read it again, for every sleep, costs more than to wait for the
+        // next one where that has just come to be wrong.
         if timers.is_past(self.deadline) {
             return Poll::Ready(());
         }

@@ -27,8 +27,10 @@ pub(super) struct TimerKey {
 #[derive(Debug)]
 pub(crate) struct Timers {
     queue: RefCell<Queue>,
-    /// When it was last looked which timers are due.
+    /// The time, as it was last read.
     now: Cell<Nanos>,
+    /// A turn of the loop has passed since, in which no timer needed the time.
+    stale: Cell<bool>,
     epoch: Instant,
 }
 
@@ -52,16 +54,20 @@ struct Timer {
 
 impl Timers {
     pub(crate) fn new() -> Self {
-        Self { queue: RefCell::default(), now: Cell::new(0), epoch: Instant::now() }
+        Self { queue: RefCell::default(), now: Cell::new(0), stale: Cell::new(false), epoch: Instant::now() }
     }
 
-    /// Whether a timer's deadline was past when it was last looked: then it has fired, or is about to.
+    /// Whether a timer's deadline was past when the time was last read: then it has fired, or is about to.
     pub(super) fn is_due(&self, key: TimerKey) -> bool {
         key.deadline <= self.now.get()
     }
 
-    /// Whether a deadline was past when it was last looked.
+    /// Whether a deadline was past in the loop's latest turn. The clock is read once in a turn at the most, however many
+    /// ask.
     pub(super) fn is_past(&self, deadline: Instant) -> bool {
+        if self.stale.replace(false) {
+            self.now.set(self.nanos(Instant::now()));
+        }
         self.nanos(deadline) <= self.now.get()
     }
 
@@ -108,6 +114,7 @@ impl Timers {
     /// Wakes all that are due.
     pub(crate) fn fire(&self) {
         if self.queue.borrow().timers.is_empty() {
+            self.stale.set(true);
             return;
         }
         let now = self.nanos(Instant::now());
