@@ -17,7 +17,7 @@ impl Run {
     /// of less interest, and the answer shows that it was accepted.
     pub fn weigh_idle(&self) -> Result<Measurement> {
         self.talk_once(&mut connect(self.port)?)?;
-        let gauge = Gauge::of(self.server)?;
+        let gauge = Gauge::of(self.server, self.window);
         let before = sys::resident_bytes(self.server)?;
         let from = gauge.mark(0)?;
         let mut idle = self.open_idle()?;
@@ -36,7 +36,7 @@ impl Run {
         // Connections are accepted in the order in which they came: after the last one, all were.
         self.talk_once(&mut connect(self.port)?)?;
         thread::sleep(self.window.warmup);
-        let gauge = Gauge::of(self.server)?;
+        let gauge = Gauge::of(self.server, self.window);
         let from = gauge.mark(0)?;
         thread::sleep(self.window.counted);
         gauge.measure(&from, &gauge.mark(0)?, None)

@@ -18,17 +18,17 @@ pub struct Meter {
 }
 
 impl Meter {
-    pub fn new(server: u32, window: Window) -> Result<Meter> {
+    pub fn new(server: u32, window: Window) -> Meter {
         let now = Instant::now();
-        Ok(Meter {
-            gauge: Gauge::of(server)?,
+        Meter {
+            gauge: Gauge::of(server, window),
             window,
             opens: now + window.warmup,
             from: None,
             answers: 0,
             latencies: latencies(),
             last_answer: now,
-        })
+        }
     }
 
     pub fn answered(&mut self, latency: Duration) {

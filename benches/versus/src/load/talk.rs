@@ -24,7 +24,7 @@ impl Run {
         for (index, connection) in party.connections.iter_mut().enumerate() {
             pace.free(index, connection)?;
         }
-        let mut meter = Meter::new(self.server, self.window)?;
+        let mut meter = Meter::new(self.server, self.window);
         loop {
             let answers = party.turn(|_, index, connection, latency| {
                 meter.answered(latency);
@@ -43,7 +43,7 @@ impl Run {
         for connection in &mut party.connections {
             connection.ask(Instant::now())?;
         }
-        let mut meter = Meter::new(self.server, self.window)?;
+        let mut meter = Meter::new(self.server, self.window);
         loop {
             let answers = party.turn(|epoll, index, connection, latency| {
                 meter.answered(latency);
