@@ -26,7 +26,9 @@ impl<D: Dialogue> Connection<D> {
         let stream = connect(port)?;
         stream.set_nonblocking(true)?;
         let answer = vec![0; dialogue.answer_size()].into();
-        Ok(Connection { stream, dialogue, due: Instant::now(), sent: 0, answer, heard: 0 })
+        // Nothing is left to be sent: the first event only tells that there is room.
+        let sent = dialogue.request().len();
+        Ok(Connection { stream, dialogue, due: Instant::now(), sent, answer, heard: 0 })
     }
 
     /// Closes the connection, and opens another to go on with.
