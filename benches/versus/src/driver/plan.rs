@@ -11,7 +11,7 @@ use crate::workloads::{Case, Workload};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     Full,
-    /// One case of each workload.
+    /// One case of each workload, and the open loops.
     Quick,
 }
 
@@ -31,13 +31,14 @@ pub fn cells(options: &Options, extent: Extent) -> Vec<Cell> {
 
 fn cases(options: &Options, extent: Extent) -> Vec<(Workload, Case)> {
     let rates = options.rates();
-    let of = |workload: Workload| match extent {
-        Extent::Full => workload.cases().into_iter().chain(workload.open_case(&rates)).collect(),
-        Extent::Quick => vec![workload.quick_case()],
+    let of = |workload: Workload| {
+        let closed = match extent {
+            Extent::Full => workload.cases(),
+            Extent::Quick => vec![workload.quick_case()],
+        };
+        closed.into_iter().chain(workload.open_case(&rates))
     };
-    let all = Workload::value_variants()
-        .iter()
-        .flat_map(|&workload| of(workload).into_iter().map(move |case| (workload, case)));
+    let all = Workload::value_variants().iter().flat_map(|&workload| of(workload).map(move |case| (workload, case)));
     all.filter(|(workload, case)| options.wants(*workload, case)).collect()
 }
 
