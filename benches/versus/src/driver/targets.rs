@@ -101,12 +101,11 @@ pub fn all() -> Vec<Target> {
     }
 
     // No peer better by more than a tenth.
-    for workload in [SpawnJoin, YieldNow, Wake, Sleep, StartStop] {
+    for workload in [SpawnJoin, YieldNow, Wake, Sleep] {
         for case in workload.cases() {
             add(workload, case, Cpu, Against::BestRuntime, AtMost(1.1));
         }
     }
-    add(TaskMemory, Case::of(100_000), BytesEach, Against::BestRuntime, AtMost(1.1));
 
     let talking = Case::of(64).sized(64);
     add(Echo, talking.beside(12_000), Cpu, Against::Case(talking), AtMost(1.05));
