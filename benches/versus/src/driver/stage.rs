@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use super::results::Cell;
 use crate::child::{Child, Job, Part};
@@ -49,14 +49,19 @@ impl Stage {
             files: self.files.clone(),
         };
         let job = Job { core: self.server_core, deny_io_uring: cell.io_uring_denied, part: Part::Peer(run) };
+        // What has never run is taken not to start.
+        let complaint = if cell.runs.is_empty() { "does not start" } else { "stops" };
         let mut peer = Child::start(cell.to_string(), &job)?;
         let measurement = match cell.workload.driven() {
-            Driven::ByItself => peer.measurement()?,
+            Driven::ByItself => peer.measurement().context(complaint)?,
             Driven::ByClients => {
-                let port = peer.port()?;
+                let port = peer.port().context(complaint)?;
                 match self.load(cell, window, port, peer.pid()) {
                     Ok(measurement) => measurement,
-                    Err(error) => return Err(peer.last_words().map_or(error, |reason| anyhow!(reason))),
+                    Err(error) => {
+                        let reason = peer.last_words();
+                        return Err(reason.map_or(error, |reason| anyhow!(reason).context(complaint)));
+                    }
                 }
             }
         };
