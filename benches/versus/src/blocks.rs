@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
+use rustix::fs::{Advice, AtFlags, OFlags, StatxFlags, fadvise, statx};
 
 pub const BLOCK_SIZE: usize = 4096;
 /// 256 MiB in all.
@@ -61,6 +61,7 @@ pub fn create(dir: &Path) -> Result<File> {
     out.flush()?;
     drop(out);
     file.sync_all()?;
+    uncache(&file)?;
     Ok(file)
 }
 
@@ -103,6 +104,11 @@ pub fn cache(mut file: &File) -> Result<()> {
     file.rewind()?;
     std::io::copy(&mut file, &mut std::io::sink())?;
     Ok(())
+}
+
+/// Takes a file out of the page cache, where a direct write would have to look for its every page.
+pub fn uncache(file: &File) -> Result<()> {
+    Ok(fadvise(file, 0, None, Advice::DontNeed)?)
 }
 
 /// Reads block `number` as std does.

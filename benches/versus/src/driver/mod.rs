@@ -86,6 +86,7 @@ pub fn run(options: &Options, effort: Effort) -> Result<()> {
     let rounds = options.rounds.unwrap_or(effort.rounds);
     let seconds = options.seconds.unwrap_or(effort.seconds);
     ensure!(rounds > 0 && seconds > 0.0, "nothing to measure in no time");
+    ensure!(seconds <= 30.0, "a child that says nothing for more than a minute is taken to hang");
     ensure!(options.echo_rate > 0 && options.unified_rate > 0, "an open loop needs a rate");
     ensure!(options.server_core != options.load_core, "server and load need a core each");
     let mut cells = plan::cells(options, effort.extent);

@@ -37,9 +37,16 @@ impl Stage {
     ///
     /// The peer's own reason where there is one, else that of the load.
     pub fn measure(&self, cell: &Cell, window: Window) -> Result<Measurement> {
-        if cell.workload == Workload::Buffered {
-            blocks::cache(&self.source)?;
+        if cell.workload != Workload::Buffered {
+            return self.run(cell, window);
         }
+        blocks::cache(&self.source)?;
+        let measured = self.run(cell, window);
+        blocks::uncache(&self.source)?;
+        measured
+    }
+
+    fn run(&self, cell: &Cell, window: Window) -> Result<Measurement> {
         let check = (cell.workload == Workload::Mixed).then(|| Check::begin(&self.files.target)).transpose()?;
         let run = peers::Run {
             peer: cell.peer.to_owned(),
