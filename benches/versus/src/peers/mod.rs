@@ -5,6 +5,9 @@
 
 mod aio;
 mod bare;
+mod bare_epoll;
+mod compio;
+mod smol;
 mod tokio;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -19,7 +22,7 @@ use crate::workloads::Workload;
 use crate::workloads::read::{self, Reads};
 
 /// In the order in which they take turns.
-pub const PEERS: &[Peer] = &[aio::PEER, tokio::PEER, bare::PEER];
+pub const PEERS: &[Peer] = &[aio::PEER, tokio::PEER, smol::PEER, compio::PEER, bare::PEER, bare_epoll::PEER];
 
 /// One runtime's ways to do the workloads; `None` for one it cannot do.
 pub struct Peer {
