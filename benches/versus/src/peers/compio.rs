@@ -123,7 +123,8 @@ async fn open(path: &Path) -> Result<File> {
 
 /// Room for a block. Of the buffers that compio can take without unsafe code, a leaked one can be aligned.
 fn room() -> &'static mut [u8] {
-    &mut **Box::leak(Block::zeroed())
+    let block: &'static mut Block = Box::leak(Block::zeroed());
+    block
 }
 
 async fn read_block(file: &File, number: u64, into: &'static mut [u8]) -> Result<&'static mut [u8]> {
