@@ -5,95 +5,80 @@
 //! time by the kernel after each event, as it does when level-triggered. The price is that a socket must be drained; a
 //! short read shows that it is, without a second one that gives EAGAIN.
 
-use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use slab::Slab;
 
-use super::Peer;
+use super::bare_sockets::{accept, receive, send};
+use super::{Kind, Peer};
+use crate::workloads::echo::buffer_size;
 
 pub const PEER: Peer = Peer {
     name: "bare-epoll",
+    kind: Kind::Bare,
+    package: None,
     echo: Some(echo),
-    // epoll has nothing to say about files.
+    // A file is always ready for epoll, and reading it blocks all the same.
     unified: None,
+    mixed: None,
     read: None,
-    // There are no tasks.
-    spawn_join: None,
-    yield_now: None,
-    sleep: None,
+    write: None,
+    // It has no tasks.
+    micro: None,
 };
 
-/// The data of the listener's events; a connection's is its index.
+/// The data of the listener's events; a connection's is its key.
 const LISTENER: u64 = u64::MAX;
 /// How many events one turn may bring.
 const BATCH: usize = 1024;
 
-fn echo(listener: TcpListener) -> Result<()> {
+struct Connection {
+    stream: TcpStream,
+    buffer: Box<[u8]>,
+}
+
+fn echo(listener: TcpListener, message: usize) -> Result<()> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
-    let mut connections = Vec::new();
-    let mut buffer = [0; 4096];
+    let mut connections = Slab::new();
     let mut events = Vec::with_capacity(BATCH);
     loop {
         events.clear();
         epoll::wait(&epoll, spare_capacity(&mut events), None)?;
         for event in &events {
-            if event.data.u64() == LISTENER {
-                accept(&listener, &epoll, &mut connections)?;
-                continue;
+            let (data, flags) = (event.data.u64(), event.flags);
+            if data == LISTENER {
+                while let Some(stream) = accept(&listener)? {
+                    let entry = connections.vacant_entry();
+                    let interest = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+                    epoll::add(&epoll, &stream, EventData::new_u64(entry.key() as u64), interest)?;
+                    entry.insert(Connection { stream, buffer: vec![0; buffer_size(message)].into() });
+                }
+            } else if !connections[data as usize].answer(flags)? {
+                connections.remove(data as usize);
             }
-            let slot = &mut connections[event.data.u64() as usize];
-            let stream = slot.as_ref().expect("only an open connection has events");
-            // Once the peer has sent its end, the edge for it may have been this one: a short read proves nothing more.
-            let ended = { event.flags }.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
-            if !answer(stream, &mut buffer, ended)? {
-                *slot = None;
+        }
+    }
+}
+
+impl Connection {
+    /// Sends back what there is; false once the peer has gone.
+    fn answer(&mut self, flags: EventFlags) -> Result<bool> {
+        // The peer's end may have come with the last bytes, and no other edge will tell of it: a short read proves
+        // nothing then.
+        let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        while let Some(count) = receive(&self.stream, &mut self.buffer)? {
+            if count == 0 {
+                return Ok(false);
+            }
+            send(&self.stream, &self.buffer[..count])?;
+            if count < self.buffer.len() && !ended {
+                break;
             }
         }
+        Ok(true)
     }
-}
-
-fn accept(listener: &TcpListener, epoll: &OwnedFd, connections: &mut Vec<Option<TcpStream>>) -> Result<()> {
-    loop {
-        let stream = match listener.accept() {
-            Ok((stream, _)) => stream,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error).context("accept"),
-        };
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-        let interest = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(epoll, &stream, EventData::new_u64(connections.len() as u64), interest)?;
-        connections.push(Some(stream));
-    }
-}
-
-/// Sends back what there is, until a short read; false once the peer has gone.
-fn answer(mut stream: &TcpStream, buffer: &mut [u8], ended: bool) -> Result<bool> {
-    loop {
-        let count = match stream.read(buffer) {
-            Ok(0) => return Ok(false),
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
-            Err(error) if is_gone(&error) => return Ok(false),
-            Err(error) => return Err(error).context("receive a request"),
-        };
-        match stream.write(&buffer[..count]) {
-            // A closed loop has one answer under way, which always fits into the socket's buffer.
-            Ok(sent) => ensure!(sent == count, "an answer was sent by halves"),
-            Err(error) if is_gone(&error) => return Ok(false),
-            Err(error) => return Err(error).context("send an answer"),
-        }
-        if count < buffer.len() && !ended {
-            return Ok(true);
-        }
-    }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
