@@ -35,7 +35,8 @@ pub const PEER: Peer = Peer {
 };
 
 thread_local! {
-    /// Leaked, as its documentation advises for speed: it then keeps no list of its tasks.
+    /// Leaked, as the documentation advises for speed: it then keeps no list of its tasks. So nothing is made and dropped
+    /// for start-stop, and little would be: what waits for I/O belongs to the process, whoever starts.
     static EXECUTOR: &'static StaticLocalExecutor = LocalExecutor::new().leak();
 }
 
