@@ -34,7 +34,7 @@ pub const PEER: Peer = Peer {
     micro: Some(micro::run::<Compio>),
 };
 
-/// What the documentation of its driver advises for one thread; the driver for epoll ignores it.
+/// With what io_uring has for a ring that one thread uses; compio leaves it to be asked for. epoll knows none of it.
 fn runtime() -> Result<Runtime> {
     let mut driver = ProactorBuilder::new();
     driver.single_issuer(true).defer_taskrun(true).taskrun_flag(true);
