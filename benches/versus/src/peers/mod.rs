@@ -5,7 +5,11 @@
 
 mod aio;
 mod bare;
+mod glommio;
+mod monoio;
+mod owned;
 mod tokio;
+mod tokio_uring;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -19,7 +23,8 @@ use crate::workloads::Workload;
 use crate::workloads::read::{self, Reads};
 
 /// In the order in which they take turns.
-pub const PEERS: &[Peer] = &[aio::PEER, tokio::PEER, bare::PEER];
+pub const PEERS: &[Peer] =
+    &[aio::PEER, tokio::PEER, monoio::LEGACY, monoio::PEER, glommio::PEER, tokio_uring::PEER, bare::PEER];
 
 /// One runtime's ways to do the workloads; `None` for one it cannot do.
 pub struct Peer {

@@ -1,0 +1,183 @@
+//! monoio, on io_uring and (as `monoio-legacy`) on epoll: the same servers on either driver.
+
+use std::convert::Infallible;
+use std::future;
+use std::marker::PhantomData;
+use std::net::TcpListener;
+use std::path::Path;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use anyhow::Result;
+use monoio::fs::File;
+use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
+use monoio::net::TcpStream;
+use monoio::time::TimeDriver;
+use monoio::{Buildable, IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
+
+use super::Peer;
+use crate::blocks::{self, Block};
+use crate::workloads::micro::{self, Executor, Joins};
+use crate::workloads::read::{Reader, Reads};
+use crate::workloads::unified::{self, Requests};
+
+pub const PEER: Peer = peer::<IoUringDriver>("monoio");
+pub const LEGACY: Peer = peer::<LegacyDriver>("monoio-legacy");
+
+/// As many as monoio's own benchmark of an echo server asks for.
+const ENTRIES: u32 = 32_768;
+
+const fn peer<D: Driver>(name: &'static str) -> Peer {
+    Peer {
+        name,
+        echo: Some(|listener| runtime::<D>()?.block_on(serve::<D, _>(listener, echo))),
+        unified: Some(unified::<D>),
+        read: Some(read::<D>),
+        spawn_join: Some(micro::spawn_join::<Monoio<D>>),
+        yield_now: Some(micro::yield_now::<Monoio<D>>),
+        sleep: Some(micro::sleep::<Monoio<D>>),
+    }
+}
+
+trait Driver: monoio::Driver + Buildable + 'static {
+    /// io_uring does not wait for a connection to a nonblocking listener, but says EAGAIN; epoll cannot do without.
+    const NONBLOCKING: bool;
+}
+
+impl Driver for IoUringDriver {
+    const NONBLOCKING: bool = false;
+}
+
+impl Driver for LegacyDriver {
+    const NONBLOCKING: bool = true;
+}
+
+fn runtime<D: Driver>() -> Result<Runtime<TimeDriver<D>>> {
+    Ok(Buildable::build(RuntimeBuilder::new().with_entries(ENTRIES))?)
+}
+
+async fn serve<D: Driver, C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) -> Result<()>
+where
+    C: Future<Output = Result<()>> + 'static,
+{
+    listener.set_nonblocking(D::NONBLOCKING)?;
+    let listener = monoio::net::TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        monoio::spawn(connection(stream));
+    }
+}
+
+async fn echo(mut stream: TcpStream) -> Result<()> {
+    let mut buffer = Vec::with_capacity(4096);
+    loop {
+        let (received, message) = stream.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        let (sent, message) = stream.write_all(message).await;
+        sent?;
+        buffer = message;
+    }
+}
+
+fn unified<D: Driver>(listener: TcpListener, path: &Path) -> Result<()> {
+    runtime::<D>()?.block_on(async {
+        let file = open(path)?;
+        serve::<D, _>(listener, |stream| answer(stream, file.clone())).await
+    })
+}
+
+async fn answer(mut stream: TcpStream, file: Rc<File>) -> Result<()> {
+    let mut requests = Requests::default();
+    let mut buffer = Vec::with_capacity(unified::RECEIVE_SIZE);
+    let mut block = Block::zeroed();
+    loop {
+        let (received, bytes) = stream.read(buffer).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        requests.extend(&bytes);
+        buffer = bytes;
+        for number in &mut requests {
+            let answer = read_block(&file, number, block).await?;
+            let (sent, answer) = stream.write_all(answer).await;
+            sent?;
+            block = answer;
+        }
+    }
+}
+
+fn read<D: Driver>(reads: Reads) -> Result<()> {
+    runtime::<D>()?.block_on(async {
+        let file = open(&reads.path)?;
+        let read_on = |reader| monoio::spawn(read_on(reader, file.clone()));
+        for task in reads.readers.into_iter().map(read_on).collect::<Vec<_>>() {
+            task.await?;
+        }
+        Ok(())
+    })
+}
+
+async fn read_on(mut reader: Reader, file: Rc<File>) -> Result<()> {
+    let mut block = Block::zeroed();
+    while let Some(read) = reader.begin() {
+        block = read_block(&file, read.block, block).await?;
+        reader.end(&read, &block);
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<Rc<File>> {
+    Ok(Rc::new(File::from_std(blocks::open_direct(path)?)?))
+}
+
+async fn read_block(file: &File, number: u64, into: Box<Block>) -> Result<Box<Block>> {
+    let (done, block) = file.read_exact_at(into, blocks::offset(number)).await;
+    done?;
+    Ok(block)
+}
+
+struct Monoio<D>(PhantomData<D>);
+
+impl<D: Driver> Executor for Monoio<D> {
+    fn block_on<F: Future>(body: F) -> Result<F::Output> {
+        Ok(runtime::<D>()?.block_on(body))
+    }
+
+    fn spawn_empty() -> impl Joins {
+        monoio::spawn(future::ready(Ok::<_, Infallible>(())))
+    }
+
+    fn spawn_yielding(times: usize) -> impl Joins {
+        monoio::spawn(async move {
+            for _ in 0..times {
+                yield_now().await;
+            }
+            Ok::<_, Infallible>(())
+        })
+    }
+
+    fn spawn_sleeping(duration: Duration) -> impl Joins {
+        monoio::spawn(async move {
+            monoio::time::sleep(duration).await;
+            Ok::<_, Infallible>(())
+        })
+    }
+}
+
+/// monoio has none of its own.
+async fn yield_now() {
+    let mut yielded = false;
+    future::poll_fn(|context| {
+        if yielded {
+            return Poll::Ready(());
+        }
+        yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
