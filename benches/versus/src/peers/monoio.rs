@@ -4,12 +4,15 @@ use std::convert::Infallible;
 use std::future;
 use std::marker::PhantomData;
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Result;
+use monoio::blocking::DefaultThreadPool;
 use monoio::fs::File;
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
@@ -25,13 +28,10 @@ use crate::workloads::unified::{self, Requests};
 pub const PEER: Peer = peer::<IoUringDriver>("monoio");
 pub const LEGACY: Peer = peer::<LegacyDriver>("monoio-legacy");
 
-/// As many as monoio's own benchmark of an echo server asks for.
-const ENTRIES: u32 = 32_768;
-
 const fn peer<D: Driver>(name: &'static str) -> Peer {
     Peer {
         name,
-        echo: Some(|listener| runtime::<D>()?.block_on(serve::<D, _>(listener, echo))),
+        echo: Some(|listener| block_on(builder::<D>(), serve::<D, _>(listener, echo))?),
         unified: Some(unified::<D>),
         read: Some(read::<D>),
         spawn_join: Some(micro::spawn_join::<Monoio<D>>),
@@ -40,21 +40,72 @@ const fn peer<D: Driver>(name: &'static str) -> Peer {
     }
 }
 
+/// What differs between the drivers.
 trait Driver: monoio::Driver + Buildable + 'static {
     /// io_uring does not wait for a connection to a nonblocking listener, but says EAGAIN; epoll cannot do without.
     const NONBLOCKING: bool;
+
+    type File: Clone + 'static;
+
+    fn open(path: &Path) -> Result<Self::File>;
+
+    fn read_block(file: &Self::File, number: u64, into: Box<Block>) -> impl Future<Output = Result<Box<Block>>>;
+
+    /// Makes a runtime fit for files too.
+    fn with_files(builder: RuntimeBuilder<TimeDriver<Self>>) -> RuntimeBuilder<TimeDriver<Self>> {
+        builder
+    }
 }
 
 impl Driver for IoUringDriver {
     const NONBLOCKING: bool = false;
+
+    type File = Rc<File>;
+
+    fn open(path: &Path) -> Result<Rc<File>> {
+        Ok(Rc::new(File::from_std(blocks::open_direct(path)?)?))
+    }
+
+    async fn read_block(file: &Rc<File>, number: u64, into: Box<Block>) -> Result<Box<Block>> {
+        let (done, block) = file.read_exact_at(into, blocks::offset(number)).await;
+        done?;
+        Ok(block)
+    }
 }
 
+/// monoio's own files would be read on the loop's thread here, and keep everybody waiting: hence the pool.
 impl Driver for LegacyDriver {
     const NONBLOCKING: bool = true;
+
+    type File = Arc<std::fs::File>;
+
+    fn open(path: &Path) -> Result<Arc<std::fs::File>> {
+        Ok(Arc::new(blocks::open_direct(path)?))
+    }
+
+    async fn read_block(file: &Arc<std::fs::File>, number: u64, mut into: Box<Block>) -> Result<Box<Block>> {
+        let file = file.clone();
+        let read = monoio::spawn_blocking(move || {
+            file.read_exact_at(&mut into, blocks::offset(number))?;
+            Ok(into)
+        });
+        read.await.expect("the pool lives as long as the runtime")
+    }
+
+    fn with_files(builder: RuntimeBuilder<TimeDriver<Self>>) -> RuntimeBuilder<TimeDriver<Self>> {
+        // More threads gained nothing, and fewer lost nothing, from 16 to 128.
+        builder.attach_thread_pool(Box::new(DefaultThreadPool::new(64)))
+    }
 }
 
-fn runtime<D: Driver>() -> Result<Runtime<TimeDriver<D>>> {
-    Ok(Buildable::build(RuntimeBuilder::new().with_entries(ENTRIES))?)
+fn builder<D: Driver>() -> RuntimeBuilder<TimeDriver<D>> {
+    // As many entries as in monoio's own benchmark of an echo server.
+    RuntimeBuilder::new().with_entries(32_768)
+}
+
+fn block_on<D: Driver, F: Future>(builder: RuntimeBuilder<TimeDriver<D>>, body: F) -> Result<F::Output> {
+    let mut runtime: Runtime<TimeDriver<D>> = Buildable::build(builder)?;
+    Ok(runtime.block_on(body))
 }
 
 async fn serve<D: Driver, C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) -> Result<()>
@@ -84,13 +135,13 @@ async fn echo(mut stream: TcpStream) -> Result<()> {
 }
 
 fn unified<D: Driver>(listener: TcpListener, path: &Path) -> Result<()> {
-    runtime::<D>()?.block_on(async {
-        let file = open(path)?;
-        serve::<D, _>(listener, |stream| answer(stream, file.clone())).await
-    })
+    block_on(D::with_files(builder()), async {
+        let file = D::open(path)?;
+        serve::<D, _>(listener, |stream| answer::<D>(stream, file.clone())).await
+    })?
 }
 
-async fn answer(mut stream: TcpStream, file: Rc<File>) -> Result<()> {
+async fn answer<D: Driver>(mut stream: TcpStream, file: D::File) -> Result<()> {
     let mut requests = Requests::default();
     let mut buffer = Vec::with_capacity(unified::RECEIVE_SIZE);
     let mut block = Block::zeroed();
@@ -102,7 +153,7 @@ async fn answer(mut stream: TcpStream, file: Rc<File>) -> Result<()> {
         requests.extend(&bytes);
         buffer = bytes;
         for number in &mut requests {
-            let answer = read_block(&file, number, block).await?;
+            let answer = D::read_block(&file, number, block).await?;
             let (sent, answer) = stream.write_all(answer).await;
             sent?;
             block = answer;
@@ -111,40 +162,30 @@ async fn answer(mut stream: TcpStream, file: Rc<File>) -> Result<()> {
 }
 
 fn read<D: Driver>(reads: Reads) -> Result<()> {
-    runtime::<D>()?.block_on(async {
-        let file = open(&reads.path)?;
-        let read_on = |reader| monoio::spawn(read_on(reader, file.clone()));
+    block_on(D::with_files(builder()), async {
+        let file = D::open(&reads.path)?;
+        let read_on = |reader| monoio::spawn(read_on::<D>(reader, file.clone()));
         for task in reads.readers.into_iter().map(read_on).collect::<Vec<_>>() {
             task.await?;
         }
         Ok(())
-    })
+    })?
 }
 
-async fn read_on(mut reader: Reader, file: Rc<File>) -> Result<()> {
+async fn read_on<D: Driver>(mut reader: Reader, file: D::File) -> Result<()> {
     let mut block = Block::zeroed();
     while let Some(read) = reader.begin() {
-        block = read_block(&file, read.block, block).await?;
+        block = D::read_block(&file, read.block, block).await?;
         reader.end(&read, &block);
     }
     Ok(())
-}
-
-fn open(path: &Path) -> Result<Rc<File>> {
-    Ok(Rc::new(File::from_std(blocks::open_direct(path)?)?))
-}
-
-async fn read_block(file: &File, number: u64, into: Box<Block>) -> Result<Box<Block>> {
-    let (done, block) = file.read_exact_at(into, blocks::offset(number)).await;
-    done?;
-    Ok(block)
 }
 
 struct Monoio<D>(PhantomData<D>);
 
 impl<D: Driver> Executor for Monoio<D> {
     fn block_on<F: Future>(body: F) -> Result<F::Output> {
-        Ok(runtime::<D>()?.block_on(body))
+        block_on(builder::<D>(), body)
     }
 
     fn spawn_empty() -> impl Joins {

@@ -1,19 +1,21 @@
 //! tokio-uring: tokio, with sockets and files on io_uring.
 
+use std::iter;
 use std::net::TcpListener;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tokio::task;
 use tokio_uring::Runtime;
 use tokio_uring::buf::BoundedBuf;
+use tokio_uring::buf::fixed::{FixedBuf, FixedBufPool};
 use tokio_uring::fs::File;
 use tokio_uring::net::TcpStream;
 
 use super::Peer;
-use crate::blocks::{self, Block};
+use crate::blocks::{self, BLOCK_SIZE, Block};
 use crate::workloads::micro::{self, Executor, Joins};
 use crate::workloads::read::{Reader, Reads};
 use crate::workloads::unified::{self, Requests};
@@ -64,14 +66,14 @@ async fn echo(stream: TcpStream) -> Result<()> {
 fn unified(listener: TcpListener, path: &Path) -> Result<()> {
     runtime()?.block_on(async {
         let file = open(path)?;
-        serve(listener, |stream| answer(stream, file.clone())).await
+        let blocks = register(1024)?;
+        serve(listener, |stream| answer(stream, file.clone(), blocks.clone())).await
     })
 }
 
-async fn answer(stream: TcpStream, file: Rc<File>) -> Result<()> {
+async fn answer(stream: TcpStream, file: Rc<File>, blocks: Rc<FixedBufPool<Box<Block>>>) -> Result<()> {
     let mut requests = Requests::default();
     let mut buffer = vec![0; unified::RECEIVE_SIZE];
-    let mut block = Block::zeroed();
     loop {
         let (received, bytes) = stream.read(buffer).await;
         let count = received?;
@@ -81,10 +83,10 @@ async fn answer(stream: TcpStream, file: Rc<File>) -> Result<()> {
         requests.extend(&bytes[..count]);
         buffer = bytes;
         for number in &mut requests {
-            let answer = read_block(&file, number, block).await?;
-            let (sent, answer) = stream.write_all(answer).await;
+            // For this request only: there may be more connections than blocks.
+            let block = read_block(&file, number, blocks.next(BLOCK_SIZE).await).await?;
+            let (sent, _) = stream.write_fixed_all(block).await;
             sent?;
-            block = answer;
         }
     }
 }
@@ -92,7 +94,8 @@ async fn answer(stream: TcpStream, file: Rc<File>) -> Result<()> {
 fn read(reads: Reads) -> Result<()> {
     runtime()?.block_on(async {
         let file = open(&reads.path)?;
-        let read_on = |reader| tokio_uring::spawn(read_on(reader, file.clone()));
+        let blocks = register(reads.readers.len())?;
+        let read_on = |reader| tokio_uring::spawn(read_on(reader, file.clone(), blocks.clone()));
         for task in reads.readers.into_iter().map(read_on).collect::<Vec<_>>() {
             task.await??;
         }
@@ -100,8 +103,8 @@ fn read(reads: Reads) -> Result<()> {
     })
 }
 
-async fn read_on(mut reader: Reader, file: Rc<File>) -> Result<()> {
-    let mut block = Block::zeroed();
+async fn read_on(mut reader: Reader, file: Rc<File>, blocks: Rc<FixedBufPool<Box<Block>>>) -> Result<()> {
+    let mut block = blocks.next(BLOCK_SIZE).await;
     while let Some(read) = reader.begin() {
         block = read_block(&file, read.block, block).await?;
         reader.end(&read, &block);
@@ -113,9 +116,16 @@ fn open(path: &Path) -> Result<Rc<File>> {
     Ok(Rc::new(File::from_std(blocks::open_direct(path)?)))
 }
 
-async fn read_block(file: &File, number: u64, into: Box<Block>) -> Result<Box<Block>> {
-    let (done, block) = file.read_exact_at(into, blocks::offset(number)).await;
-    done?;
+/// Blocks that the kernel need not map for each read.
+fn register(count: usize) -> Result<Rc<FixedBufPool<Box<Block>>>> {
+    let pool = FixedBufPool::new(iter::repeat_with(Block::zeroed).take(count));
+    pool.register()?;
+    Ok(Rc::new(pool))
+}
+
+async fn read_block(file: &File, number: u64, into: FixedBuf) -> Result<FixedBuf> {
+    let (done, block) = file.read_fixed_at(into, blocks::offset(number)).await;
+    ensure!(done? == BLOCK_SIZE, "a short read");
     Ok(block)
 }
 
