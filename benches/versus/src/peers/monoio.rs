@@ -8,7 +8,6 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -195,7 +194,8 @@ impl<D: Driver> Executor for Monoio<D> {
     fn spawn_yielding(times: usize) -> impl Joins {
         monoio::spawn(async move {
             for _ in 0..times {
-                yield_now().await;
+                // monoio has none of its own.
+                futures_lite::future::yield_now().await;
             }
             Ok::<_, Infallible>(())
         })
@@ -207,18 +207,4 @@ impl<D: Driver> Executor for Monoio<D> {
             Ok::<_, Infallible>(())
         })
     }
-}
-
-/// monoio has none of its own.
-async fn yield_now() {
-    let mut yielded = false;
-    future::poll_fn(|context| {
-        if yielded {
-            return Poll::Ready(());
-        }
-        yielded = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
