@@ -44,6 +44,7 @@ impl Word {
 pub fn run(job: &str) -> Result<()> {
     let job: Job = serde_json::from_str(job).context("a job is written by the driver")?;
     sys::die_with_parent()?;
+    sys::allow_many_files()?;
     sys::pin_to_core(job.core).with_context(|| format!("stay on core {}", job.core))?;
     match job.part {
         Part::Peer(run) => run.run(),

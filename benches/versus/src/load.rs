@@ -12,8 +12,8 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{Latencies, Mark, Measurement, Window, latencies};
-use crate::workloads::{Workload, echo, unified};
+use crate::measure::{Gauge, Latencies, Mark, Measurement, Window, latencies};
+use crate::workloads::{Case, Workload, echo, unified};
 
 /// No answer at all for so long means that the server has lost some of them.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 #[derive(Serialize, Deserialize)]
 pub struct Run {
     pub workload: Workload,
-    pub connections: usize,
+    pub case: Case,
     pub port: u16,
     /// The process whose CPU time counts.
     pub server: u32,
@@ -31,10 +31,11 @@ pub struct Run {
 
 /// One side of what is said on a connection: a request, then its answer, then the next request.
 pub trait Dialogue {
-    /// The length of every answer.
-    const ANSWER: usize;
+    /// The one of the connection with this number.
+    fn new(case: &Case, connection: usize) -> Self;
 
-    fn new(connection: usize) -> Self;
+    /// The length of every answer.
+    fn answer_size(&self) -> usize;
 
     fn next_request(&mut self) -> &[u8];
 
@@ -45,17 +46,17 @@ pub trait Dialogue {
 impl Run {
     pub fn run(&self) -> Result<Measurement> {
         match self.workload {
-            Workload::Echo => self.talk::<echo::Client>(),
+            Workload::Echo | Workload::Mixed => self.talk::<echo::Client>(),
             Workload::Unified => self.talk::<unified::Client>(),
-            other => bail!("{other} makes its own load"),
+            other => bail!("{other} is not there yet"),
         }
     }
 
     fn talk<D: Dialogue>(&self) -> Result<Measurement> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let mut connections = Vec::with_capacity(self.connections);
-        for index in 0..self.connections {
-            let connection = Connection::<D>::open(self.port, index)?;
+        let mut connections = Vec::with_capacity(self.case.many);
+        for index in 0..self.case.many {
+            let connection = Connection::<D>::open(self.port, D::new(&self.case, index))?;
             // Edge-triggered: registered once, never touched again.
             let interest = epoll::EventFlags::IN | epoll::EventFlags::ET;
             let token = epoll::EventData::new_u64(index as u64);
@@ -66,8 +67,8 @@ impl Run {
             connection.ask(Instant::now())?;
         }
 
-        let mut meter = Meter::new(self.server, self.window);
-        let mut events = Vec::with_capacity(self.connections);
+        let mut meter = Meter::new(self.server, self.window)?;
+        let mut events = Vec::with_capacity(self.case.many);
         loop {
             events.clear();
             epoll::wait(&epoll, spare_capacity(&mut events), Some(&AT_ONCE))?;
@@ -95,15 +96,15 @@ struct Connection<D> {
 }
 
 impl<D: Dialogue> Connection<D> {
-    fn open(port: u16, index: usize) -> Result<Self> {
+    fn open(port: u16, dialogue: D) -> Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connect")?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         Ok(Connection {
             stream,
-            dialogue: D::new(index),
             asked_at: Instant::now(),
-            answer: vec![0; D::ANSWER].into(),
+            answer: vec![0; dialogue.answer_size()].into(),
+            dialogue,
             heard: 0,
         })
     }
@@ -136,7 +137,7 @@ impl<D: Dialogue> Connection<D> {
 
 /// Counts answers, and marks both ends of the window.
 struct Meter {
-    server: u32,
+    gauge: Gauge,
     window: Window,
     opens: Instant,
     from: Option<Mark>,
@@ -146,16 +147,16 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(server: u32, window: Window) -> Meter {
-        Meter {
-            server,
+    fn new(server: u32, window: Window) -> Result<Meter> {
+        Ok(Meter {
+            gauge: Gauge::of(server)?,
             window,
             opens: Instant::now() + window.warmup,
             from: None,
             answers: 0,
             latencies: latencies(),
             last_answer: Instant::now(),
-        }
+        })
     }
 
     fn answered(&mut self, after: Duration) {
@@ -173,10 +174,10 @@ impl Meter {
         }
         ensure!(now - self.last_answer < PATIENCE, "no answer for {PATIENCE:?}");
         match &self.from {
-            None if now >= self.opens => self.from = Some(Mark::take(self.server, self.answers)?),
+            None if now >= self.opens => self.from = Some(self.gauge.mark(self.answers)?),
             Some(from) if now >= self.opens + self.window.counted => {
-                let to = Mark::take(self.server, self.answers)?;
-                return Ok(Some(Measurement::between(from, &to, Some(&self.latencies))));
+                let to = self.gauge.mark(self.answers)?;
+                return Ok(Some(self.gauge.measure(from, &to, Some(&self.latencies))?));
             }
             None | Some(_) => {}
         }

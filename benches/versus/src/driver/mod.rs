@@ -15,8 +15,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::child::{Child, Job, Part};
 use crate::measure::{Measurement, Window};
-use crate::peers::{self, PEERS, Peer};
-use crate::workloads::Workload;
+use crate::peers::{self, Files, PEERS, Peer};
+use crate::workloads::{Driven, Workload};
 use crate::{blocks, load};
 use quiet::Quiet;
 use results::{Cell, Results};
@@ -71,9 +71,9 @@ pub fn run(options: &Options, effort: Effort) -> Result<()> {
     ensure!(options.server_core != options.load_core, "server and load need a core each");
     let counted = Duration::try_from_secs_f64(seconds)?;
     let window = Window { warmup: counted / 4, counted };
-    let file = blocks::create(&options.dir)?;
-    let stage =
-        Stage { window, server_core: options.server_core, load_core: options.load_core, file: blocks::path_of(&file) };
+    let (source, target) = (blocks::create(&options.dir)?, blocks::create(&options.dir)?);
+    let files = Files { source: blocks::path_of(&source), target: blocks::path_of(&target) };
+    let stage = Stage { window, server_core: options.server_core, load_core: options.load_core, files };
 
     let mut cells = options.cells();
     let progress = progress_bar(cells.len() * rounds);
@@ -108,9 +108,9 @@ impl Options {
             if !self.workload.is_empty() && !self.workload.contains(&workload) {
                 continue;
             }
-            for &size in workload.sizes() {
-                let able = PEERS.iter().filter(|peer| self.wants(peer) && peer.can(workload));
-                cells.extend(able.map(|peer| Cell::new(workload, size, peer.name)));
+            for case in workload.cases() {
+                let able = PEERS.iter().filter(|peer| self.wants(peer) && peer.can(workload, &case));
+                cells.extend(able.map(|peer| Cell::new(workload, case, peer.name)));
             }
         }
         cells
@@ -126,7 +126,7 @@ struct Stage {
     window: Window,
     server_core: usize,
     load_core: usize,
-    file: PathBuf,
+    files: Files,
 }
 
 impl Stage {
@@ -139,13 +139,13 @@ impl Stage {
                 part: Part::Peer(peers::Run {
                     peer: cell.peer.to_owned(),
                     workload: cell.workload,
-                    size: cell.size,
+                    case: cell.case,
                     window: self.window,
-                    file: self.file.clone(),
+                    files: self.files.clone(),
                 }),
             },
         )?;
-        if !cell.workload.has_clients() {
+        if cell.workload.driven() == Driven::ByItself {
             return peer.measurement();
         }
         let mut load = Child::start(
@@ -154,7 +154,7 @@ impl Stage {
                 core: self.load_core,
                 part: Part::Load(load::Run {
                     workload: cell.workload,
-                    connections: cell.size,
+                    case: cell.case,
                     port: peer.port()?,
                     server: peer.pid(),
                     window: self.window,

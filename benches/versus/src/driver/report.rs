@@ -31,7 +31,7 @@ pub fn tables(results: &Results) -> String {
 }
 
 fn costs(results: &Results) -> Table {
-    let mut table = table(&["workload", "size", "runtime", "CPU/op", "", "ops/s", "p50", "p99", "busy"]);
+    let mut table = table(&["workload", "case", "runtime", "CPU/op", "", "ops/s", "p50", "p99", "busy"]);
     for summary in &results.cells {
         let Summary { cell, cpu_ns_per_op: cpu, .. } = summary;
         let latency = |spread: &Option<Spread>| {
@@ -40,7 +40,7 @@ fn costs(results: &Results) -> Table {
         };
         table.add_row([
             cell.workload.to_string(),
-            cell.size.to_string(),
+            cell.case.to_string(),
             cell.peer.to_owned(),
             time(cpu.median),
             format!("({}-{})", time(cpu.min), time(cpu.max)),
@@ -54,7 +54,7 @@ fn costs(results: &Results) -> Table {
 }
 
 fn ratios(ratios: &[Ratio]) -> Table {
-    let mut table = table(&["workload", "size", "against", "ratio", "", "target", ""]);
+    let mut table = table(&["workload", "case", "against", "ratio", "", "target", ""]);
     for ratio in ratios {
         let target = ratio.target.map_or("-".to_owned(), |most| format!("<= {most:.3}"));
         let verdict = match ratio.is_met() {
@@ -64,7 +64,7 @@ fn ratios(ratios: &[Ratio]) -> Table {
         };
         table.add_row([
             ratio.workload.to_string(),
-            ratio.size.to_string(),
+            ratio.case.to_string(),
             ratio.against.to_owned(),
             format!("{:.3}", ratio.value.median),
             format!("({:.3}-{:.3})", ratio.value.min, ratio.value.max),

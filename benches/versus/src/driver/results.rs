@@ -7,20 +7,20 @@ use serde::Serialize;
 
 use super::targets::{self, OURS};
 use crate::measure::{Latency, Measurement};
-use crate::workloads::Workload;
+use crate::workloads::{Case, Workload};
 
 /// One peer in one case (a workload at a size), with the runs of all rounds.
 #[derive(Serialize)]
 pub struct Cell {
     pub workload: Workload,
-    pub size: usize,
+    pub case: Case,
     pub peer: &'static str,
     pub runs: Vec<Measurement>,
 }
 
 impl Cell {
-    pub fn new(workload: Workload, size: usize, peer: &'static str) -> Cell {
-        Cell { workload, size, peer, runs: Vec::new() }
+    pub fn new(workload: Workload, case: Case, peer: &'static str) -> Cell {
+        Cell { workload, case, peer, runs: Vec::new() }
     }
 
     fn has_latency(&self) -> bool {
@@ -28,13 +28,13 @@ impl Cell {
     }
 
     pub fn same_case(&self, other: &Cell) -> bool {
-        (self.workload, self.size) == (other.workload, other.size)
+        (self.workload, self.case) == (other.workload, other.case)
     }
 }
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} on {}", self.workload, self.size, self.peer)
+        write!(f, "{} {} on {}", self.workload, self.case, self.peer)
     }
 }
 
@@ -93,7 +93,7 @@ impl Spread {
 #[derive(Serialize)]
 pub struct Ratio {
     pub workload: Workload,
-    pub size: usize,
+    pub case: Case,
     pub against: &'static str,
     /// Taken in each round, where the two ran one right after the other: a machine that is slower for a while is slower
     /// for both.
@@ -106,10 +106,10 @@ impl Ratio {
         let rounds = ours.runs.iter().zip(&theirs.runs);
         Ratio {
             workload: ours.workload,
-            size: ours.size,
+            case: ours.case,
             against: theirs.peer,
             value: Spread::of(rounds.map(|(ours, theirs)| ours.cpu_ns_per_op() / theirs.cpu_ns_per_op())),
-            target: targets::at_most(ours.workload, ours.size, theirs.peer),
+            target: targets::at_most(ours.workload, ours.case, theirs.peer),
         }
     }
 

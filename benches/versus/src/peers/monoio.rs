@@ -1,7 +1,5 @@
 //! monoio, on io_uring and (as `monoio-legacy`) on epoll: the same servers on either driver.
 
-use std::convert::Infallible;
-use std::future;
 use std::marker::PhantomData;
 use std::net::TcpListener;
 use std::os::unix::fs::FileExt;
@@ -11,33 +9,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use io_uring::IoUring;
 use monoio::blocking::DefaultThreadPool;
 use monoio::fs::File;
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
 use monoio::time::TimeDriver;
-use monoio::{Buildable, IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
+use monoio::{Buildable, IoUringDriver, LegacyDriver};
 
-use super::Peer;
-use crate::blocks::{self, Block};
-use crate::workloads::micro::{self, Executor, Joins};
-use crate::workloads::read::{Reader, Reads};
+use super::{Kind, Peer};
+use crate::blocks::{self, Access, Block};
+use crate::workloads::echo::{self, buffer_size};
+use crate::workloads::files::{Reader, Reads, Writer, Writes};
+use crate::workloads::micro::{self, Executor};
+use crate::workloads::mixed::{CHUNK, Copying};
 use crate::workloads::unified::{self, Requests};
 
-pub const PEER: Peer = peer::<IoUringDriver>("monoio");
-pub const LEGACY: Peer = peer::<LegacyDriver>("monoio-legacy");
+pub const PEER: Peer = peer::<IoUringDriver>("monoio", Kind::IoUring);
+pub const LEGACY: Peer = peer::<LegacyDriver>("monoio-legacy", Kind::Epoll);
 
-const fn peer<D: Driver>(name: &'static str) -> Peer {
+const fn peer<D: Driver>(name: &'static str, kind: Kind) -> Peer {
     Peer {
         name,
-        echo: Some(|listener| block_on(builder::<D>(), serve::<D, _>(listener, echo))?),
+        kind,
+        package: Some("monoio"),
+        echo: Some(|listener, message| {
+            runtime::<D>()?.block_on(serve::<D, _>(listener, |stream| echo(stream, message)))
+        }),
         unified: Some(unified::<D>),
+        mixed: Some(mixed::<D>),
         read: Some(read::<D>),
-        spawn_join: Some(micro::spawn_join::<Monoio<D>>),
-        yield_now: Some(micro::yield_now::<Monoio<D>>),
-        sleep: Some(micro::sleep::<Monoio<D>>),
+        write: Some(write::<D>),
+        micro: Some(micro::run::<Monoio<D>>),
     }
 }
+
+type RuntimeBuilder<D> = monoio::RuntimeBuilder<TimeDriver<D>>;
+type Runtime<D> = monoio::Runtime<TimeDriver<D>>;
 
 /// What differs between the drivers.
 trait Driver: monoio::Driver + Buildable + 'static {
@@ -46,29 +54,48 @@ trait Driver: monoio::Driver + Buildable + 'static {
 
     type File: Clone + 'static;
 
-    fn open(path: &Path) -> Result<Self::File>;
+    fn open(path: &Path, access: Access) -> Result<Self::File>;
 
-    fn read_block(file: &Self::File, number: u64, into: Box<Block>) -> impl Future<Output = Result<Box<Block>>>;
+    fn read<const SIZE: usize>(file: &Self::File, offset: u64, into: Box<Block<SIZE>>) -> impl Transfer<SIZE>;
+
+    fn write<const SIZE: usize>(file: &Self::File, offset: u64, from: Box<Block<SIZE>>) -> impl Transfer<SIZE>;
 
     /// Makes a runtime fit for files too.
-    fn with_files(builder: RuntimeBuilder<TimeDriver<Self>>) -> RuntimeBuilder<TimeDriver<Self>> {
-        builder
-    }
+    fn with_files(builder: RuntimeBuilder<Self>) -> RuntimeBuilder<Self>;
 }
+
+/// Gives the block back once all of it is read or written.
+trait Transfer<const SIZE: usize>: Future<Output = Result<Box<Block<SIZE>>>> {}
+
+impl<const SIZE: usize, F: Future<Output = Result<Box<Block<SIZE>>>>> Transfer<SIZE> for F {}
 
 impl Driver for IoUringDriver {
     const NONBLOCKING: bool = false;
 
     type File = Rc<File>;
 
-    fn open(path: &Path) -> Result<Rc<File>> {
-        Ok(Rc::new(File::from_std(blocks::open_direct(path)?)?))
+    fn open(path: &Path, access: Access) -> Result<Rc<File>> {
+        Ok(Rc::new(File::from_std(blocks::open(path, access)?)?))
     }
 
-    async fn read_block(file: &Rc<File>, number: u64, into: Box<Block>) -> Result<Box<Block>> {
-        let (done, block) = file.read_exact_at(into, blocks::offset(number)).await;
+    async fn read<const SIZE: usize>(file: &Rc<File>, offset: u64, into: Box<Block<SIZE>>) -> Result<Box<Block<SIZE>>> {
+        let (done, block) = file.read_exact_at(into, offset).await;
         done?;
         Ok(block)
+    }
+
+    async fn write<const SIZE: usize>(
+        file: &Rc<File>,
+        offset: u64,
+        from: Box<Block<SIZE>>,
+    ) -> Result<Box<Block<SIZE>>> {
+        let (done, block) = file.write_all_at(from, offset).await;
+        done?;
+        Ok(block)
+    }
+
+    fn with_files(builder: RuntimeBuilder<Self>) -> RuntimeBuilder<Self> {
+        builder
     }
 }
 
@@ -78,36 +105,50 @@ impl Driver for LegacyDriver {
 
     type File = Arc<std::fs::File>;
 
-    fn open(path: &Path) -> Result<Arc<std::fs::File>> {
-        Ok(Arc::new(blocks::open_direct(path)?))
+    fn open(path: &Path, access: Access) -> Result<Arc<std::fs::File>> {
+        Ok(Arc::new(blocks::open(path, access)?))
     }
 
-    async fn read_block(file: &Arc<std::fs::File>, number: u64, mut into: Box<Block>) -> Result<Box<Block>> {
+    fn read<const SIZE: usize>(file: &Self::File, offset: u64, mut into: Box<Block<SIZE>>) -> impl Transfer<SIZE> {
         let file = file.clone();
-        let read = monoio::spawn_blocking(move || {
-            file.read_exact_at(&mut into, blocks::offset(number))?;
+        on_pool(move || {
+            file.read_exact_at(&mut into, offset)?;
             Ok(into)
-        });
-        read.await.expect("the pool lives as long as the runtime")
+        })
     }
 
-    fn with_files(builder: RuntimeBuilder<TimeDriver<Self>>) -> RuntimeBuilder<TimeDriver<Self>> {
+    fn write<const SIZE: usize>(file: &Self::File, offset: u64, from: Box<Block<SIZE>>) -> impl Transfer<SIZE> {
+        let file = file.clone();
+        on_pool(move || {
+            file.write_all_at(&from, offset)?;
+            Ok(from)
+        })
+    }
+
+    fn with_files(builder: RuntimeBuilder<Self>) -> RuntimeBuilder<Self> {
         // More threads gained nothing, and fewer lost nothing, from 16 to 128.
         builder.attach_thread_pool(Box::new(DefaultThreadPool::new(64)))
     }
 }
 
-fn builder<D: Driver>() -> RuntimeBuilder<TimeDriver<D>> {
-    let mut ring = io_uring::IoUring::builder();
+async fn on_pool<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    monoio::spawn_blocking(work).await.expect("the pool lives as long as the runtime")
+}
+
+fn builder<D: Driver>() -> RuntimeBuilder<D> {
+    let mut ring = IoUring::builder();
     // This thread reaps when it gets to it, and need not be interrupted for every completion.
     ring.setup_coop_taskrun();
     // As many entries as in monoio's own benchmark of an echo server.
     RuntimeBuilder::new().with_entries(32_768).uring_builder(ring)
 }
 
-fn block_on<D: Driver, F: Future>(builder: RuntimeBuilder<TimeDriver<D>>, body: F) -> Result<F::Output> {
-    let mut runtime: Runtime<TimeDriver<D>> = Buildable::build(builder)?;
-    Ok(runtime.block_on(body))
+fn runtime<D: Driver>() -> Result<Runtime<D>> {
+    Ok(Buildable::build(builder())?)
+}
+
+fn runtime_with_files<D: Driver>() -> Result<Runtime<D>> {
+    Ok(Buildable::build(D::with_files(builder()))?)
 }
 
 async fn serve<D: Driver, C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) -> Result<()>
@@ -123,30 +164,30 @@ where
     }
 }
 
-async fn echo(mut stream: TcpStream) -> Result<()> {
-    let mut buffer = Vec::with_capacity(4096);
+async fn echo(mut stream: TcpStream, message: usize) -> Result<()> {
+    let mut buffer = Vec::with_capacity(buffer_size(message));
     loop {
-        let (received, message) = stream.read(buffer).await;
+        let (received, filled) = stream.read(buffer).await;
         if received? == 0 {
             return Ok(());
         }
-        let (sent, message) = stream.write_all(message).await;
+        let (sent, emptied) = stream.write_all(filled).await;
         sent?;
-        buffer = message;
+        buffer = emptied;
     }
 }
 
 fn unified<D: Driver>(listener: TcpListener, path: &Path) -> Result<()> {
-    block_on(D::with_files(builder()), async {
-        let file = D::open(path)?;
+    runtime_with_files::<D>()?.block_on(async {
+        let file = D::open(path, Access::DirectRead)?;
         serve::<D, _>(listener, |stream| answer::<D>(stream, file.clone())).await
-    })?
+    })
 }
 
 async fn answer<D: Driver>(mut stream: TcpStream, file: D::File) -> Result<()> {
     let mut requests = Requests::default();
     let mut buffer = Vec::with_capacity(unified::RECEIVE_SIZE);
-    let mut block = Block::zeroed();
+    let mut block = <Block>::zeroed();
     loop {
         let (received, bytes) = stream.read(buffer).await;
         if received? == 0 {
@@ -155,7 +196,7 @@ async fn answer<D: Driver>(mut stream: TcpStream, file: D::File) -> Result<()> {
         requests.extend(&bytes);
         buffer = bytes;
         for number in &mut requests {
-            let answer = D::read_block(&file, number, block).await?;
+            let answer = D::read(&file, blocks::offset(number), block).await?;
             let (sent, answer) = stream.write_all(answer).await;
             sent?;
             block = answer;
@@ -163,22 +204,60 @@ async fn answer<D: Driver>(mut stream: TcpStream, file: D::File) -> Result<()> {
     }
 }
 
+fn mixed<D: Driver>(listener: TcpListener, copying: Copying) -> Result<()> {
+    runtime_with_files::<D>()?.block_on(async {
+        monoio::spawn(async { copy::<D>(copying).await.expect("the copy goes on") });
+        serve::<D, _>(listener, |stream| echo(stream, echo::SMALL)).await
+    })
+}
+
+async fn copy<D: Driver>(copying: Copying) -> Result<()> {
+    let from = D::open(&copying.from, Access::DirectRead)?;
+    let to = D::open(&copying.to, Access::DirectWrite)?;
+    let mut chunk = Block::<CHUNK>::zeroed();
+    for offset in copying.offsets() {
+        chunk = D::read(&from, offset, chunk).await?;
+        chunk = D::write(&to, offset, chunk).await?;
+    }
+    Ok(())
+}
+
 fn read<D: Driver>(reads: Reads) -> Result<()> {
-    block_on(D::with_files(builder()), async {
-        let file = D::open(&reads.path)?;
+    runtime_with_files::<D>()?.block_on(async {
+        let file = D::open(&reads.path, reads.access)?;
         let read_on = |reader| monoio::spawn(read_on::<D>(reader, file.clone()));
         for task in reads.readers.into_iter().map(read_on).collect::<Vec<_>>() {
             task.await?;
         }
         Ok(())
-    })?
+    })
 }
 
 async fn read_on<D: Driver>(mut reader: Reader, file: D::File) -> Result<()> {
-    let mut block = Block::zeroed();
+    let mut block = <Block>::zeroed();
     while let Some(read) = reader.begin() {
-        block = D::read_block(&file, read.block, block).await?;
+        block = D::read(&file, blocks::offset(read.block), block).await?;
         reader.end(&read, &block);
+    }
+    Ok(())
+}
+
+fn write<D: Driver>(writes: Writes) -> Result<()> {
+    runtime_with_files::<D>()?.block_on(async {
+        let file = D::open(&writes.path, Access::DirectWrite)?;
+        let write_on = |writer| monoio::spawn(write_on::<D>(writer, file.clone()));
+        for task in writes.writers.into_iter().map(write_on).collect::<Vec<_>>() {
+            task.await?;
+        }
+        Ok(())
+    })
+}
+
+async fn write_on<D: Driver>(mut writer: Writer, file: D::File) -> Result<()> {
+    let mut block = <Block>::zeroed();
+    while let Some(write) = writer.begin(&mut block) {
+        block = D::write(&file, blocks::offset(write.block), block).await?;
+        writer.end(&write);
     }
     Ok(())
 }
@@ -187,27 +266,24 @@ struct Monoio<D>(PhantomData<D>);
 
 impl<D: Driver> Executor for Monoio<D> {
     fn block_on<F: Future>(body: F) -> Result<F::Output> {
-        block_on(builder::<D>(), body)
+        let mut runtime: Runtime<D> = Buildable::build(RuntimeBuilder::new())?;
+        Ok(runtime.block_on(body))
     }
 
-    fn spawn_empty() -> impl Joins {
-        monoio::spawn(future::ready(Ok::<_, Infallible>(())))
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) -> impl Future {
+        monoio::spawn(task)
     }
 
-    fn spawn_yielding(times: usize) -> impl Joins {
+    fn spawn_yielding(times: usize) -> impl Future {
         monoio::spawn(async move {
             for _ in 0..times {
                 // monoio has none of its own.
                 futures_lite::future::yield_now().await;
             }
-            Ok::<_, Infallible>(())
         })
     }
 
-    fn spawn_sleeping(duration: Duration) -> impl Joins {
-        monoio::spawn(async move {
-            monoio::time::sleep(duration).await;
-            Ok::<_, Infallible>(())
-        })
+    fn spawn_sleeping(duration: Duration) -> impl Future {
+        monoio::spawn(monoio::time::sleep(duration))
     }
 }

@@ -5,49 +5,49 @@
 
 #![allow(unsafe_code)]
 
-use crate::blocks::{BLOCK_SIZE, Block};
+use crate::blocks::Block;
 
-// SAFETY: the pointer is that of the heap's memory, the same wherever the box is moved, and good for BLOCK_SIZE bytes.
-unsafe impl monoio::buf::IoBuf for Box<Block> {
+// SAFETY: the pointer is that of the heap's memory, the same wherever the box is moved, and good for SIZE bytes.
+unsafe impl<const SIZE: usize> monoio::buf::IoBuf for Box<Block<SIZE>> {
     fn read_ptr(&self) -> *const u8 {
         self.as_ptr()
     }
 
     fn bytes_init(&self) -> usize {
-        BLOCK_SIZE
+        SIZE
     }
 }
 
 // SAFETY: as above, and the box owns what it points to.
-unsafe impl monoio::buf::IoBufMut for Box<Block> {
+unsafe impl<const SIZE: usize> monoio::buf::IoBufMut for Box<Block<SIZE>> {
     fn write_ptr(&mut self) -> *mut u8 {
         self.as_mut_ptr()
     }
 
     fn bytes_total(&mut self) -> usize {
-        BLOCK_SIZE
+        SIZE
     }
 
     unsafe fn set_init(&mut self, _: usize) {}
 }
 
-// SAFETY: the pointer is that of the heap's memory, the same wherever the box is moved, and good for BLOCK_SIZE bytes.
-unsafe impl tokio_uring::buf::IoBuf for Box<Block> {
+// SAFETY: the pointer is that of the heap's memory, the same wherever the box is moved, and good for SIZE bytes.
+unsafe impl<const SIZE: usize> tokio_uring::buf::IoBuf for Box<Block<SIZE>> {
     fn stable_ptr(&self) -> *const u8 {
         self.as_ptr()
     }
 
     fn bytes_init(&self) -> usize {
-        BLOCK_SIZE
+        SIZE
     }
 
     fn bytes_total(&self) -> usize {
-        BLOCK_SIZE
+        SIZE
     }
 }
 
 // SAFETY: as above, and the box owns what it points to.
-unsafe impl tokio_uring::buf::IoBufMut for Box<Block> {
+unsafe impl<const SIZE: usize> tokio_uring::buf::IoBufMut for Box<Block<SIZE>> {
     fn stable_mut_ptr(&mut self) -> *mut u8 {
         self.as_mut_ptr()
     }

@@ -7,18 +7,22 @@ use anyhow::Result;
 
 use super::connections::{self, Step, receive, send};
 use super::kioctx::{Event, Iocb};
+use crate::workloads::echo::buffer_size;
 
-struct Connection {
+pub struct Connection {
     stream: TcpStream,
-    buffer: [u8; 4096],
+    buffer: Box<[u8]>,
 }
 
-pub fn serve(listener: TcpListener) -> Result<()> {
-    connections::serve(&listener, |stream, data| {
+pub fn serve(listener: TcpListener, message: usize) -> Result<()> {
+    connections::serve(&listener, |stream, data| Connection::open(stream, data, message))
+}
+
+impl Connection {
+    pub fn open(stream: TcpStream, data: u64, message: usize) -> (Connection, Iocb) {
         let wait = Iocb::poll_in(stream.as_raw_fd(), data);
-        let buffer = [0; 4096];
-        (Connection { stream, buffer }, wait)
-    })
+        (Connection { stream, buffer: vec![0; buffer_size(message)].into() }, wait)
+    }
 }
 
 impl connections::Connection for Connection {

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use super::connections::{self, Step, receive, send};
 use super::kioctx::{Event, Iocb};
-use crate::blocks::{self, BLOCK_SIZE, Block};
+use crate::blocks::{self, Access, BLOCK_SIZE, Block};
 use crate::workloads::unified::Requests;
 
 struct Connection {
@@ -29,7 +29,7 @@ enum State {
 }
 
 pub fn serve(listener: TcpListener, path: &Path) -> Result<()> {
-    let file = blocks::open_direct(path)?;
+    let file = blocks::open(path, Access::DirectRead)?;
     connections::serve(&listener, |stream, data| {
         let wait = Iocb::poll_in(stream.as_raw_fd(), data);
         let connection = Connection {
