@@ -8,8 +8,12 @@ mod bare_aio;
 mod bare_epoll;
 mod bare_sockets;
 mod compio;
+mod glommio;
+mod monoio;
+mod owned;
 mod smol;
 mod tokio;
+mod tokio_uring;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -25,8 +29,19 @@ use crate::workloads::mixed::Copying;
 use crate::workloads::{Case, Workload, echo};
 
 /// In the order in which they take turns.
-pub const PEERS: &[Peer] =
-    &[aio::PEER, aio::SPINNING, tokio::PEER, smol::PEER, compio::PEER, bare_aio::PEER, bare_epoll::PEER];
+pub const PEERS: &[Peer] = &[
+    aio::PEER,
+    aio::SPINNING,
+    tokio::PEER,
+    smol::PEER,
+    monoio::LEGACY,
+    monoio::PEER,
+    glommio::PEER,
+    compio::PEER,
+    tokio_uring::PEER,
+    bare_aio::PEER,
+    bare_epoll::PEER,
+];
 
 /// One runtime's ways to do the workloads; `None` for one it cannot do.
 pub struct Peer {

@@ -8,6 +8,8 @@ use crate::workloads::{Case, Choice};
 
 const REQUEST_SIZE: usize = 8;
 const ROOM: usize = 4 * REQUEST_SIZE;
+/// How much a runtime that receives to a buffer of its own may take at once: with a request cut short before, it fits.
+pub const RECEIVE_SIZE: usize = ROOM - REQUEST_SIZE;
 
 pub struct Client {
     random: fastrand::Rng,
@@ -90,6 +92,12 @@ impl Requests {
     /// Tells that the first `count` bytes of the space have been received.
     pub fn received(&mut self, count: usize) {
         self.filled += count;
+    }
+
+    /// Takes what was received elsewhere, at most [`RECEIVE_SIZE`], when all requests received whole have been taken.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.space()[..bytes.len()].copy_from_slice(bytes);
+        self.received(bytes.len());
     }
 }
 
