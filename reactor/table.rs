@@ -89,11 +89,18 @@ struct Slot {
 }
 
 #[derive(Debug)]
-enum Operation<P> {
-    Backlog { payload: P, waker: Option<Waker> },
-    InFlight { payload: P, waker: Option<Waker>, slot: Key },
-    Orphaned { payload: P },
-    Done { payload: P, result: i64 },
+struct Operation<P> {
+    /// Stays where it is from start to end. `None` only where it was given back: in `Withdrawn`.
+    payload: Option<P>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Backlog { waker: Option<Waker> },
+    InFlight { waker: Option<Waker>, slot: Key },
+    Orphaned,
+    Done { result: i64 },
     Withdrawn,
 }
 
@@ -283,28 +290,30 @@ impl<P> Table<P> {
 
     /// Takes over an operation. It is queued at once, or as soon as a slot is free.
     pub(super) fn start(&mut self, payload: P, waker: Waker) -> OperationId {
-        let id = self.operations.insert(Operation::Backlog { payload, waker: Some(waker) });
-        self.backlog.push_back(id);
-        self.admit();
+        let waker = Some(waker);
+        let id = self.operations.vacant_key();
+        let stage = if self.backlog.is_empty() && self.has_slot_for_operation() {
+            Stage::InFlight { waker, slot: self.occupy(Tenant::Operation(id)) }
+        } else {
+            self.backlog.push_back(id);
+            Stage::Backlog { waker }
+        };
+        self.operations.insert(Operation { payload: Some(payload), stage });
         OperationId(id)
     }
 
     /// The payload back with bytes or a negated errno, if the operation is done. That gives up the id.
     pub(super) fn fetch(&mut self, id: &OperationId) -> Option<(P, i64)> {
-        if !matches!(self.operations[id.0], Operation::Done { .. }) {
-            return None;
-        }
-        match self.operations.remove(id.0) {
-            Operation::Done { payload, result } => Some((payload, result)),
-            _ => unreachable!("checked above"),
-        }
+        let Stage::Done { result } = self.operations[id.0].stage else { return None };
+        let payload = self.operations.remove(id.0).payload;
+        Some((payload.expect("only what is withdrawn has no payload"), result))
     }
 
     /// Has the operation wake this waker, and returns the one before.
     pub(super) fn await_result(&mut self, id: &OperationId, waker: Waker) -> Option<Waker> {
-        match &mut self.operations[id.0] {
-            Operation::Backlog { waker: kept, .. } | Operation::InFlight { waker: kept, .. } => kept.replace(waker),
-            Operation::Done { .. } | Operation::Orphaned { .. } | Operation::Withdrawn => {
+        match &mut self.operations[id.0].stage {
+            Stage::Backlog { waker: kept } | Stage::InFlight { waker: kept, .. } => kept.replace(waker),
+            Stage::Done { .. } | Stage::Orphaned | Stage::Withdrawn => {
                 unreachable!("waits for an operation that is under way")
             }
         }
@@ -313,31 +322,29 @@ impl<P> Table<P> {
     /// Gives up an operation whose future is gone. The payload comes back if the kernel does not have it; otherwise it
     /// stays here until the event. The waker comes back in any case: its drop is user code.
     pub(super) fn abandon(&mut self, id: OperationId) -> (Option<P>, Option<Waker>) {
-        match std::mem::replace(&mut self.operations[id.0], Operation::Withdrawn) {
-            Operation::Backlog { payload, waker } => {
+        let operation = &mut self.operations[id.0];
+        match std::mem::replace(&mut operation.stage, Stage::Withdrawn) {
+            Stage::Backlog { waker } => {
                 // Stays in the backlog until its turn, unless too many do.
+                let payload = operation.payload.take();
                 self.withdrawn += 1;
                 if 2 * self.withdrawn > self.backlog.len() {
                     self.sweep_backlog();
                 }
-                (Some(payload), waker)
+                (payload, waker)
             }
-            Operation::InFlight { payload, waker, slot } => {
-                if self.is_queued(slot) {
-                    self.operations.remove(id.0);
-                    self.vacate(slot);
-                    (Some(payload), waker)
-                } else {
-                    self.operations[id.0] = Operation::Orphaned { payload };
-                    self.orphans += 1;
-                    (None, waker)
-                }
+            Stage::InFlight { waker, slot } if is_in_state(&self.slots, slot, SlotState::Queued) => {
+                let payload = self.operations.remove(id.0).payload;
+                self.vacate(slot);
+                (payload, waker)
             }
-            Operation::Done { payload, .. } => {
-                self.operations.remove(id.0);
-                (Some(payload), None)
+            Stage::InFlight { waker, .. } => {
+                operation.stage = Stage::Orphaned;
+                self.orphans += 1;
+                (None, waker)
             }
-            Operation::Orphaned { .. } | Operation::Withdrawn => {
+            Stage::Done { .. } => (self.operations.remove(id.0).payload, None),
+            Stage::Orphaned | Stage::Withdrawn => {
                 unreachable!("the id of an abandoned operation is given up")
             }
         }
@@ -372,7 +379,7 @@ impl<P> Table<P> {
     /// If the operation is not in flight.
     pub(super) fn payload_mut(&mut self, operation: usize) -> &mut P {
         match &mut self.operations[operation] {
-            Operation::InFlight { payload, .. } => payload,
+            Operation { payload: Some(payload), stage: Stage::InFlight { .. } } => payload,
             _ => unreachable!("a queued slot's operation is in flight"),
         }
     }
@@ -418,55 +425,47 @@ impl<P> Table<P> {
         self.queue.clear();
         self.backlog.clear();
         self.withdrawn = 0;
-        let unsubmitted = self.operations.iter().filter(|(_, operation)| self.is_unsubmitted(operation));
+        let unsubmitted = self.operations.iter().filter(|(_, operation)| self.is_unsubmitted(&operation.stage));
         let ids: Vec<_> = unsubmitted.map(|(id, _)| id).collect();
         for id in ids {
-            match std::mem::replace(&mut self.operations[id], Operation::Withdrawn) {
-                Operation::Backlog { payload, waker } => {
-                    self.operations[id] = Operation::Done { payload, result: CANCELED };
-                    wakers.extend(waker);
-                }
-                Operation::InFlight { payload, waker, slot } => {
-                    self.operations[id] = Operation::Done { payload, result: CANCELED };
+            match std::mem::replace(&mut self.operations[id].stage, Stage::Done { result: CANCELED }) {
+                Stage::Backlog { waker } => wakers.extend(waker),
+                Stage::InFlight { waker, slot } => {
                     wakers.extend(waker);
                     self.vacate(slot);
                 }
-                Operation::Withdrawn => drop(self.operations.remove(id)),
-                Operation::Orphaned { .. } | Operation::Done { .. } => unreachable!("these were submitted"),
+                Stage::Withdrawn => drop(self.operations.remove(id)),
+                Stage::Orphaned | Stage::Done { .. } => unreachable!("these were submitted"),
             }
         }
     }
 
-    fn is_unsubmitted(&self, operation: &Operation<P>) -> bool {
-        match operation {
-            Operation::Backlog { .. } | Operation::Withdrawn => true,
-            Operation::InFlight { slot, .. } => self.is_queued(*slot),
-            Operation::Orphaned { .. } | Operation::Done { .. } => false,
+    fn is_unsubmitted(&self, stage: &Stage) -> bool {
+        match stage {
+            Stage::Backlog { .. } | Stage::Withdrawn => true,
+            Stage::InFlight { slot, .. } => is_in_state(&self.slots, *slot, SlotState::Queued),
+            Stage::Orphaned | Stage::Done { .. } => false,
         }
     }
 
     /// Takes the wakers of all who wait for a result.
     pub(super) fn take_wakers(&mut self, wakers: &mut Vec<Waker>) {
         for (_, operation) in &mut self.operations {
-            if let Operation::Backlog { waker, .. } | Operation::InFlight { waker, .. } = operation {
+            if let Stage::Backlog { waker } | Stage::InFlight { waker, .. } = &mut operation.stage {
                 wakers.extend(waker.take());
             }
         }
     }
 
     fn finish(&mut self, id: usize, result: i64) -> Completion<P> {
-        let operation = &mut self.operations[id];
-        match std::mem::replace(operation, Operation::Withdrawn) {
-            Operation::InFlight { payload, waker, .. } => {
-                *operation = Operation::Done { payload, result };
-                Completion::Operation(waker)
-            }
-            Operation::Orphaned { payload } => {
-                self.operations.remove(id);
+        match std::mem::replace(&mut self.operations[id].stage, Stage::Done { result }) {
+            Stage::InFlight { waker, .. } => Completion::Operation(waker),
+            Stage::Orphaned => {
                 self.orphans -= 1;
-                Completion::Orphan(payload)
+                let payload = self.operations.remove(id).payload;
+                Completion::Orphan(payload.expect("only what is withdrawn has no payload"))
             }
-            Operation::Backlog { .. } | Operation::Done { .. } | Operation::Withdrawn => {
+            Stage::Backlog { .. } | Stage::Done { .. } | Stage::Withdrawn => {
                 unreachable!("an operation with a slot is in flight or orphaned")
             }
         }
@@ -474,31 +473,35 @@ impl<P> Table<P> {
 
     /// Moves operations from the backlog into free slots.
     fn admit(&mut self) {
-        while self.slots.len() < self.capacity - OWN_POLLS {
+        while self.has_slot_for_operation() {
             let Some(id) = self.backlog.pop_front() else {
                 return;
             };
-            match std::mem::replace(&mut self.operations[id], Operation::Withdrawn) {
-                Operation::Backlog { payload, waker } => {
+            match std::mem::replace(&mut self.operations[id].stage, Stage::Withdrawn) {
+                Stage::Backlog { waker } => {
                     let slot = self.occupy(Tenant::Operation(id));
-                    self.operations[id] = Operation::InFlight { payload, waker, slot };
+                    self.operations[id].stage = Stage::InFlight { waker, slot };
                 }
-                Operation::Withdrawn => {
+                Stage::Withdrawn => {
                     self.operations.remove(id);
                     self.withdrawn -= 1;
                 }
-                Operation::InFlight { .. } | Operation::Orphaned { .. } | Operation::Done { .. } => {
+                Stage::InFlight { .. } | Stage::Orphaned | Stage::Done { .. } => {
                     unreachable!("the backlog holds what has no slot yet")
                 }
             }
         }
     }
 
+    fn has_slot_for_operation(&self) -> bool {
+        self.slots.len() < self.capacity - OWN_POLLS
+    }
+
     /// Takes the withdrawn operations out of the backlog.
     fn sweep_backlog(&mut self) {
         let operations = &mut self.operations;
         self.backlog.retain(|id| {
-            let withdrawn = matches!(operations[*id], Operation::Withdrawn);
+            let withdrawn = matches!(operations[*id].stage, Stage::Withdrawn);
             if withdrawn {
                 operations.remove(*id);
             }
@@ -528,10 +531,6 @@ impl<P> Table<P> {
 
     fn slot_mut(&mut self, key: Key) -> Option<&mut Slot> {
         self.slots.get_mut(key.index()).filter(|slot| slot.generation == key.generation)
-    }
-
-    fn is_queued(&self, key: Key) -> bool {
-        is_in_state(&self.slots, key, SlotState::Queued)
     }
 }
 
