@@ -5,11 +5,13 @@
 
 mod blocks;
 mod child;
+mod confine;
 mod driver;
 mod load;
 mod measure;
 mod peers;
 mod sys;
+mod syscalls;
 mod workloads;
 
 use anyhow::Result;
@@ -24,7 +26,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure everything: nine rounds, in each of which the runtimes take turns.
+    /// Measure everything: seven rounds, in each of which the runtimes take turns.
     All(driver::Options),
     /// Run everything once and briefly, to see that it works. The numbers mean little.
     Quick(driver::Options),

@@ -1,8 +1,12 @@
 //! The driver: plans the cells, lets the peers take turns in each, and reports.
 
+mod machine;
+mod plan;
 mod quiet;
+mod ratios;
 mod report;
 mod results;
+mod stage;
 mod targets;
 
 use std::fs;
@@ -10,16 +14,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::child::{Child, Job, Part};
-use crate::measure::{Measurement, Window};
-use crate::peers::{self, Files, PEERS, Peer};
-use crate::workloads::{Driven, Workload};
-use crate::{blocks, load};
+use crate::measure::Window;
+use crate::peers::{Kind, PEERS, Peer};
+use crate::workloads::{Case, Rates, Workload};
+use plan::Extent;
 use quiet::Quiet;
 use results::{Cell, Results};
+use stage::Stage;
 
 #[derive(Args)]
 pub struct Options {
@@ -29,19 +33,32 @@ pub struct Options {
     /// Only these runtimes (comma-separated).
     #[arg(long, short, value_delimiter = ',', value_parser = peer_names())]
     runtime: Vec<String>,
+    /// Only cases with these names, or with so many at once: "64 x 1 KiB", or 64 for all that begin so
+    /// (comma-separated).
+    #[arg(long, short, value_delimiter = ',')]
+    case: Vec<String>,
     /// How often every runtime takes its turn.
     #[arg(long)]
     rounds: Option<usize>,
     /// How long each turn is counted, after a quarter of that to warm up.
     #[arg(long)]
     seconds: Option<f64>,
+    /// Deny io_uring to all that is measured, as containers do; unless given, a few cases show that beside.
+    #[arg(long)]
+    deny_io_uring: bool,
+    /// Requests per second for echo in an open loop; every runtime should be able to serve them.
+    #[arg(long, default_value_t = 40_000)]
+    echo_rate: u32,
+    /// Requests per second for unified in an open loop.
+    #[arg(long, default_value_t = 15_000)]
+    unified_rate: u32,
     /// The core of what is measured.
     #[arg(long, default_value_t = 0)]
     server_core: usize,
     /// The core of the load generator.
     #[arg(long, default_value_t = 1)]
     load_core: usize,
-    /// Where to make the file that is read (256 MiB); its file system must have O_DIRECT.
+    /// Where to make the files that are read and written (512 MiB); the file system must have O_DIRECT.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
     /// Where to write the results [default: versus.json beside this program].
@@ -51,13 +68,14 @@ pub struct Options {
 
 /// What the options leave open.
 pub struct Effort {
+    extent: Extent,
     rounds: usize,
     seconds: f64,
 }
 
 impl Effort {
-    pub const FULL: Effort = Effort { rounds: 9, seconds: 1.0 };
-    pub const SMOKE: Effort = Effort { rounds: 1, seconds: 0.4 };
+    pub const FULL: Effort = Effort { extent: Extent::Full, rounds: 7, seconds: 0.5 };
+    pub const SMOKE: Effort = Effort { extent: Extent::Quick, rounds: 1, seconds: 0.1 };
 }
 
 fn peer_names() -> Vec<&'static str> {
@@ -68,26 +86,16 @@ pub fn run(options: &Options, effort: Effort) -> Result<()> {
     let rounds = options.rounds.unwrap_or(effort.rounds);
     let seconds = options.seconds.unwrap_or(effort.seconds);
     ensure!(rounds > 0 && seconds > 0.0, "nothing to measure in no time");
+    ensure!(options.echo_rate > 0 && options.unified_rate > 0, "an open loop needs a rate");
     ensure!(options.server_core != options.load_core, "server and load need a core each");
-    let counted = Duration::try_from_secs_f64(seconds)?;
-    let window = Window { warmup: counted / 4, counted };
-    let (source, target) = (blocks::create(&options.dir)?, blocks::create(&options.dir)?);
-    let files = Files { source: blocks::path_of(&source), target: blocks::path_of(&target) };
-    let stage = Stage { window, server_core: options.server_core, load_core: options.load_core, files };
+    let mut cells = plan::cells(options, effort.extent);
+    ensure!(!cells.is_empty(), "no such case: see the names in the table of a run without --case");
 
-    let mut cells = options.cells();
-    let progress = progress_bar(cells.len() * rounds);
+    let counted = Duration::try_from_secs_f64(seconds)?;
+    let window = Window { warmup: counted / 4, counted, count_calls: false };
+    let stage = Stage::set(&options.dir, options.server_core, options.load_core)?;
     let quiet = Quiet::begin()?;
-    for group in cells.chunk_by_mut(Cell::same_case) {
-        for _ in 0..rounds {
-            for cell in &mut *group {
-                progress.set_message(cell.to_string());
-                cell.runs.push(stage.measure(cell)?);
-                progress.inc(1);
-            }
-        }
-    }
-    progress.finish_and_clear();
+    take_turns(&mut cells, rounds, window, &stage);
 
     let results = Results::new(rounds, seconds, quiet.end()?, cells);
     println!("{}", report::tables(&results));
@@ -97,71 +105,47 @@ pub fn run(options: &Options, effort: Effort) -> Result<()> {
     };
     fs::write(&json, serde_json::to_vec_pretty(&results)?).with_context(|| format!("write {}", json.display()))?;
     println!("All of it: {}", json.display());
+    let ours = results.cells.iter().filter(|summary| summary.cell.kind == Kind::Ours);
+    let failures = ours.filter(|summary| summary.cell.failure.is_some()).count();
+    ensure!(failures == 0, "{failures} of our own cells failed");
     Ok(())
 }
 
+/// Lets the peers of each case run one after the other, round by round; then once more, to count system calls.
+fn take_turns(cells: &mut [Cell], rounds: usize, window: Window, stage: &Stage) {
+    let counted = cells.iter().filter(|cell| cell.workload.has_calls()).count();
+    let progress = progress_bar(cells.len() * rounds + counted);
+    for group in cells.chunk_by_mut(Cell::same_case) {
+        for _ in 0..rounds {
+            for cell in &mut *group {
+                progress.set_message(cell.to_string());
+                cell.run(|cell| stage.measure(cell, window));
+                progress.inc(1);
+            }
+        }
+        for cell in group.iter_mut().filter(|cell| cell.workload.has_calls()) {
+            progress.set_message(format!("{cell}: system calls"));
+            cell.count_calls(|cell| stage.measure(cell, Window { count_calls: true, ..window }));
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+}
+
 impl Options {
-    /// What is to be measured: peers that take turns stand together.
-    fn cells(&self) -> Vec<Cell> {
-        let mut cells = Vec::new();
-        for &workload in Workload::value_variants() {
-            if !self.workload.is_empty() && !self.workload.contains(&workload) {
-                continue;
-            }
-            for case in workload.cases() {
-                let able = PEERS.iter().filter(|peer| self.wants(peer) && peer.can(workload, &case));
-                cells.extend(able.map(|peer| Cell::new(workload, case, peer.name)));
-            }
-        }
-        cells
+    fn rates(&self) -> Rates {
+        Rates { echo: self.echo_rate, unified: self.unified_rate }
     }
 
-    fn wants(&self, peer: &Peer) -> bool {
+    fn wants(&self, workload: Workload, case: &Case) -> bool {
+        let name = case.to_string();
+        let begins = |wanted: &String| name == *wanted || name.split(' ').next() == Some(wanted);
+        (self.workload.is_empty() || self.workload.contains(&workload))
+            && (self.case.is_empty() || self.case.iter().any(begins))
+    }
+
+    fn wants_peer(&self, peer: &Peer) -> bool {
         self.runtime.is_empty() || self.runtime.iter().any(|name| name == peer.name)
-    }
-}
-
-/// What all runs have in common.
-struct Stage {
-    window: Window,
-    server_core: usize,
-    load_core: usize,
-    files: Files,
-}
-
-impl Stage {
-    /// One run of one cell, in new processes.
-    fn measure(&self, cell: &Cell) -> Result<Measurement> {
-        let mut peer = Child::start(
-            cell.to_string(),
-            &Job {
-                core: self.server_core,
-                part: Part::Peer(peers::Run {
-                    peer: cell.peer.to_owned(),
-                    workload: cell.workload,
-                    case: cell.case,
-                    window: self.window,
-                    files: self.files.clone(),
-                }),
-            },
-        )?;
-        if cell.workload.driven() == Driven::ByItself {
-            return peer.measurement();
-        }
-        let mut load = Child::start(
-            format!("the load for {cell}"),
-            &Job {
-                core: self.load_core,
-                part: Part::Load(load::Run {
-                    workload: cell.workload,
-                    case: cell.case,
-                    port: peer.port()?,
-                    server: peer.pid(),
-                    window: self.window,
-                }),
-            },
-        )?;
-        load.measurement()
     }
 }
 

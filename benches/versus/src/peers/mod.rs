@@ -60,8 +60,11 @@ pub struct Peer {
     /// Returns when the writers have nothing more to write.
     pub write: Option<fn(Writes) -> Result<()>>,
     /// [`micro::run`](crate::workloads::micro::run) with its executor.
-    pub micro: Option<fn(Workload, usize, Window) -> Result<Measurement>>,
+    pub micro: Option<Micro>,
 }
+
+/// Takes how many are to be at once.
+type Micro = fn(Workload, usize, Window) -> Result<Measurement>;
 
 /// What a peer is built on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]

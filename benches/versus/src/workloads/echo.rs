@@ -23,14 +23,17 @@ impl Dialogue for Client {
         Client { message, count: 0 }
     }
 
-    fn answer_size(&self) -> usize {
-        self.message.len()
-    }
-
-    fn next_request(&mut self) -> &[u8] {
+    fn advance(&mut self) {
         self.count += 1;
         self.message[..8].copy_from_slice(&self.count.to_le_bytes());
+    }
+
+    fn request(&self) -> &[u8] {
         &self.message
+    }
+
+    fn answer_size(&self) -> usize {
+        self.message.len()
     }
 
     fn is_answer(&self, answer: &[u8]) -> bool {

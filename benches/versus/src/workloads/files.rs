@@ -40,7 +40,7 @@ pub fn measure_reads(
     run: fn(Reads) -> Result<()>,
 ) -> Result<Measurement> {
     let tally = Tally::new();
-    let keeper = tally.keep(window)?;
+    let keeper = tally.keep(window);
     let readers = (0..depth).map(|index| Reader::new(index, tally.clone()));
     run(Reads { path: path.to_owned(), access, readers: readers.collect() })?;
     keeper.join().expect("the keeper does not panic")
@@ -49,7 +49,7 @@ pub fn measure_reads(
 /// Measures `run` with `depth` writers, and looks for what they say that they have written.
 pub fn measure_writes(path: &Path, depth: usize, window: Window, run: fn(Writes) -> Result<()>) -> Result<Measurement> {
     let tally = Tally::new();
-    let keeper = tally.keep(window)?;
+    let keeper = tally.keep(window);
     let writers = (0..depth).map(|index| Writer::new(index, depth, tally.clone()));
     run(Writes { path: path.to_owned(), writers: writers.collect() })?;
     let measurement = keeper.join().expect("the keeper does not panic")?;
@@ -183,10 +183,10 @@ impl Tally {
     }
 
     /// Starts the thread that opens and closes the window.
-    fn keep(self: &Arc<Self>, window: Window) -> Result<JoinHandle<Result<Measurement>>> {
+    fn keep(self: &Arc<Self>, window: Window) -> JoinHandle<Result<Measurement>> {
         let tally = self.clone();
-        let gauge = Gauge::of(std::process::id())?;
-        Ok(thread::spawn(move || {
+        let gauge = Gauge::of(std::process::id(), window);
+        thread::spawn(move || {
             thread::sleep(window.warmup);
             tally.latencies.lock().expect("nobody panicked").reset();
             let from = gauge.mark(tally.transfers.load(Relaxed))?;
@@ -195,7 +195,7 @@ impl Tally {
             tally.over.store(true, Relaxed);
             let latencies = tally.latencies.lock().expect("nobody panicked");
             gauge.measure(&from, &to, Some(&latencies))
-        }))
+        })
     }
 
     fn find_written(&self, path: &Path) -> Result<()> {

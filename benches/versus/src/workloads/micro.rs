@@ -37,7 +37,7 @@ pub fn run<E: Executor>(workload: Workload, many: usize, window: Window) -> Resu
         Workload::Wake => wake::<E>(many, window),
         Workload::Sleep => sleep::<E>(many, window),
         Workload::StartStop => start_stop::<E>(window),
-        Workload::TaskMemory => task_memory::<E>(many),
+        Workload::TaskMemory => task_memory::<E>(many, window),
         other => bail!("{other} is more than an executor's work"),
     }
 }
@@ -94,7 +94,7 @@ fn sleep<E: Executor>(sleeps: usize, window: Window) -> Result<Measurement> {
 }
 
 fn start_stop<E: Executor>(window: Window) -> Result<Measurement> {
-    let gauge = Gauge::of(std::process::id())?;
+    let gauge = Gauge::of(std::process::id(), window);
     let opens = Instant::now() + window.warmup;
     while Instant::now() < opens {
         E::block_on(async {})?;
@@ -110,10 +110,10 @@ fn start_stop<E: Executor>(window: Window) -> Result<Measurement> {
 }
 
 /// Resident bytes for each of `tasks` that wait for ever. The time it takes to spawn them is measured beside.
-fn task_memory<E: Executor>(tasks: usize) -> Result<Measurement> {
+fn task_memory<E: Executor>(tasks: usize, window: Window) -> Result<Measurement> {
     static BEGUN: AtomicUsize = AtomicUsize::new(0);
     let pid = std::process::id();
-    let gauge = Gauge::of(pid)?;
+    let gauge = Gauge::of(pid, window);
     E::block_on(async {
         E::spawn_yielding(1).await;
         let empty = sys::resident_bytes(pid)?;
@@ -178,7 +178,7 @@ async fn join_all<J: Future>(spawned: impl Iterator<Item = J>) {
 
 /// Repeats `batch`, which returns how many operations it did, until the window closes; it is made of whole batches.
 fn repeat<E: Executor>(window: Window, mut batch: impl AsyncFnMut() -> usize) -> Result<Measurement> {
-    let gauge = Gauge::of(std::process::id())?;
+    let gauge = Gauge::of(std::process::id(), window);
     E::block_on(async {
         let opens = Instant::now() + window.warmup;
         while Instant::now() < opens {

@@ -13,6 +13,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::measure::Figure;
 pub use case::{Case, Choice};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
@@ -59,6 +60,12 @@ pub enum Driven {
     ByItself,
 }
 
+/// Requests per second in open loops: such that every peer should be able to serve them.
+pub struct Rates {
+    pub echo: u32,
+    pub unified: u32,
+}
+
 impl Workload {
     pub fn driven(self) -> Driven {
         use Workload::*;
@@ -66,6 +73,37 @@ impl Workload {
             Echo | Connect | Unified | Mixed | ConnectionMemory | IdleCpu => Driven::ByClients,
             Read | Write | Buffered => Driven::ByItself,
             SpawnJoin | YieldNow | Wake | Sleep | StartStop | TaskMemory => Driven::ByItself,
+        }
+    }
+
+    /// The figure that counts before all others.
+    pub fn figure(self) -> Figure {
+        use Workload::*;
+        match self {
+            TaskMemory | ConnectionMemory => Figure::BytesEach,
+            IdleCpu => Figure::Busy,
+            // The CPU time of the copy cannot be told from that of the connections.
+            Mixed => Figure::P99,
+            Echo | Connect | Unified | Read | Write | Buffered => Figure::Cpu,
+            SpawnJoin | YieldNow | Wake | Sleep | StartStop => Figure::Cpu,
+        }
+    }
+
+    /// Whether system calls per operation say anything.
+    pub fn has_calls(self) -> bool {
+        use Workload::*;
+        match self {
+            Echo | Connect | Unified | Mixed | Read | Write | Buffered | StartStop => true,
+            SpawnJoin | YieldNow | Wake | Sleep | TaskMemory | ConnectionMemory | IdleCpu => false,
+        }
+    }
+
+    /// Whether an open loop makes sense, and where.
+    pub fn open_case(self, rates: &Rates) -> Option<Case> {
+        match self {
+            Workload::Echo => Some(Case::of(64).sized(echo::SMALL).at_rate(rates.echo)),
+            Workload::Unified => Some(Case::of(32).at_rate(rates.unified)),
+            _ => None,
         }
     }
 
@@ -80,20 +118,21 @@ impl Workload {
                     .iter()
                     .flat_map(|&size| each(&[1, 64, 512, 4096]).into_iter().map(move |case| case.sized(size)))
                     .collect();
-                cases.push(Case::of(64).sized(64).beside(12_000));
+                cases.push(Case::of(64).sized(echo::SMALL).beside(12_000));
                 cases
             }
-            Connect => vec![Case::of(32).sized(64)],
+            Connect => vec![Case::of(32).sized(echo::SMALL)],
             Unified => each(&[1, 32, 256]).into_iter().flat_map(|case| [case, case.zipf()]).collect(),
-            Mixed => vec![Case::of(64).sized(64)],
+            Mixed => vec![Case::of(64).sized(echo::SMALL)],
             Read | Write => each(&[1, 32, 128]),
             Buffered => each(&[1, 32]),
             SpawnJoin => each(&[1, 1_000]),
             YieldNow | Wake => each(&[1_000]),
-            Sleep | TaskMemory => each(&[100_000]),
+            Sleep => each(&[10_000, 100_000]),
+            TaskMemory => each(&[100_000]),
             StartStop => each(&[1]),
-            ConnectionMemory => vec![Case::of(0).sized(64).beside(4096)],
-            IdleCpu => vec![Case::of(0).sized(64).beside(12_000)],
+            ConnectionMemory => vec![Case::of(0).sized(echo::SMALL).beside(4096)],
+            IdleCpu => vec![Case::of(0).sized(echo::SMALL).beside(12_000)],
         }
     }
 
@@ -101,11 +140,11 @@ impl Workload {
     pub fn quick_case(self) -> Case {
         use Workload::*;
         match self {
-            Echo => Case::of(64).sized(64),
+            Echo => Case::of(64).sized(echo::SMALL),
             Unified | Read | Write | Buffered => Case::of(32),
             SpawnJoin => Case::of(1_000),
             Sleep | TaskMemory => Case::of(10_000),
-            ConnectionMemory | IdleCpu => Case::of(0).sized(64).beside(512),
+            ConnectionMemory | IdleCpu => Case::of(0).sized(echo::SMALL).beside(512),
             Connect | Mixed | YieldNow | Wake | StartStop => self.cases()[0],
         }
     }

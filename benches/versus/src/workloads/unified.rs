@@ -27,17 +27,20 @@ impl Dialogue for Client {
         Client { random, choice: case.choice, block: 0, request: [0; REQUEST_SIZE] }
     }
 
-    fn answer_size(&self) -> usize {
-        BLOCK_SIZE
-    }
-
-    fn next_request(&mut self) -> &[u8] {
+    fn advance(&mut self) {
         self.block = match self.choice {
             Choice::Uniform => self.random.u64(..BLOCK_COUNT),
             Choice::Zipf => ZIPF.choose(&mut self.random),
         };
         self.request = self.block.to_le_bytes();
+    }
+
+    fn request(&self) -> &[u8] {
         &self.request
+    }
+
+    fn answer_size(&self) -> usize {
+        BLOCK_SIZE
     }
 
     fn is_answer(&self, answer: &[u8]) -> bool {
