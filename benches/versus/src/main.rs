@@ -14,6 +14,8 @@ mod sys;
 mod syscalls;
 mod workloads;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -30,6 +32,15 @@ enum Command {
     All(driver::Options),
     /// Run everything once and briefly, to see that it works. The numbers mean little.
     Quick(driver::Options),
+    /// Make the page and its pictures again from the results of a run, without measuring.
+    Charts {
+        /// The results, as `all` or `quick` wrote them.
+        #[arg(long)]
+        json: PathBuf,
+        /// Where to write benchmarks.md, and the pictures beside it.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// What the driver starts this binary with.
     #[command(hide = true)]
     Child { job: String },
@@ -39,6 +50,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::All(options) => driver::run(&options, driver::Effort::FULL),
         Command::Quick(options) => driver::run(&options, driver::Effort::SMOKE),
+        Command::Charts { json, out } => driver::write_docs(&json, &out),
         Command::Child { job } => child::run(&job),
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::peers::PEERS;
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Machine {
     pub cpu: String,
     pub cores: usize,
@@ -16,7 +16,7 @@ pub struct Machine {
     /// UTC.
     pub date: String,
     /// Of every peer that is a package.
-    pub versions: BTreeMap<&'static str, &'static str>,
+    pub versions: BTreeMap<String, String>,
 }
 
 impl Machine {
@@ -28,7 +28,7 @@ impl Machine {
             memory_bytes: memory.totalram as u64 * u64::from(memory.mem_unit),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M").to_string(),
-            versions: PEERS.iter().filter_map(|peer| Some((peer.package?, version(peer.package?)?))).collect(),
+            versions: PEERS.iter().filter_map(|peer| versioned(peer.package?)).collect(),
         }
     }
 }
@@ -40,8 +40,8 @@ fn cpu() -> Option<String> {
     Some(model.trim_start_matches([' ', '\t', ':']).to_owned())
 }
 
-/// As it was built in.
-fn version(package: &str) -> Option<&'static str> {
+/// With the version that was built in.
+fn versioned(package: &str) -> Option<(String, String)> {
     let (_, rest) = include_str!("../../Cargo.lock").split_once(&format!("name = \"{package}\"\nversion = \""))?;
-    rest.split('"').next()
+    Some((package.to_owned(), rest.split('"').next()?.to_owned()))
 }

@@ -1,16 +1,19 @@
 //! The driver: plans the cells, lets the peers take turns in each, and reports.
 
+mod docs;
+mod format;
 mod machine;
 mod plan;
 mod quiet;
 mod ratios;
 mod report;
 mod results;
+mod sheet;
 mod stage;
 mod targets;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -20,9 +23,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::measure::Window;
 use crate::peers::{Kind, PEERS, Peer};
 use crate::workloads::{Case, Rates, Workload};
+use machine::Machine;
 use plan::Extent;
 use quiet::Quiet;
-use results::{Cell, Results};
+use results::{Cell, Measured, Results};
 use stage::Stage;
 
 #[derive(Args)]
@@ -64,6 +68,9 @@ pub struct Options {
     /// Where to write the results [default: versus.json beside this program].
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Where to write the page and its pictures [default: the docs of this repository if all is measured, else nowhere].
+    #[arg(long)]
+    docs: Option<PathBuf>,
 }
 
 /// What the options leave open.
@@ -97,7 +104,8 @@ pub fn run(options: &Options, effort: Effort) -> Result<()> {
     let quiet = Quiet::begin()?;
     take_turns(&mut cells, rounds, window, &stage);
 
-    let results = Results::new(rounds, seconds, quiet.end()?, cells);
+    let measured = Measured { machine: Machine::this(), rounds, seconds, disturbed: quiet.end()?, cells };
+    let results = Results::from(measured);
     println!("{}", report::tables(&results));
     let json = match &options.json {
         Some(path) => path.clone(),
@@ -105,10 +113,21 @@ pub fn run(options: &Options, effort: Effort) -> Result<()> {
     };
     fs::write(&json, serde_json::to_vec_pretty(&results)?).with_context(|| format!("write {}", json.display()))?;
     println!("All of it: {}", json.display());
+    if let Some(dir) = options.docs(&effort) {
+        docs::write(&results, &dir)?;
+        println!("The page and its pictures: {}", dir.display());
+    }
     let ours = results.cells.iter().filter(|summary| summary.cell.kind == Kind::Ours);
     let failures = ours.filter(|summary| summary.cell.failure.is_some()).count();
     ensure!(failures == 0, "{failures} of our own cells failed");
     Ok(())
+}
+
+/// Makes the page and its pictures again, from a results file.
+pub fn write_docs(json: &Path, docs: &Path) -> Result<()> {
+    let whose = || format!("read {}", json.display());
+    let results: Results = serde_json::from_slice(&fs::read(json).with_context(whose)?).with_context(whose)?;
+    docs::write(&results, docs)
 }
 
 /// Lets the peers of each case run one after the other, round by round; then once more, to count system calls.
@@ -142,6 +161,15 @@ impl Options {
         let begins = |wanted: &String| name == *wanted || name.split(' ').next() == Some(wanted);
         (self.workload.is_empty() || self.workload.contains(&workload))
             && (self.case.is_empty() || self.case.iter().any(begins))
+    }
+
+    /// Where the page goes, if one is to be written.
+    fn docs(&self, effort: &Effort) -> Option<PathBuf> {
+        let chosen = !(self.workload.is_empty() && self.runtime.is_empty() && self.case.is_empty());
+        let lessened = self.rounds.is_some() || self.seconds.is_some() || self.deny_io_uring;
+        // Part of the whole, or a hasty look at it, does not replace what is there unless that is asked for.
+        let whole = effort.extent == Extent::Full && !chosen && !lessened;
+        self.docs.clone().or_else(|| whole.then(|| docs::OF_REPOSITORY.into()))
     }
 
     fn wants_peer(&self, peer: &Peer) -> bool {

@@ -16,7 +16,7 @@ pub struct Ratio {
     pub case: Case,
     pub io_uring_denied: bool,
     pub figure: Figure,
-    pub ours: &'static str,
+    pub ours: String,
     pub against: String,
     /// Taken in each round, where the two ran one right after the other: a machine that is slower for a while is slower
     /// for both.
@@ -34,8 +34,8 @@ pub fn of(cells: &[Cell]) -> Vec<Ratio> {
         let figure = row[0].workload.figure();
         if let Some(ours) = row.iter().find(|cell| cell.peer == OURS) {
             for theirs in row.iter().filter(|cell| cell.kind != Kind::Ours && cell.kind != Kind::Spinning) {
-                let aim = aims.iter().find(|aim| aim.is_plain(figure) && aim.against == Against::Peer(theirs.peer));
-                ratios.extend(Ratio::between(ours, theirs, figure, theirs.peer.to_owned(), aim.map(|aim| aim.limit)));
+                let aim = aims.iter().find(|aim| aim.is_plain(figure) && aim.is_against(&theirs.peer));
+                ratios.extend(Ratio::between(ours, theirs, figure, theirs.peer.clone(), aim.map(|aim| aim.limit)));
             }
         }
         let rest = aims.iter().filter(|aim| !(aim.is_plain(figure) && matches!(aim.against, Against::Peer(_))));
@@ -60,7 +60,7 @@ impl Ratio {
             case: ours.case,
             io_uring_denied: ours.io_uring_denied,
             figure,
-            ours: ours.peer,
+            ours: ours.peer.clone(),
             against,
             value,
             target,
@@ -79,6 +79,10 @@ impl Target {
         self.ours == OURS && self.figure == figure
     }
 
+    fn is_against(&self, peer: &str) -> bool {
+        matches!(self.against, Against::Peer(name) if name == peer)
+    }
+
     /// Compares in `row`, which has the cells of the target's case; none if somebody is missing there.
     fn look_at(&self, row: &[Cell], all: &[Cell]) -> Option<Ratio> {
         let Target { figure, limit, .. } = *self;
@@ -95,7 +99,7 @@ impl Target {
                 between(best, format!("best: {}", best.peer))
             }
             Against::Case(case) => {
-                let same = |cell: &&Cell| (cell.workload, cell.case, cell.peer) == (self.workload, case, self.ours);
+                let same = |cell: &&Cell| (cell.workload, cell.case, &*cell.peer) == (self.workload, case, self.ours);
                 let other = all.iter().filter(|cell| !cell.io_uring_denied).find(same)?;
                 between(other, format!("itself, {case}"))
             }

@@ -1,33 +1,22 @@
-//! The tables on the terminal. What was lost is printed like what was won.
+//! What the terminal shows, and the tables that the page has too. What was lost is printed like what was won.
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
-
+use super::format::{self, mebibytes, time};
 use super::ratios::Ratio;
 use super::results::{Results, Spread, Summary};
-use crate::measure::Figure;
+use super::sheet::Column::{Figures, Words};
+use super::sheet::Sheet;
 use crate::workloads::Workload;
 
-/// Above this share of the machine, others are worth a word.
-const TOLERABLE: f64 = 0.03;
-
 pub fn tables(results: &Results) -> String {
-    let Results { machine, rounds, seconds, disturbed, .. } = results;
+    let Results { machine, rounds, seconds, .. } = results;
     let (denied, free): (Vec<_>, Vec<_>) = results.cells.iter().partition(|summary| summary.cell.io_uring_denied);
-    let mut out = format!(
-        "{}, {} cores, {:.0} GiB; Linux {}; {} UTC\n",
-        machine.cpu,
-        machine.cores,
-        gibibytes(machine.memory_bytes),
-        machine.kernel,
-        machine.date
-    );
+    let mut out = format!("{}; Linux {}; {} UTC\n", format::machine(machine), machine.kernel, machine.date);
     out += &format!("Median (min-max) of {rounds} rounds of {seconds} s\n");
     if !free.is_empty() {
-        out += &format!("\n{}\n", costs(&free));
+        out += &format!("\n{}\n", costs(&free).for_terminal());
     }
     if !denied.is_empty() {
-        out += &format!("\nWith io_uring denied, as in a container:\n\n{}\n", costs(&denied));
+        out += &format!("\nWith io_uring denied, as in a container:\n\n{}\n", costs(&denied).for_terminal());
     }
     out += "\nCPU/op: user and system time of the measured process, all its threads.\n\
             calls: system calls per operation, in a run of its own.\n\
@@ -37,23 +26,35 @@ pub fn tables(results: &Results) -> String {
             out += &format!("FAILED: {cell}: {reason}\n");
         }
     }
-    if *disturbed > TOLERABLE {
-        let percent = 100.0 * disturbed;
-        out +=
-            &format!("NOT QUIET: other processes and the hypervisor took {percent:.0} % of the machine meanwhile.\n");
+    if let Some(others) = format::not_quiet(results) {
+        out += &format!("NOT QUIET: {others}.\n");
     }
     if !results.ratios.is_empty() {
-        out += &format!("\nOur figure, as a multiple of another's in the same round\n\n{}\n", ratios(&results.ratios));
+        let ratios = ratios(results.ratios.iter()).for_terminal();
+        out += &format!("\nOur figure, as a multiple of another's in the same round\n\n{ratios}\n");
     }
     out
 }
 
-fn costs(cells: &[&Summary]) -> Table {
-    let mut table = table(&[
-        "workload", "case", "runtime", "CPU/op", "", "ops/s", "p50", "p99", "p99.9", "memory", "peak", "calls", "busy",
-        "",
-    ]);
-    for summary in cells {
+/// What each cell costs.
+pub fn costs(cells: &[&Summary]) -> Sheet {
+    let header = [
+        Words("workload"),
+        Words("case"),
+        Words("runtime"),
+        Figures("CPU/op"),
+        Figures("(min-max)"),
+        Figures("ops/s"),
+        Figures("p50"),
+        Figures("p99"),
+        Figures("p99.9"),
+        Figures("memory"),
+        Figures("peak"),
+        Figures("calls"),
+        Figures("busy"),
+        Figures("besides"),
+    ];
+    let row = |summary: &&Summary| {
         let cell = &summary.cell;
         let median = |spread: Option<Spread>, show: fn(f64) -> String| {
             spread.map_or_else(|| "-".to_owned(), |spread| show(spread.median))
@@ -62,7 +63,7 @@ fn costs(cells: &[&Summary]) -> Table {
             Some(_) => "failed".to_owned(),
             None => median(summary.cpu_ns_per_op, time),
         };
-        table.add_row([
+        vec![
             cell.workload.to_string(),
             cell.case.to_string(),
             cell.peer.to_owned(),
@@ -81,21 +82,32 @@ fn costs(cells: &[&Summary]) -> Table {
                 (None, Workload::Mixed, Some(copied)) => format!("{}/s copied", mebibytes(copied.median)),
                 (None, ..) => String::new(),
             },
-        ]);
-    }
-    table
+        ]
+    };
+    Sheet::new(&header, cells.iter().map(row))
 }
 
-fn ratios(ratios: &[Ratio]) -> Table {
-    let mut table = table(&["workload", "case", "ours", "against", "of", "ratio", "", "target", ""]);
-    for ratio in ratios {
+/// How ours compares.
+pub fn ratios<'a>(ratios: impl Iterator<Item = &'a Ratio>) -> Sheet {
+    let header = [
+        Words("workload"),
+        Words("case"),
+        Words("ours"),
+        Words("against"),
+        Words("of"),
+        Figures("ratio"),
+        Figures("(min-max)"),
+        Figures("target"),
+        Figures("reached"),
+    ];
+    let row = |ratio: &Ratio| {
         let denied = if ratio.io_uring_denied { ", io_uring denied" } else { "" };
-        table.add_row([
+        vec![
             ratio.workload.to_string(),
             format!("{}{denied}", ratio.case),
             ratio.ours.to_owned(),
             ratio.against.clone(),
-            name(ratio.figure).to_owned(),
+            format::name(ratio.figure).to_owned(),
             format!("{:.3}", ratio.value.median),
             format!("({:.3}-{:.3})", ratio.value.min, ratio.value.max),
             ratio.target.map_or_else(|| "-".to_owned(), |target| target.to_string()),
@@ -105,50 +117,7 @@ fn ratios(ratios: &[Ratio]) -> Table {
                 None => "",
             }
             .to_owned(),
-        ]);
-    }
-    table
-}
-
-fn name(figure: Figure) -> &'static str {
-    match figure {
-        Figure::Cpu => "CPU/op",
-        Figure::Throughput => "ops/s",
-        Figure::P50 => "p50",
-        Figure::P99 => "p99",
-        Figure::P999 => "p99.9",
-        Figure::Busy => "busy",
-        Figure::Resident => "memory",
-        Figure::Peak => "peak",
-        Figure::BytesEach => "bytes each",
-        Figure::Written => "written/s",
-        Figure::SystemCalls => "calls",
-    }
-}
-
-/// The first three columns are words, to the left; the others figures, to the right.
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header);
-    for column in table.column_iter_mut() {
-        let words = column.index < 3 || header[column.index] == "against";
-        column.set_cell_alignment(if words { CellAlignment::Left } else { CellAlignment::Right });
-    }
-    table
-}
-
-fn time(nanoseconds: f64) -> String {
-    match nanoseconds {
-        ns if ns < 1e3 => format!("{ns:.0} ns"),
-        ns if ns < 1e6 => format!("{:.2} us", ns / 1e3),
-        ns => format!("{:.2} ms", ns / 1e6),
-    }
-}
-
-fn mebibytes(bytes: f64) -> String {
-    format!("{:.1} MiB", bytes / f64::from(1 << 20))
-}
-
-fn gibibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 30)
+        ]
+    };
+    Sheet::new(&header, ratios.map(row))
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::machine::Machine;
 use super::ratios::{self, Ratio};
@@ -12,7 +12,7 @@ use crate::peers::{Kind, Peer};
 use crate::workloads::{Case, Workload};
 
 /// One peer in one case of a workload, with the runs of all rounds.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Cell {
     pub workload: Workload,
     pub case: Case,
@@ -20,7 +20,7 @@ pub struct Cell {
     #[serde(rename = "label")]
     words: String,
     pub io_uring_denied: bool,
-    pub peer: &'static str,
+    pub peer: String,
     pub kind: Kind,
     pub runs: Vec<Measurement>,
     /// In a run of its own.
@@ -36,7 +36,7 @@ impl Cell {
             case,
             words: case.to_string(),
             io_uring_denied,
-            peer: peer.name,
+            peer: peer.name.to_owned(),
             kind: peer.kind,
             runs: Vec::new(),
             system_calls: None,
@@ -134,27 +134,61 @@ impl Spread {
     }
 }
 
-/// All that is reported, and what the JSON file holds.
-#[derive(Serialize)]
-pub struct Results {
+/// What was measured: all else follows from it, and is made anew when a results file is read.
+#[derive(Deserialize)]
+pub struct Measured {
     pub machine: Machine,
     pub rounds: usize,
     pub seconds: f64,
     /// The share of the machine that others took meanwhile.
     pub disturbed: f64,
+    pub cells: Vec<Cell>,
+}
+
+/// All that is reported, and what the JSON file holds.
+#[derive(Serialize, Deserialize)]
+#[serde(from = "Measured")]
+pub struct Results {
+    pub machine: Machine,
+    pub rounds: usize,
+    pub seconds: f64,
+    pub disturbed: f64,
     pub cells: Vec<Summary>,
     pub ratios: Vec<Ratio>,
 }
 
-impl Results {
-    pub fn new(rounds: usize, seconds: f64, disturbed: f64, cells: Vec<Cell>) -> Results {
+impl From<Measured> for Results {
+    fn from(Measured { machine, rounds, seconds, disturbed, cells }: Measured) -> Results {
         let ratios = ratios::of(&cells);
         let cells = cells.into_iter().map(Summary::of).collect();
-        Results { machine: Machine::this(), rounds, seconds, disturbed, cells, ratios }
+        Results { machine, rounds, seconds, disturbed, cells, ratios }
     }
 }
 
 /// For what has a name to be written in words.
 pub fn in_words<T: fmt::Display, S: Serializer>(it: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(it)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn median(figures: &[f64]) -> Option<f64> {
+        Spread::of(figures.iter().copied()).map(|spread| spread.median)
+    }
+
+    #[test]
+    fn median_is_the_one_in_the_middle_or_between_two() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[10.0, 1.0, 2.0, 4.0]), Some(3.0));
+    }
+
+    #[test]
+    fn spread_goes_from_least_to_most() {
+        let spread = Spread::of([5.0, -1.0, 7.0].into_iter()).unwrap();
+        assert_eq!((spread.min, spread.max), (-1.0, 7.0));
+    }
 }

@@ -67,7 +67,7 @@ pub struct Peer {
 type Micro = fn(Workload, usize, Window) -> Result<Measurement>;
 
 /// What a peer is built on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// aio-runtime.

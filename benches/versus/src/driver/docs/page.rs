@@ -1,0 +1,3 @@
+pub fn markdown(_: &crate::driver::results::Results, _: &[super::picture::Picture]) -> String {
+    String::new()
+}
