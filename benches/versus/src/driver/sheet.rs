@@ -79,7 +79,7 @@ impl Sheet {
 
 /// For words that somebody else chose, to stay one field of a table and no mark-up.
 fn escape(text: &str) -> String {
-    text.replace('\n', " ").replace('|', "\\|").replace('<', "&lt;")
+    text.replace('\n', " ").replace('|', "\\|").replace('<', "&lt;").replace("&lt;=", "<=")
 }
 
 #[cfg(test)]

@@ -28,8 +28,8 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
         Sketch {
             name: "denied",
             title: "Where io_uring is denied, as in containers by default: CPU time per operation",
-            note: "What each runtime costs there, and which do not start.",
-            per: "",
+            note: "Of those built on io_uring, what starts has fallen back to epoll.",
+            per: " of CPU time",
             shared: false,
             denied: true,
             panels: vec![
@@ -49,8 +49,8 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
         },
         Sketch {
             name: "unified-p99",
-            title: "4 KiB of a file over TCP: the slowest of 100 requests (p99)",
-            note: "In a closed loop, each connection asks again when it is answered; at a rate, requests do not wait for that.",
+            title: "4 KiB of a file over TCP: p99 latency",
+            note: "One request in 100 takes longer. At a fixed rate, latency counts from when a request was due.",
             per: " of latency",
             shared: false,
             denied: false,
@@ -78,7 +78,7 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
             name: "tasks",
             title: "Tasks and timers: CPU time per operation",
             note: "The executor alone: nothing is read or sent.",
-            per: "",
+            per: " of CPU time",
             shared: false,
             denied: false,
             panels: vec![

@@ -53,7 +53,9 @@ const LEGEND: u32 = 30;
 /// For the names, to the left of all panels.
 const NAMES: u32 = 120;
 /// For the figures, to the right of the bars of each panel.
-const FIGURES: u32 = 58;
+const FIGURES: u32 = 70;
+/// Of that, what keeps them apart from the next panel's bars.
+const GAP: u32 = 26;
 
 const INK: RGBColor = RGBColor(0x24, 0x29, 0x2f);
 const PALE_INK: RGBColor = RGBColor(0x57, 0x60, 0x6a);
@@ -132,7 +134,7 @@ impl Picture {
         let root = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
         // Readers in dark mode see a white sheet rather than black letters on black.
         root.fill(&WHITE)?;
-        let title = words(17.0, INK, HPos::Left).transform(FontTransform::None);
+        let title = words(17.0, INK, HPos::Left);
         root.draw_text(&format!("{} (lower is better)", self.title), &title, (16, 22))?;
         root.draw_text(&self.note, &words(12.5, PALE_INK, HPos::Left), (16, 45))?;
 
@@ -183,7 +185,7 @@ impl Picture {
         let plane = chart.plotting_area();
         for (at, row) in self.rows.iter().enumerate() {
             let middle = at as f64 + 0.5;
-            let beside = (FIGURES as i32 - 14, (PANEL_HEAD + ROW * at as u32 + ROW / 2) as i32);
+            let beside = ((FIGURES - GAP) as i32, (PANEL_HEAD + ROW * at as u32 + ROW / 2) as i32);
             match row.values[index] {
                 Value::Measured(spread) => {
                     let scaled = [spread.median, spread.min, spread.max].map(|figure| figure / unit.size);
