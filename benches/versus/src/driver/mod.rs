@@ -183,3 +183,30 @@ fn progress_bar(steps: usize) -> ProgressBar {
     // No steady tick: nothing but the measured processes should wake up during a run.
     ProgressBar::new(steps as u64).with_style(style)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn docs(effort: &Effort, line: &str) -> Option<PathBuf> {
+        Line::parse_from(["versus"].into_iter().chain(line.split_whitespace())).options.docs(effort)
+    }
+
+    #[test]
+    fn only_the_whole_replaces_the_page_unasked() {
+        assert_eq!(docs(&Effort::FULL, ""), Some(docs::OF_REPOSITORY.into()));
+        for part in ["-w echo", "-r tokio", "-c 64", "--rounds 1", "--seconds 0.1", "--deny-io-uring"] {
+            assert_eq!(docs(&Effort::FULL, part), None, "{part}");
+        }
+        assert_eq!(docs(&Effort::SMOKE, ""), None);
+        assert_eq!(docs(&Effort::SMOKE, "--docs there"), Some("there".into()));
+    }
+}

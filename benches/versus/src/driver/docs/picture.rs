@@ -51,7 +51,7 @@ const ROW: u32 = 26;
 const AXIS: u32 = 52;
 const LEGEND: u32 = 30;
 /// For the names, to the left of all panels.
-const NAMES: u32 = 120;
+const NAMES: u32 = 128;
 /// For the figures, to the right of the bars of each panel.
 const FIGURES: u32 = 70;
 /// Of that, what keeps them apart from the next panel's bars.
