@@ -34,6 +34,7 @@ median of the rounds, with the least and the most of them; a ratio is taken with
 - **memory** is resident at the end, **peak** the most ever.
 - **calls** are system calls per operation, counted in a run of its own.
 - **busy** is the share of its core that the process kept busy. Well below 100 %, the load or the disk was the limit.
+- In the pictures, the thin line through a panel is where aio-runtime's bar ends; a whisker without a tip goes further.
 
 [benches/versus](../benches/versus/README.md) says more, and what each workload does.
 ";
