@@ -1,15 +1,13 @@
 //! Which pictures there are, each to answer one question.
 
+use super::picture::{Panel, Picture, Row, Value};
 use crate::driver::results::{Results, Summary};
 use crate::measure::Figure::{self, BytesEach, Cpu, P99};
 use crate::workloads::Workload::{self, *};
 use crate::workloads::{Case, echo};
 
-use super::picture::{Panel, Picture, Row, Value};
-
 /// All that these results have figures for.
 pub fn pictures(results: &Results) -> Vec<Picture> {
-    let pick = |workload, case: Case, figure, title: &str| Pick { workload, case, figure, title: title.to_owned() };
     let echo = |many| Case::of(many).sized(echo::SMALL);
     let connections = |many: usize| format!("{many} connections");
     let whole = |workload: Workload| workload.cases()[0];
@@ -17,12 +15,12 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
     let open = results.cells.iter().find(rated).map(|summary| summary.cell.case);
 
     let mut unified_p99 = vec![
-        pick(Unified, Case::of(32), P99, "32 connections, closed loop"),
-        pick(Unified, Case::of(256), P99, "256 connections, closed loop"),
+        Pick::new(Unified, Case::of(32), P99, "32 connections, closed loop"),
+        Pick::new(Unified, Case::of(256), P99, "256 connections, closed loop"),
     ];
     if let Some(case) = open {
         let title = format!("{} connections, {} requests/s", case.many, case.rate.unwrap_or_default());
-        unified_p99.push(Pick { workload: Unified, case, figure: P99, title });
+        unified_p99.push(Pick::new(Unified, case, P99, title));
     }
     let pictures = [
         Sketch {
@@ -33,9 +31,9 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
             shared: false,
             denied: true,
             panels: vec![
-                pick(Echo, echo(64), Cpu, "TCP echo of 64 bytes"),
-                pick(Read, Case::of(32), Cpu, "direct read of 4 KiB"),
-                pick(Unified, Case::of(32), Cpu, "4 KiB of a file over TCP"),
+                Pick::new(Echo, echo(64), Cpu, "TCP echo of 64 bytes"),
+                Pick::new(Read, Case::of(32), Cpu, "direct read of 4 KiB"),
+                Pick::new(Unified, Case::of(32), Cpu, "4 KiB of a file over TCP"),
             ],
         },
         Sketch {
@@ -82,10 +80,10 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
             shared: false,
             denied: false,
             panels: vec![
-                pick(SpawnJoin, Case::of(1000), Cpu, "spawn and join, 1000"),
-                pick(YieldNow, Case::of(1000), Cpu, "yield among 1000"),
-                pick(Wake, Case::of(1000), Cpu, "wake, 1000 pairs"),
-                pick(Sleep, Case::of(100_000), Cpu, "sleep, 100,000 at once"),
+                Pick::new(SpawnJoin, Case::of(1000), Cpu, "spawn and join, 1000"),
+                Pick::new(YieldNow, Case::of(1000), Cpu, "yield among 1000"),
+                Pick::new(Wake, Case::of(1000), Cpu, "wake, 1000 pairs"),
+                Pick::new(Sleep, Case::of(100_000), Cpu, "sleep, 100,000 at once"),
             ],
         },
         Sketch {
@@ -96,8 +94,8 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
             shared: false,
             denied: false,
             panels: vec![
-                pick(ConnectionMemory, whole(ConnectionMemory), BytesEach, "idle connection, of 4096"),
-                pick(TaskMemory, whole(TaskMemory), BytesEach, "waiting task, of 100,000"),
+                Pick::new(ConnectionMemory, whole(ConnectionMemory), BytesEach, "idle connection, of 4096"),
+                Pick::new(TaskMemory, whole(TaskMemory), BytesEach, "waiting task, of 100,000"),
             ],
         },
     ];
@@ -127,8 +125,8 @@ struct Pick {
 }
 
 impl Pick {
-    fn new(workload: Workload, case: Case, figure: Figure, title: String) -> Pick {
-        Pick { workload, case, figure, title }
+    fn new(workload: Workload, case: Case, figure: Figure, title: impl Into<String>) -> Pick {
+        Pick { workload, case, figure, title: title.into() }
     }
 
     fn cells<'a>(&self, results: &'a Results, denied: bool) -> Vec<&'a Summary> {
@@ -156,7 +154,11 @@ impl Sketch {
         }
         let panel = |pick: &Pick| Panel { title: pick.title.clone(), figure: pick.figure };
         let panels: Vec<Panel> = found.iter().map(|(pick, _)| panel(pick)).collect();
-        let note = format!("{} Median of {} rounds; whiskers: least to most.", self.note, results.rounds);
+        let rounds = match results.rounds {
+            1 => "One round.".to_owned(),
+            rounds => format!("Median of {rounds} rounds; whiskers: least to most."),
+        };
+        let note = format!("{} {rounds}", self.note);
         let Sketch { name, title, per, shared, .. } = self;
         (!panels.is_empty()).then_some(Picture { name, title, note, per, shared, panels, rows })
     }
