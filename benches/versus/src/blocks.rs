@@ -1,30 +1,30 @@
-//! The file that is read: 4 KiB blocks whose every word tells which block and which word it is, read with O_DIRECT.
+//! The files that are read and written: 4 KiB blocks whose every word tells which block and which word it is.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, Write};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
+use rustix::fs::{Advice, AtFlags, OFlags, StatxFlags, fadvise, statx};
 
 pub const BLOCK_SIZE: usize = 4096;
 /// 256 MiB in all.
 pub const BLOCK_COUNT: u64 = 65_536;
 
-/// One block in memory, aligned as strictly as any file system asks for O_DIRECT.
+/// Memory for one block, or for a longer piece, aligned as strictly as any file system asks for O_DIRECT.
 #[repr(C, align(4096))]
-pub struct Block([u8; BLOCK_SIZE]);
+pub struct Block<const SIZE: usize = BLOCK_SIZE>([u8; SIZE]);
 
-impl Block {
-    pub fn zeroed() -> Box<Block> {
-        Box::new(Block([0; BLOCK_SIZE]))
+impl<const SIZE: usize> Block<SIZE> {
+    pub fn zeroed() -> Box<Self> {
+        Box::new(Block([0; SIZE]))
     }
 }
 
-impl Deref for Block {
+impl<const SIZE: usize> Deref for Block<SIZE> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -32,7 +32,7 @@ impl Deref for Block {
     }
 }
 
-impl DerefMut for Block {
+impl<const SIZE: usize> DerefMut for Block<SIZE> {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
@@ -53,7 +53,7 @@ pub fn create(dir: &Path) -> Result<File> {
     let file = tempfile::tempfile_in(dir).with_context(whose)?;
     require_direct_io(&file).with_context(whose)?;
     let mut out = BufWriter::with_capacity(1 << 20, &file);
-    let mut block = Block::zeroed();
+    let mut block = <Block>::zeroed();
     for number in 0..BLOCK_COUNT {
         stamp(number, &mut block);
         out.write_all(&block)?;
@@ -61,6 +61,7 @@ pub fn create(dir: &Path) -> Result<File> {
     out.flush()?;
     drop(out);
     file.sync_all()?;
+    uncache(&file)?;
     Ok(file)
 }
 
@@ -69,13 +70,50 @@ pub fn path_of(file: &File) -> PathBuf {
     format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
 }
 
-/// Opens the file for direct reads.
-pub fn open_direct(path: &Path) -> Result<File> {
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    DirectRead,
+    DirectWrite,
+    /// From the page cache, where the driver has seen to it that the file is.
+    CachedRead,
+}
+
+impl Access {
+    pub fn is_direct(self) -> bool {
+        match self {
+            Access::DirectRead | Access::DirectWrite => true,
+            Access::CachedRead => false,
+        }
+    }
+}
+
+/// Opens a file as std does.
+pub fn open(path: &Path, access: Access) -> Result<File> {
+    let flags = if access.is_direct() { OFlags::DIRECT } else { OFlags::empty() };
     OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::DIRECT.bits() as i32)
+        .read(access != Access::DirectWrite)
+        .write(access == Access::DirectWrite)
+        .custom_flags(flags.bits() as i32)
         .open(path)
-        .with_context(|| format!("open {} with O_DIRECT", path.display()))
+        .with_context(|| format!("open {} for {access:?}", path.display()))
+}
+
+/// Brings a file into the page cache.
+pub fn cache(mut file: &File) -> Result<()> {
+    file.rewind()?;
+    std::io::copy(&mut file, &mut std::io::sink())?;
+    Ok(())
+}
+
+/// Takes a file out of the page cache, where a direct write would have to look for its every page.
+pub fn uncache(file: &File) -> Result<()> {
+    Ok(fadvise(file, 0, None, Advice::DontNeed)?)
+}
+
+/// Reads block `number` as std does.
+pub fn read(file: &File, number: u64, into: &mut Block) -> Result<()> {
+    Ok(file.read_exact_at(into, offset(number))?)
 }
 
 /// Opening with O_DIRECT proves little: tmpfs allows it and reads from memory all the same. statx tells.
@@ -110,4 +148,25 @@ pub fn is_block(number: u64, content: &[u8]) -> bool {
         .map(|(bytes, word)| u64::from_le_bytes(bytes.try_into().expect("8 bytes")) ^ word)
         .fold(0, |all, one| all | one);
     content.len() == BLOCK_SIZE && differences == 0
+}
+
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+
+/// Writes into each sector of `content` which block it is, and which version of it.
+pub fn stamp_sectors(number: u64, generation: u64, content: &mut [u8]) {
+    for sector in content.chunks_exact_mut(SECTOR) {
+        sector[..8].copy_from_slice(&number.to_le_bytes());
+        sector[8..16].copy_from_slice(&generation.to_le_bytes());
+    }
+}
+
+/// Which version of block `number` this is; none if it is another block or a torn one.
+pub fn generation(number: u64, content: &[u8]) -> Option<u64> {
+    let word = |sector: &[u8], at: usize| u64::from_le_bytes(sector[at..at + 8].try_into().expect("8 bytes"));
+    let generation = word(content, 8);
+    content
+        .chunks_exact(SECTOR)
+        .all(|sector| word(sector, 0) == number && word(sector, 8) == generation)
+        .then_some(generation)
 }

@@ -4,18 +4,24 @@
 //! line of JSON each: a server says where it listens and is ended by the driver; all others measure, say so, and exit.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdout, Command, Stdio};
+use std::panic;
+use std::process::{ChildStdout, Command, Stdio, exit};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Measurement;
-use crate::{load, peers, sys};
+use crate::{confine, load, peers, sys};
+
+/// A child that says nothing for so long says nothing any more.
+const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 #[derive(Serialize, Deserialize)]
 pub struct Job {
     /// The core that the child stays on.
     pub core: usize,
+    pub deny_io_uring: bool,
     pub part: Part,
 }
 
@@ -27,8 +33,14 @@ pub enum Part {
 
 #[derive(Serialize, Deserialize)]
 pub enum Word {
-    Listening { port: u16 },
+    Listening {
+        port: u16,
+    },
     Measured(Measurement),
+    /// The last word, or nearly: why it does not go on.
+    Failed {
+        reason: String,
+    },
 }
 
 impl Word {
@@ -42,9 +54,27 @@ impl Word {
 
 /// The child's side: does the job that the driver wrote.
 pub fn run(job: &str) -> Result<()> {
+    // Not for the terminal, where the driver reports: a panic may well be a runtime's way to say that it cannot start.
+    panic::set_hook(Box::new(|panic| {
+        let reason = panic.payload_as_str().unwrap_or("a panic").to_owned();
+        // A driver that is gone needs no reason.
+        let _ = Word::Failed { reason }.say();
+    }));
+    if let Err(error) = obey(job) {
+        Word::Failed { reason: format!("{error:#}") }.say()?;
+        exit(1);
+    }
+    Ok(())
+}
+
+fn obey(job: &str) -> Result<()> {
     let job: Job = serde_json::from_str(job).context("a job is written by the driver")?;
     sys::die_with_parent()?;
+    sys::allow_many_files()?;
     sys::pin_to_core(job.core).with_context(|| format!("stay on core {}", job.core))?;
+    if job.deny_io_uring {
+        confine::deny_io_uring()?;
+    }
     match job.part {
         Part::Peer(run) => run.run(),
         Part::Load(run) => Word::Measured(run.run()?).say(),
@@ -78,6 +108,7 @@ impl Child {
     pub fn port(&mut self) -> Result<u16> {
         match self.hear()? {
             Word::Listening { port } => Ok(port),
+            Word::Failed { reason } => bail!(reason),
             Word::Measured(_) => bail!("{} measured before it listened", self.name),
         }
     }
@@ -85,14 +116,31 @@ impl Child {
     pub fn measurement(&mut self) -> Result<Measurement> {
         match self.hear()? {
             Word::Measured(measurement) => Ok(measurement),
+            Word::Failed { reason } => bail!(reason),
             Word::Listening { .. } => bail!("{} listened when it should measure", self.name),
         }
     }
 
+    /// Ends it, and tells why it had ended or was about to.
+    pub fn last_words(mut self) -> Option<String> {
+        let ended = self.process.try_wait().ok()?;
+        let _ = self.process.kill();
+        while let Ok(word) = self.hear() {
+            if let Word::Failed { reason } = word {
+                return Some(reason);
+            }
+        }
+        ended.map(|status| status.to_string())
+    }
+
     fn hear(&mut self) -> Result<Word> {
+        if self.words.buffer().is_empty() {
+            let mut said = [PollFd::new(self.words.get_ref(), PollFlags::IN)];
+            ensure!(poll(&mut said, Some(&PATIENCE))? > 0, "{} says nothing", self.name);
+        }
         let mut line = String::new();
         if self.words.read_line(&mut line)? == 0 {
-            bail!("{} ended early: {}; its own words are above", self.name, self.process.wait()?);
+            bail!("{} ended early: {}", self.name, self.process.wait()?);
         }
         serde_json::from_str(&line).with_context(|| format!("{} said {line:?}", self.name))
     }

@@ -5,12 +5,16 @@
 
 mod blocks;
 mod child;
+mod confine;
 mod driver;
 mod load;
 mod measure;
 mod peers;
 mod sys;
+mod syscalls;
 mod workloads;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -24,10 +28,19 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure everything: nine rounds, in each of which the runtimes take turns.
+    /// Measure everything: seven rounds, in each of which the runtimes take turns.
     All(driver::Options),
     /// Run everything once and briefly, to see that it works. The numbers mean little.
     Quick(driver::Options),
+    /// Make the page and its pictures again from the results of a run, without measuring.
+    Charts {
+        /// The results, as `all` or `quick` wrote them.
+        #[arg(long)]
+        json: PathBuf,
+        /// Where to write benchmarks.md, and the pictures beside it.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// What the driver starts this binary with.
     #[command(hide = true)]
     Child { job: String },
@@ -37,6 +50,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::All(options) => driver::run(&options, driver::Effort::FULL),
         Command::Quick(options) => driver::run(&options, driver::Effort::SMOKE),
+        Command::Charts { json, out } => driver::write_docs(&json, &out),
         Command::Child { job } => child::run(&job),
     }
 }

@@ -2,10 +2,11 @@
 
 #![allow(unsafe_code)]
 
-use std::io;
 use std::time::Duration;
+use std::{fs, io};
 
-use rustix::process::{Signal, set_parent_process_death_signal};
+use anyhow::{Context, Result};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Confines this thread, and all threads it starts from now on, to one core.
@@ -18,6 +19,37 @@ pub fn pin_to_core(core: usize) -> io::Result<()> {
 /// Ends this process when the thread that started it ends, so that an interrupted driver leaves nothing behind.
 pub fn die_with_parent() -> io::Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+}
+
+/// Lets this process open as many files as it may at all.
+pub fn allow_many_files() -> io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
+/// The memory that a process has now, counted exactly.
+pub fn resident_bytes(pid: u32) -> Result<u64> {
+    Ok(1024 * figure(pid, "smaps_rollup", "Rss:")?)
+}
+
+/// The most memory that a process ever had.
+pub fn peak_resident_bytes(pid: u32) -> Result<u64> {
+    Ok(1024 * figure(pid, "status", "VmHWM:")?)
+}
+
+/// What a process has sent to the disk.
+pub fn bytes_written(pid: u32) -> Result<u64> {
+    figure(pid, "io", "write_bytes:")
+}
+
+/// The number after a name in a file of /proc.
+fn figure(pid: u32, file: &str, name: &str) -> Result<u64> {
+    let path = format!("/proc/{pid}/{file}");
+    let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let rest = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = rest.and_then(|rest| rest.split_whitespace().next());
+    let number = number.with_context(|| format!("{path} has no {name}"))?;
+    number.parse().with_context(|| format!("{path} has {name} {number}"))
 }
 
 /// User and system time used so far by all threads, past and present, of a process.

@@ -1,98 +1,123 @@
-//! The tables on the terminal. What was lost is printed like what was won.
+//! What the terminal shows, and the tables that the page has too. What was lost is printed like what was won.
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
-
-use super::results::{Ratio, Results, Spread, Summary};
-use super::targets::OURS;
-
-/// Above this share of the machine, others are worth a word.
-const TOLERABLE: f64 = 0.03;
+use super::format::{self, mebibytes, time};
+use super::ratios::Ratio;
+use super::results::{Results, Spread, Summary};
+use super::sheet::Column::{Figures, Words};
+use super::sheet::Sheet;
+use crate::workloads::Workload;
 
 pub fn tables(results: &Results) -> String {
-    let Results { kernel, rounds, seconds, disturbed, .. } = results;
-    let costs = costs(results);
-    let mut out = format!(
-        "Linux {kernel}; median (min-max) of {rounds} rounds of {seconds} s\n\n{costs}\n\n\
-         CPU/op: user and system time of the measured process, all its threads.\n\
-         busy: its share of its core; well below 100 %, the load or the disk was the limit.\n"
-    );
-    if *disturbed > TOLERABLE {
-        out += &format!(
-            "NOT QUIET: other processes and the hypervisor took {:.0} % of the machine meanwhile.\n",
-            100.0 * disturbed
-        );
+    let Results { machine, rounds, seconds, .. } = results;
+    let (denied, free): (Vec<_>, Vec<_>) = results.cells.iter().partition(|summary| summary.cell.io_uring_denied);
+    let mut out = format!("{}; Linux {}; {} UTC\n", format::machine(machine), machine.kernel, machine.date);
+    out += &format!("Median (min-max) of {rounds} rounds of {seconds} s\n");
+    if !free.is_empty() {
+        out += &format!("\n{}\n", costs(&free).for_terminal());
+    }
+    if !denied.is_empty() {
+        out += &format!("\nWith io_uring denied, as in a container:\n\n{}\n", costs(&denied).for_terminal());
+    }
+    out += "\nCPU/op: user and system time of the measured process, all its threads.\n\
+            calls: system calls per operation, in a run of its own.\n\
+            busy: its share of its core; well below 100 %, the load or the disk was the limit.\n";
+    for Summary { cell, .. } in &results.cells {
+        if let Some(reason) = &cell.failure {
+            out += &format!("FAILED: {cell}: {reason}\n");
+        }
+    }
+    if let Some(others) = format::not_quiet(results) {
+        out += &format!("NOT QUIET: {others}.\n");
     }
     if !results.ratios.is_empty() {
-        let ratios = ratios(&results.ratios);
-        out += &format!("\nCPU/op of {OURS}, as a multiple of another's in the same round\n\n{ratios}\n");
+        let ratios = ratios(results.ratios.iter()).for_terminal();
+        out += &format!("\nOur figure, as a multiple of another's in the same round\n\n{ratios}\n");
     }
     out
 }
 
-fn costs(results: &Results) -> Table {
-    let mut table = table(&["workload", "size", "runtime", "CPU/op", "", "ops/s", "p50", "p99", "busy"]);
-    for summary in &results.cells {
-        let Summary { cell, cpu_ns_per_op: cpu, .. } = summary;
-        let latency = |spread: &Option<Spread>| {
-            let taken = spread.as_ref();
-            taken.map_or("-".to_owned(), |spread| time(spread.median))
+/// What each cell costs.
+pub fn costs(cells: &[&Summary]) -> Sheet {
+    let header = [
+        Words("workload"),
+        Words("case"),
+        Words("runtime"),
+        Figures("CPU/op"),
+        Figures("(min-max)"),
+        Figures("ops/s"),
+        Figures("p50"),
+        Figures("p99"),
+        Figures("p99.9"),
+        Figures("memory"),
+        Figures("peak"),
+        Figures("calls"),
+        Figures("busy"),
+        Figures("besides"),
+    ];
+    let row = |summary: &&Summary| {
+        let cell = &summary.cell;
+        let median = |spread: Option<Spread>, show: fn(f64) -> String| {
+            spread.map_or_else(|| "-".to_owned(), |spread| show(spread.median))
         };
-        table.add_row([
+        let cpu = match &cell.failure {
+            Some(_) => "failed".to_owned(),
+            None => median(summary.cpu_ns_per_op, time),
+        };
+        vec![
             cell.workload.to_string(),
-            cell.size.to_string(),
+            cell.case.to_string(),
             cell.peer.to_owned(),
-            time(cpu.median),
-            format!("({}-{})", time(cpu.min), time(cpu.max)),
-            format!("{:.0}", summary.ops_per_second.median),
-            latency(&summary.p50),
-            latency(&summary.p99),
-            format!("{:.0} %", 100.0 * summary.busy.median),
-        ]);
-    }
-    table
+            cpu,
+            summary.cpu_ns_per_op.map_or_else(String::new, |cpu| format!("({}-{})", time(cpu.min), time(cpu.max))),
+            median(summary.ops_per_second, |rate| format!("{rate:.0}")),
+            median(summary.p50, time),
+            median(summary.p99, time),
+            median(summary.p999, time),
+            median(summary.resident_bytes, mebibytes),
+            median(summary.peak_bytes, mebibytes),
+            cell.system_calls.map_or_else(|| "-".to_owned(), |calls| format!("{calls:.2}")),
+            median(summary.busy, |share| format!("{:.1} %", 100.0 * share)),
+            match (summary.bytes_each, cell.workload, summary.written_per_second) {
+                (Some(each), ..) => format!("{:.0} B each", each.median),
+                (None, Workload::Mixed, Some(copied)) => format!("{}/s copied", mebibytes(copied.median)),
+                (None, ..) => String::new(),
+            },
+        ]
+    };
+    Sheet::new(&header, cells.iter().map(row))
 }
 
-fn ratios(ratios: &[Ratio]) -> Table {
-    let mut table = table(&["workload", "size", "against", "ratio", "", "target", ""]);
-    for ratio in ratios {
-        let target = ratio.target.map_or("-".to_owned(), |most| format!("<= {most:.3}"));
-        let verdict = match ratio.is_met() {
-            Some(true) => "met",
-            Some(false) => "MISSED",
-            None => "",
-        };
-        table.add_row([
+/// How ours compares.
+pub fn ratios<'a>(ratios: impl Iterator<Item = &'a Ratio>) -> Sheet {
+    let header = [
+        Words("workload"),
+        Words("case"),
+        Words("ours"),
+        Words("against"),
+        Words("of"),
+        Figures("ratio"),
+        Figures("(min-max)"),
+        Figures("target"),
+        Figures("reached"),
+    ];
+    let row = |ratio: &Ratio| {
+        let denied = if ratio.io_uring_denied { ", io_uring denied" } else { "" };
+        vec![
             ratio.workload.to_string(),
-            ratio.size.to_string(),
-            ratio.against.to_owned(),
+            format!("{}{denied}", ratio.case),
+            ratio.ours.to_owned(),
+            ratio.against.clone(),
+            format::name(ratio.figure).to_owned(),
             format!("{:.3}", ratio.value.median),
             format!("({:.3}-{:.3})", ratio.value.min, ratio.value.max),
-            target,
-            verdict.to_owned(),
-        ]);
-    }
-    table
-}
-
-/// Words to the left, figures to the right.
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header);
-    for column in table.column_iter_mut() {
-        let alignment = match column.index {
-            0 | 2 => CellAlignment::Left,
-            _ => CellAlignment::Right,
-        };
-        column.set_cell_alignment(alignment);
-    }
-    table
-}
-
-fn time(nanoseconds: f64) -> String {
-    match nanoseconds {
-        ns if ns < 1e3 => format!("{ns:.0} ns"),
-        ns if ns < 1e6 => format!("{:.2} us", ns / 1e3),
-        ns => format!("{:.2} ms", ns / 1e6),
-    }
+            ratio.target.map_or_else(|| "-".to_owned(), |target| target.to_string()),
+            match ratio.met {
+                Some(true) => "met",
+                Some(false) => "MISSED",
+                None => "",
+            }
+            .to_owned(),
+        ]
+    };
+    Sheet::new(&header, ratios.map(row))
 }

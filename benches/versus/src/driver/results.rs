@@ -1,70 +1,116 @@
 //! What the rounds add up to: for each cell the median and how far the rounds lie apart, and our ratio to every other.
 
 use std::fmt;
-use std::time::Duration;
 
-use serde::Serialize;
+use anyhow::Result;
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::targets::{self, OURS};
-use crate::measure::{Latency, Measurement};
-use crate::workloads::Workload;
+use super::machine::Machine;
+use super::ratios::{self, Ratio};
+use crate::measure::{Figure, Measurement};
+use crate::peers::{Kind, Peer};
+use crate::workloads::{Case, Workload};
 
-/// One peer in one case (a workload at a size), with the runs of all rounds.
-#[derive(Serialize)]
+/// One peer in one case of a workload, with the runs of all rounds.
+#[derive(Serialize, Deserialize)]
 pub struct Cell {
     pub workload: Workload,
-    pub size: usize,
-    pub peer: &'static str,
+    pub case: Case,
+    /// The case in words.
+    #[serde(rename = "label")]
+    words: String,
+    pub io_uring_denied: bool,
+    pub peer: String,
+    pub kind: Kind,
     pub runs: Vec<Measurement>,
+    /// In a run of its own.
+    pub system_calls: Option<f64>,
+    /// Why it was not run again, or never.
+    pub failure: Option<String>,
 }
 
 impl Cell {
-    pub fn new(workload: Workload, size: usize, peer: &'static str) -> Cell {
-        Cell { workload, size, peer, runs: Vec::new() }
+    pub fn new(workload: Workload, case: Case, peer: &Peer, io_uring_denied: bool) -> Cell {
+        Cell {
+            workload,
+            case,
+            words: case.to_string(),
+            io_uring_denied,
+            peer: peer.name.to_owned(),
+            kind: peer.kind,
+            runs: Vec::new(),
+            system_calls: None,
+            failure: None,
+        }
     }
 
-    fn has_latency(&self) -> bool {
-        self.runs.iter().any(|run| run.latency.is_some())
+    /// Does one run more, unless one has failed.
+    pub fn run(&mut self, measure: impl FnOnce(&Cell) -> Result<Measurement>) {
+        if self.failure.is_none() {
+            match measure(self) {
+                Ok(measurement) => self.runs.push(measurement),
+                Err(error) => self.failure = Some(format!("{error:#}")),
+            }
+        }
+    }
+
+    /// As [`Cell::run`], for the system calls alone.
+    pub fn count_calls(&mut self, measure: impl FnOnce(&Cell) -> Result<Measurement>) {
+        if self.failure.is_none() {
+            match measure(self) {
+                Ok(measurement) => self.system_calls = measurement.figure(Figure::SystemCalls),
+                Err(error) => self.failure = Some(format!("while its system calls were counted: {error:#}")),
+            }
+        }
     }
 
     pub fn same_case(&self, other: &Cell) -> bool {
-        (self.workload, self.size) == (other.workload, other.size)
+        (self.workload, self.case, self.io_uring_denied) == (other.workload, other.case, other.io_uring_denied)
+    }
+
+    pub fn spread(&self, figure: Figure) -> Option<Spread> {
+        Spread::of(self.runs.iter().filter_map(|run| run.figure(figure)))
     }
 }
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} on {}", self.workload, self.size, self.peer)
+        let denied = if self.io_uring_denied { ", io_uring denied" } else { "" };
+        write!(f, "{} {} on {}{denied}", self.workload, self.case, self.peer)
     }
 }
 
-/// A cell, and its figures over all rounds.
+/// A cell, and its figures over all rounds: absent where there are none.
 #[derive(Serialize)]
 pub struct Summary {
     #[serde(flatten)]
     pub cell: Cell,
-    pub cpu_ns_per_op: Spread,
-    pub ops_per_second: Spread,
-    pub busy: Spread,
-    /// Nanoseconds; none where latencies are not taken.
+    pub cpu_ns_per_op: Option<Spread>,
+    pub ops_per_second: Option<Spread>,
+    /// Nanoseconds.
     pub p50: Option<Spread>,
     pub p99: Option<Spread>,
+    pub p999: Option<Spread>,
+    pub busy: Option<Spread>,
+    pub resident_bytes: Option<Spread>,
+    pub peak_bytes: Option<Spread>,
+    pub bytes_each: Option<Spread>,
+    pub written_per_second: Option<Spread>,
 }
 
 impl Summary {
     fn of(cell: Cell) -> Summary {
-        let over = |figure: fn(&Measurement) -> f64| Spread::of(cell.runs.iter().map(figure));
-        let latency = |quantile: fn(&Latency) -> Duration| {
-            let taken = cell.runs.iter().filter_map(|run| run.latency.as_ref());
-            let nanoseconds = taken.map(|latency| quantile(latency).as_nanos() as f64);
-            cell.has_latency().then(|| Spread::of(nanoseconds))
-        };
         Summary {
-            cpu_ns_per_op: over(Measurement::cpu_ns_per_op),
-            ops_per_second: over(Measurement::ops_per_second),
-            busy: over(Measurement::busy),
-            p50: latency(|latency| latency.p50),
-            p99: latency(|latency| latency.p99),
+            cpu_ns_per_op: cell.spread(Figure::Cpu),
+            ops_per_second: cell.spread(Figure::Throughput),
+            p50: cell.spread(Figure::P50),
+            p99: cell.spread(Figure::P99),
+            p999: cell.spread(Figure::P999),
+            busy: cell.spread(Figure::Busy),
+            resident_bytes: cell.spread(Figure::Resident),
+            peak_bytes: cell.spread(Figure::Peak),
+            bytes_each: cell.spread(Figure::BytesEach),
+            written_per_second: cell.spread(Figure::Written),
             cell,
         }
     }
@@ -78,76 +124,71 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// # Panics
-    ///
-    /// If there are no figures: there is at least one round.
-    fn of(figures: impl Iterator<Item = f64>) -> Spread {
+    /// None of no figures.
+    pub fn of(figures: impl Iterator<Item = f64>) -> Option<Spread> {
         let mut figures: Vec<f64> = figures.collect();
         figures.sort_by(f64::total_cmp);
+        let (&min, &max) = (figures.first()?, figures.last()?);
         let (upper, lower) = (figures.len() / 2, (figures.len() - 1) / 2);
-        Spread { median: (figures[lower] + figures[upper]) / 2.0, min: figures[0], max: figures[figures.len() - 1] }
+        Some(Spread { median: (figures[lower] + figures[upper]) / 2.0, min, max })
     }
 }
 
-/// Our CPU time per operation over another's.
-#[derive(Serialize)]
-pub struct Ratio {
-    pub workload: Workload,
-    pub size: usize,
-    pub against: &'static str,
-    /// Taken in each round, where the two ran one right after the other: a machine that is slower for a while is slower
-    /// for both.
-    pub value: Spread,
-    pub target: Option<f64>,
-}
-
-impl Ratio {
-    fn between(ours: &Cell, theirs: &Cell) -> Ratio {
-        let rounds = ours.runs.iter().zip(&theirs.runs);
-        Ratio {
-            workload: ours.workload,
-            size: ours.size,
-            against: theirs.peer,
-            value: Spread::of(rounds.map(|(ours, theirs)| ours.cpu_ns_per_op() / theirs.cpu_ns_per_op())),
-            target: targets::at_most(ours.workload, ours.size, theirs.peer),
-        }
-    }
-
-    /// None where no target is set.
-    pub fn is_met(&self) -> Option<bool> {
-        self.target.map(|at_most| self.value.median <= at_most)
-    }
-}
-
-/// All that is reported, and what the JSON file holds.
-#[derive(Serialize)]
-pub struct Results {
-    pub kernel: String,
+/// What was measured: all else follows from it, and is made anew when a results file is read.
+#[derive(Deserialize)]
+pub struct Measured {
+    pub machine: Machine,
     pub rounds: usize,
     pub seconds: f64,
     /// The share of the machine that others took meanwhile.
+    pub disturbed: f64,
+    pub cells: Vec<Cell>,
+}
+
+/// All that is reported, and what the JSON file holds.
+#[derive(Serialize, Deserialize)]
+#[serde(from = "Measured")]
+pub struct Results {
+    pub machine: Machine,
+    pub rounds: usize,
+    pub seconds: f64,
     pub disturbed: f64,
     pub cells: Vec<Summary>,
     pub ratios: Vec<Ratio>,
 }
 
-impl Results {
-    pub fn new(rounds: usize, seconds: f64, disturbed: f64, cells: Vec<Cell>) -> Results {
-        let ratios = cells
-            .chunk_by(Cell::same_case)
-            .flat_map(|case| {
-                let ours = case.iter().find(|cell| cell.peer == OURS);
-                let others = case.iter().filter(|cell| cell.peer != OURS);
-                others.filter_map(move |theirs| Some(Ratio::between(ours?, theirs)))
-            })
-            .collect();
-        Results {
-            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
-            rounds,
-            seconds,
-            disturbed,
-            cells: cells.into_iter().map(Summary::of).collect(),
-            ratios,
-        }
+impl From<Measured> for Results {
+    fn from(Measured { machine, rounds, seconds, disturbed, cells }: Measured) -> Results {
+        let ratios = ratios::of(&cells);
+        let cells = cells.into_iter().map(Summary::of).collect();
+        Results { machine, rounds, seconds, disturbed, cells, ratios }
+    }
+}
+
+/// For what has a name to be written in words.
+pub fn in_words<T: fmt::Display, S: Serializer>(it: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(it)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn median(figures: &[f64]) -> Option<f64> {
+        Spread::of(figures.iter().copied()).map(|spread| spread.median)
+    }
+
+    #[test]
+    fn median_is_the_one_in_the_middle_or_between_two() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[10.0, 1.0, 2.0, 4.0]), Some(3.0));
+    }
+
+    #[test]
+    fn spread_goes_from_least_to_most() {
+        let spread = Spread::of([5.0, -1.0, 7.0].into_iter()).unwrap();
+        assert_eq!((spread.min, spread.max), (-1.0, 7.0));
     }
 }

@@ -1,11 +1,19 @@
-//! The runtimes, and the bare loop: each file has one's servers, and says in a [`Peer`] which workloads it can run.
+//! The runtimes, and the bare loops: each file has one's servers, and says in a [`Peer`] which workloads it can run.
 //!
 //! The servers resemble each other, line by line where the runtimes allow it. They are not written once for all on
 //! purpose: each is what a user of that runtime would write.
 
 mod aio;
-mod bare;
+mod bare_aio;
+mod bare_epoll;
+mod bare_sockets;
+mod compio;
+mod glommio;
+mod monoio;
+mod owned;
+mod smol;
 mod tokio;
+mod tokio_uring;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -13,40 +21,81 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::blocks::Access;
 use crate::child::Word;
 use crate::measure::{Measurement, Window};
-use crate::workloads::Workload;
-use crate::workloads::read::{self, Reads};
+use crate::workloads::files::{self, Reads, Writes};
+use crate::workloads::mixed::Copying;
+use crate::workloads::{Case, Workload, echo};
 
 /// In the order in which they take turns.
-pub const PEERS: &[Peer] = &[aio::PEER, tokio::PEER, bare::PEER];
+pub const PEERS: &[Peer] = &[
+    aio::PEER,
+    aio::SPINNING,
+    tokio::PEER,
+    smol::PEER,
+    monoio::LEGACY,
+    monoio::PEER,
+    glommio::PEER,
+    compio::PEER,
+    tokio_uring::PEER,
+    bare_aio::PEER,
+    bare_epoll::PEER,
+];
 
 /// One runtime's ways to do the workloads; `None` for one it cannot do.
 pub struct Peer {
     pub name: &'static str,
-    /// Serves for ever.
-    pub echo: Option<fn(TcpListener) -> Result<()>>,
+    pub kind: Kind,
+    /// Its name on crates.io; none for a bare loop.
+    pub package: Option<&'static str>,
+    /// Serves for ever. Takes the bytes of a message; for its buffers see [`echo::buffer_size`].
+    pub echo: Option<fn(TcpListener, usize) -> Result<()>>,
     /// Serves for ever, from the file there, to be opened with O_DIRECT.
     pub unified: Option<fn(TcpListener, &Path) -> Result<()>>,
+    /// Serves echo for messages of [`echo::SMALL`] bytes and copies, for ever.
+    pub mixed: Option<fn(TcpListener, Copying) -> Result<()>>,
     /// Returns when the readers have nothing more to read.
     pub read: Option<fn(Reads) -> Result<()>>,
-    pub spawn_join: Option<Micro>,
-    pub yield_now: Option<Micro>,
-    pub sleep: Option<Micro>,
+    /// Returns when the writers have nothing more to write.
+    pub write: Option<fn(Writes) -> Result<()>>,
+    /// [`micro::run`](crate::workloads::micro::run) with its executor.
+    pub micro: Option<Micro>,
 }
 
-/// Takes the size of the workload.
-type Micro = fn(usize, Window) -> Result<Measurement>;
+/// Takes how many are to be at once.
+type Micro = fn(Workload, usize, Window) -> Result<Measurement>;
+
+/// What a peer is built on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// aio-runtime.
+    Ours,
+    /// aio-runtime again, watching for completions before it sleeps: meant for, and measured with, one thing at a time.
+    Spinning,
+    /// epoll, and threads for files.
+    Epoll,
+    IoUring,
+    /// No runtime: a loop written directly on the kernel's interface.
+    Bare,
+}
 
 impl Peer {
-    pub fn can(&self, workload: Workload) -> bool {
-        match workload {
-            Workload::Echo => self.echo.is_some(),
-            Workload::Read => self.read.is_some(),
+    pub fn can(&self, workload: Workload, case: &Case) -> bool {
+        let fits = self.kind != Kind::Spinning || case.many == 1;
+        fits && match workload {
+            Workload::Echo | Workload::Connect | Workload::ConnectionMemory | Workload::IdleCpu => self.echo.is_some(),
             Workload::Unified => self.unified.is_some(),
-            Workload::SpawnJoin => self.spawn_join.is_some(),
-            Workload::YieldNow => self.yield_now.is_some(),
-            Workload::Sleep => self.sleep.is_some(),
+            Workload::Mixed => self.mixed.is_some(),
+            Workload::Read | Workload::Buffered => self.read.is_some(),
+            Workload::Write => self.write.is_some(),
+            Workload::SpawnJoin
+            | Workload::YieldNow
+            | Workload::Wake
+            | Workload::Sleep
+            | Workload::StartStop
+            | Workload::TaskMemory => self.micro.is_some(),
         }
     }
 }
@@ -56,9 +105,18 @@ impl Peer {
 pub struct Run {
     pub peer: String,
     pub workload: Workload,
-    pub size: usize,
+    pub case: Case,
     pub window: Window,
-    pub file: PathBuf,
+    pub files: Files,
+}
+
+/// Where the files are that a run may use.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Files {
+    /// To be read only: its blocks are as they were made.
+    pub source: PathBuf,
+    /// To be written over.
+    pub target: PathBuf,
 }
 
 impl Run {
@@ -69,13 +127,24 @@ impl Run {
     }
 
     fn as_peer(&self, peer: &Peer) -> Option<Result<()>> {
+        let Run { case, window, files: Files { source, target }, .. } = self;
+        let read = |access, read| files::measure_reads(source, access, case.many, *window, read);
         let measured = match self.workload {
-            Workload::Echo => return peer.echo.map(|serve| serve(listen()?)),
-            Workload::Unified => return peer.unified.map(|serve| serve(listen()?, &self.file)),
-            Workload::Read => read::measure(&self.file, self.size, self.window, peer.read?),
-            Workload::SpawnJoin => peer.spawn_join?(self.size, self.window),
-            Workload::YieldNow => peer.yield_now?(self.size, self.window),
-            Workload::Sleep => peer.sleep?(self.size, self.window),
+            Workload::Echo | Workload::Connect | Workload::ConnectionMemory | Workload::IdleCpu => {
+                let message = case.message.unwrap_or(echo::SMALL);
+                return peer.echo.map(|serve| serve(listen()?, message));
+            }
+            Workload::Unified => return peer.unified.map(|serve| serve(listen()?, source)),
+            Workload::Mixed => return peer.mixed.map(|serve| serve(listen()?, Copying::new(source, target))),
+            Workload::Read => read(Access::DirectRead, peer.read?),
+            Workload::Buffered => read(Access::CachedRead, peer.read?),
+            Workload::Write => files::measure_writes(target, case.many, *window, peer.write?),
+            Workload::SpawnJoin
+            | Workload::YieldNow
+            | Workload::Wake
+            | Workload::Sleep
+            | Workload::StartStop
+            | Workload::TaskMemory => peer.micro?(self.workload, case.many, *window),
         };
         Some(measured.and_then(|measurement| Word::Measured(measurement).say()))
     }
@@ -83,7 +152,11 @@ impl Run {
 
 /// A nonblocking listener, announced to the driver: connections that come before the runtime is up wait in its backlog.
 fn listen() -> Result<TcpListener> {
+    /// The most that the kernel grants unless told otherwise. std's own choice is small for thousands of clients: what
+    /// does not fit is lost, and sent again after a second.
+    const BACKLOG: i32 = 4096;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
     Word::Listening { port }.say()?;

@@ -13,20 +13,24 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task;
 
-use super::Peer;
-use crate::blocks::{self, Block};
-use crate::workloads::micro::{self, Executor, Joins};
-use crate::workloads::read::{Reader, Reads};
+use super::{Kind, Peer};
+use crate::blocks::{self, Access, Block};
+use crate::workloads::echo::{self, buffer_size};
+use crate::workloads::files::{Reader, Reads, Writer, Writes};
+use crate::workloads::micro::{self, Executor};
+use crate::workloads::mixed::{CHUNK, Copying};
 use crate::workloads::unified::Requests;
 
 pub const PEER: Peer = Peer {
     name: "tokio",
-    echo: Some(|listener| runtime()?.block_on(serve(listener, echo))),
+    kind: Kind::Epoll,
+    package: Some("tokio"),
+    echo: Some(|listener, message| runtime()?.block_on(serve(listener, |stream| echo(stream, message)))),
     unified: Some(unified),
+    mixed: Some(mixed),
     read: Some(read),
-    spawn_join: Some(micro::spawn_join::<Tokio>),
-    yield_now: Some(micro::yield_now::<Tokio>),
-    sleep: Some(micro::sleep::<Tokio>),
+    write: Some(write),
+    micro: Some(micro::run::<Tokio>),
 };
 
 fn runtime() -> Result<Runtime> {
@@ -45,8 +49,8 @@ where
     }
 }
 
-async fn echo(mut stream: TcpStream) -> Result<()> {
-    let mut buffer = [0; 4096];
+async fn echo(mut stream: TcpStream, message: usize) -> Result<()> {
+    let mut buffer = vec![0; buffer_size(message)];
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
@@ -57,13 +61,13 @@ async fn echo(mut stream: TcpStream) -> Result<()> {
 }
 
 fn unified(listener: TcpListener, path: &Path) -> Result<()> {
-    let file = Arc::new(blocks::open_direct(path)?);
+    let file = Arc::new(blocks::open(path, Access::DirectRead)?);
     runtime()?.block_on(serve(listener, |stream| answer(stream, file.clone())))
 }
 
 async fn answer(mut stream: TcpStream, file: Arc<File>) -> Result<()> {
     let mut requests = Requests::default();
-    let mut block = Block::zeroed();
+    let mut block = <Block>::zeroed();
     loop {
         let count = stream.read(requests.space()).await?;
         if count == 0 {
@@ -77,8 +81,32 @@ async fn answer(mut stream: TcpStream, file: Arc<File>) -> Result<()> {
     }
 }
 
+fn mixed(listener: TcpListener, copying: Copying) -> Result<()> {
+    runtime()?.block_on(async {
+        tokio::spawn(async { copy(copying).await.expect("the copy goes on") });
+        serve(listener, |stream| echo(stream, echo::SMALL)).await
+    })
+}
+
+async fn copy(copying: Copying) -> Result<()> {
+    let from = Arc::new(blocks::open(&copying.from, Access::DirectRead)?);
+    let to = Arc::new(blocks::open(&copying.to, Access::DirectWrite)?);
+    let mut chunk = Block::<CHUNK>::zeroed();
+    for offset in copying.offsets() {
+        let (from, to) = (from.clone(), to.clone());
+        // One trip to the pool does both: that is cheaper than two.
+        chunk = task::spawn_blocking(move || {
+            from.read_exact_at(&mut chunk, offset)?;
+            to.write_all_at(&chunk, offset)?;
+            anyhow::Ok(chunk)
+        })
+        .await??;
+    }
+    Ok(())
+}
+
 fn read(reads: Reads) -> Result<()> {
-    let file = Arc::new(blocks::open_direct(&reads.path)?);
+    let file = Arc::new(blocks::open(&reads.path, reads.access)?);
     runtime()?.block_on(async {
         let read_on = |reader| tokio::spawn(read_on(reader, file.clone()));
         for task in reads.readers.into_iter().map(read_on).collect::<Vec<_>>() {
@@ -89,10 +117,35 @@ fn read(reads: Reads) -> Result<()> {
 }
 
 async fn read_on(mut reader: Reader, file: Arc<File>) -> Result<()> {
-    let mut block = Block::zeroed();
+    let mut block = <Block>::zeroed();
     while let Some(read) = reader.begin() {
         block = read_block(&file, read.block, block).await?;
         reader.end(&read, &block);
+    }
+    Ok(())
+}
+
+fn write(writes: Writes) -> Result<()> {
+    let file = Arc::new(blocks::open(&writes.path, Access::DirectWrite)?);
+    runtime()?.block_on(async {
+        let write_on = |writer| tokio::spawn(write_on(writer, file.clone()));
+        for task in writes.writers.into_iter().map(write_on).collect::<Vec<_>>() {
+            task.await??;
+        }
+        Ok(())
+    })
+}
+
+async fn write_on(mut writer: Writer, file: Arc<File>) -> Result<()> {
+    let mut block = <Block>::zeroed();
+    while let Some(write) = writer.begin(&mut block) {
+        let (file, offset) = (file.clone(), blocks::offset(write.block));
+        block = task::spawn_blocking(move || {
+            file.write_all_at(&block, offset)?;
+            anyhow::Ok(block)
+        })
+        .await??;
+        writer.end(&write);
     }
     Ok(())
 }
@@ -113,11 +166,11 @@ impl Executor for Tokio {
         Ok(runtime()?.block_on(body))
     }
 
-    fn spawn_empty() -> impl Joins {
-        tokio::spawn(async {})
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) -> impl Future {
+        tokio::spawn(task)
     }
 
-    fn spawn_yielding(times: usize) -> impl Joins {
+    fn spawn_yielding(times: usize) -> impl Future {
         tokio::spawn(async move {
             for _ in 0..times {
                 task::yield_now().await;
@@ -125,7 +178,7 @@ impl Executor for Tokio {
         })
     }
 
-    fn spawn_sleeping(duration: Duration) -> impl Joins {
+    fn spawn_sleeping(duration: Duration) -> impl Future {
         tokio::spawn(tokio::time::sleep(duration))
     }
 }

@@ -1,28 +1,42 @@
-//! echo: the server sends back what it gets. The message is 64 bytes, and never twice the same.
+//! echo: the server sends back what it gets. No message is ever the same as the one before.
 
 use crate::load::Dialogue;
+use crate::workloads::Case;
 
-pub const MESSAGE_SIZE: usize = 64;
+/// The message of the workloads in which its length is not the point.
+pub const SMALL: usize = 64;
+
+/// How long a server's buffer is to be, one for each connection. There is room for two messages, so that a runtime sees
+/// a short read, and knows from it that the socket is drained.
+pub const fn buffer_size(message: usize) -> usize {
+    2 * message
+}
 
 pub struct Client {
-    message: [u8; MESSAGE_SIZE],
+    message: Box<[u8]>,
     count: u64,
 }
 
 impl Dialogue for Client {
-    const ANSWER: usize = MESSAGE_SIZE;
-
-    fn new(connection: usize) -> Self {
-        Client { message: [connection as u8; MESSAGE_SIZE], count: 0 }
+    fn new(case: &Case, connection: usize) -> Self {
+        let message = (0..case.message.unwrap_or(SMALL)).map(|place| (connection + place) as u8).collect();
+        Client { message, count: 0 }
     }
 
-    fn next_request(&mut self) -> &[u8] {
+    fn advance(&mut self) {
         self.count += 1;
         self.message[..8].copy_from_slice(&self.count.to_le_bytes());
+    }
+
+    fn request(&self) -> &[u8] {
         &self.message
     }
 
+    fn answer_size(&self) -> usize {
+        self.message.len()
+    }
+
     fn is_answer(&self, answer: &[u8]) -> bool {
-        answer == self.message
+        answer == &*self.message
     }
 }

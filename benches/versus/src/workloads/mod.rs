@@ -1,9 +1,11 @@
 //! What is measured. Each workload's file has all that is the same for every runtime: the client's side, the wire, the
 //! way of counting.
 
+pub mod case;
 pub mod echo;
+pub mod files;
 pub mod micro;
-pub mod read;
+pub mod mixed;
 pub mod unified;
 
 use std::fmt;
@@ -11,40 +13,139 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::measure::Figure;
+pub use case::{Case, Choice};
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Workload {
-    /// Send each 64-byte message back; sizes are connections.
+    /// Send each message back.
     Echo,
-    /// Read random 4 KiB blocks of a file with O_DIRECT; sizes are reads under way.
-    Read,
-    /// Answer each request with the block of the file that it names; sizes are connections.
+    /// Accept, send one message back, see the close.
+    Connect,
+    /// Answer each request with the block of the file that it names.
     Unified,
-    /// Spawn a task that does nothing and join it; sizes are tasks alive at once.
+    /// Send each message back while the same loop copies a big file.
+    Mixed,
+    /// Read random 4 KiB blocks of a file with O_DIRECT.
+    Read,
+    /// Write random 4 KiB blocks of a file with O_DIRECT.
+    Write,
+    /// Read random 4 KiB blocks of a file from the page cache.
+    Buffered,
+    /// Spawn a task that does nothing and join it.
     SpawnJoin,
-    /// Yield to the other tasks; sizes are tasks.
+    /// Yield to the other tasks.
     YieldNow,
-    /// Sleep 10 to 110 ms; sizes are sleeps under way.
+    /// Wake another task and wait for it.
+    Wake,
+    /// Sleep 10 to 110 ms.
     Sleep,
+    /// Make a runtime, have it do nothing, drop it.
+    StartStop,
+    /// Keep tasks that wait for ever: resident bytes of each.
+    TaskMemory,
+    /// Keep connections on which nothing is said: resident bytes of each.
+    ConnectionMemory,
+    /// Keep connections on which nothing is said: CPU time.
+    IdleCpu,
+}
+
+/// Who makes the load.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Driven {
+    /// A load generator in another process.
+    ByClients,
+    /// The measured process itself.
+    ByItself,
+}
+
+/// Requests per second in open loops: such that every peer should be able to serve them.
+pub struct Rates {
+    pub echo: u32,
+    pub unified: u32,
 }
 
 impl Workload {
-    pub fn sizes(self) -> &'static [usize] {
+    pub fn driven(self) -> Driven {
+        use Workload::*;
         match self {
-            Workload::Echo => &[64, 512],
-            Workload::Read => &[32, 128],
-            Workload::Unified => &[32, 256],
-            Workload::SpawnJoin => &[1, 1_000],
-            Workload::YieldNow => &[1_000],
-            Workload::Sleep => &[100_000],
+            Echo | Connect | Unified | Mixed | ConnectionMemory | IdleCpu => Driven::ByClients,
+            Read | Write | Buffered => Driven::ByItself,
+            SpawnJoin | YieldNow | Wake | Sleep | StartStop | TaskMemory => Driven::ByItself,
         }
     }
 
-    /// Whether a client in another process makes the load.
-    pub fn has_clients(self) -> bool {
+    /// The figure that counts before all others.
+    pub fn figure(self) -> Figure {
+        use Workload::*;
         match self {
-            Workload::Echo | Workload::Unified => true,
-            Workload::Read | Workload::SpawnJoin | Workload::YieldNow | Workload::Sleep => false,
+            TaskMemory | ConnectionMemory => Figure::BytesEach,
+            IdleCpu => Figure::Busy,
+            // The CPU time of the copy cannot be told from that of the connections.
+            Mixed => Figure::P99,
+            Echo | Connect | Unified | Read | Write | Buffered => Figure::Cpu,
+            SpawnJoin | YieldNow | Wake | Sleep | StartStop => Figure::Cpu,
+        }
+    }
+
+    /// Whether system calls per operation say anything.
+    pub fn has_calls(self) -> bool {
+        use Workload::*;
+        match self {
+            Echo | Connect | Unified | Mixed | Read | Write | Buffered | StartStop => true,
+            SpawnJoin | YieldNow | Wake | Sleep | TaskMemory | ConnectionMemory | IdleCpu => false,
+        }
+    }
+
+    /// Whether an open loop makes sense, and where.
+    pub fn open_case(self, rates: &Rates) -> Option<Case> {
+        match self {
+            Workload::Echo => Some(Case::of(64).sized(echo::SMALL).at_rate(rates.echo)),
+            Workload::Unified => Some(Case::of(32).at_rate(rates.unified)),
+            _ => None,
+        }
+    }
+
+    /// All cases of a full plan.
+    pub fn cases(self) -> Vec<Case> {
+        use Workload::*;
+        let each = |all: &[usize]| all.iter().copied().map(Case::of).collect::<Vec<_>>();
+        match self {
+            Echo => {
+                let sizes = [64, 1024, 16 * 1024];
+                let mut cases: Vec<Case> = sizes
+                    .iter()
+                    .flat_map(|&size| each(&[1, 64, 512, 4096]).into_iter().map(move |case| case.sized(size)))
+                    .collect();
+                cases.push(Case::of(64).sized(echo::SMALL).beside(12_000));
+                cases
+            }
+            Connect => vec![Case::of(32).sized(echo::SMALL)],
+            Unified => each(&[1, 32, 256]).into_iter().flat_map(|case| [case, case.zipf()]).collect(),
+            Mixed => vec![Case::of(64).sized(echo::SMALL)],
+            Read | Write => each(&[1, 32, 128]),
+            Buffered => each(&[1, 32]),
+            SpawnJoin => each(&[1, 1_000]),
+            YieldNow | Wake => each(&[1_000]),
+            Sleep => each(&[10_000, 100_000]),
+            TaskMemory => each(&[100_000]),
+            StartStop => each(&[1]),
+            ConnectionMemory => vec![Case::of(0).sized(echo::SMALL).beside(4096)],
+            IdleCpu => vec![Case::of(0).sized(echo::SMALL).beside(12_000)],
+        }
+    }
+
+    /// The one case that shows whether the workload works.
+    pub fn quick_case(self) -> Case {
+        use Workload::*;
+        match self {
+            Echo => Case::of(64).sized(echo::SMALL),
+            Unified | Read | Write | Buffered => Case::of(32),
+            SpawnJoin => Case::of(1_000),
+            Sleep | TaskMemory => Case::of(10_000),
+            ConnectionMemory | IdleCpu => Case::of(0).sized(echo::SMALL).beside(512),
+            Connect | Mixed | YieldNow | Wake | StartStop => self.cases()[0],
         }
     }
 }

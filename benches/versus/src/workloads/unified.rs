@@ -1,32 +1,79 @@
 //! unified: a request is the number of a block, 8 bytes little endian; the answer is that block, 4096 bytes.
 
+use std::sync::LazyLock;
+
 use crate::blocks::{self, BLOCK_COUNT, BLOCK_SIZE};
 use crate::load::Dialogue;
+use crate::workloads::{Case, Choice};
 
 const REQUEST_SIZE: usize = 8;
 const ROOM: usize = 4 * REQUEST_SIZE;
+/// How much a runtime that receives to a buffer of its own may take at once: with a request cut short before, it fits.
+pub const RECEIVE_SIZE: usize = ROOM - REQUEST_SIZE;
 
 pub struct Client {
     random: fastrand::Rng,
+    choice: Choice,
     block: u64,
     request: [u8; REQUEST_SIZE],
 }
 
 impl Dialogue for Client {
-    const ANSWER: usize = BLOCK_SIZE;
-
-    fn new(connection: usize) -> Self {
-        Client { random: fastrand::Rng::with_seed(connection as u64), block: 0, request: [0; REQUEST_SIZE] }
+    fn new(case: &Case, connection: usize) -> Self {
+        let random = fastrand::Rng::with_seed(connection as u64);
+        if case.choice == Choice::Zipf {
+            LazyLock::force(&ZIPF);
+        }
+        Client { random, choice: case.choice, block: 0, request: [0; REQUEST_SIZE] }
     }
 
-    fn next_request(&mut self) -> &[u8] {
-        self.block = self.random.u64(..BLOCK_COUNT);
+    fn advance(&mut self) {
+        self.block = match self.choice {
+            Choice::Uniform => self.random.u64(..BLOCK_COUNT),
+            Choice::Zipf => ZIPF.choose(&mut self.random),
+        };
         self.request = self.block.to_le_bytes();
+    }
+
+    fn request(&self) -> &[u8] {
         &self.request
+    }
+
+    fn answer_size(&self) -> usize {
+        BLOCK_SIZE
     }
 
     fn is_answer(&self, answer: &[u8]) -> bool {
         blocks::is_block(self.block, answer)
+    }
+}
+
+static ZIPF: LazyLock<Zipf> = LazyLock::new(Zipf::new);
+
+/// Zipf's law with the exponent that YCSB made usual: the most popular blocks are asked for again and again.
+struct Zipf {
+    /// For each rank, the chance of it or a more popular one.
+    up_to: Vec<f64>,
+}
+
+impl Zipf {
+    fn new() -> Zipf {
+        const EXPONENT: f64 = 0.99;
+        let weights = (1..=BLOCK_COUNT).map(|rank| (rank as f64).powf(-EXPONENT));
+        let whole: f64 = weights.clone().sum();
+        let up_to = weights.scan(0.0, |sum, weight| {
+            *sum += weight / whole;
+            Some(*sum)
+        });
+        Zipf { up_to: up_to.collect() }
+    }
+
+    fn choose(&self, random: &mut fastrand::Rng) -> u64 {
+        let chance = random.f64();
+        let rank = self.up_to.partition_point(|&up_to| up_to <= chance) as u64;
+        // An odd factor gives every rank a block of its own, as BLOCK_COUNT is a power of two: popular blocks are not
+        // neighbours on the disk.
+        rank.wrapping_mul(0x9E37_79B9_7F4A_7C15) % BLOCK_COUNT
     }
 }
 
@@ -48,6 +95,12 @@ impl Requests {
     /// Tells that the first `count` bytes of the space have been received.
     pub fn received(&mut self, count: usize) {
         self.filled += count;
+    }
+
+    /// Takes what was received elsewhere, at most [`RECEIVE_SIZE`], when all requests received whole have been taken.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.space()[..bytes.len()].copy_from_slice(bytes);
+        self.received(bytes.len());
     }
 }
 

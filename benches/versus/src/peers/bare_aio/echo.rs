@@ -5,20 +5,25 @@ use std::os::fd::AsRawFd;
 
 use anyhow::Result;
 
-use super::connections::{self, Step, receive, send};
+use super::connections::{self, Step};
 use super::kioctx::{Event, Iocb};
+use crate::peers::bare_sockets::{receive, send};
+use crate::workloads::echo::buffer_size;
 
-struct Connection {
+pub struct Connection {
     stream: TcpStream,
-    buffer: [u8; 4096],
+    buffer: Box<[u8]>,
 }
 
-pub fn serve(listener: TcpListener) -> Result<()> {
-    connections::serve(&listener, |stream, data| {
+pub fn serve(listener: TcpListener, message: usize) -> Result<()> {
+    connections::serve(&listener, |stream, data| Connection::open(stream, data, message))
+}
+
+impl Connection {
+    pub fn open(stream: TcpStream, data: u64, message: usize) -> (Connection, Iocb) {
         let wait = Iocb::poll_in(stream.as_raw_fd(), data);
-        let buffer = [0; 4096];
-        (Connection { stream, buffer }, wait)
-    })
+        (Connection { stream, buffer: vec![0; buffer_size(message)].into() }, wait)
+    }
 }
 
 impl connections::Connection for Connection {

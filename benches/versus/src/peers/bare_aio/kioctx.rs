@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, ensure};
 
 const IOCB_CMD_PREAD: u16 = 0;
+const IOCB_CMD_PWRITE: u16 = 1;
 const IOCB_CMD_POLL: u16 = 5;
 const RING_MAGIC: u32 = 0xa10a_10a1;
 /// How many events one sleep may bring.
@@ -39,15 +40,15 @@ impl Iocb {
     }
 
     pub fn pread(fd: RawFd, into: &mut [u8], offset: u64, data: u64) -> Iocb {
-        Iocb {
-            data,
-            opcode: IOCB_CMD_PREAD,
-            fildes: fd as u32,
-            buf: into.as_mut_ptr() as u64,
-            nbytes: into.len() as u64,
-            offset: offset as i64,
-            ..Iocb::default()
-        }
+        Iocb { opcode: IOCB_CMD_PREAD, ..Iocb::transfer(fd, into.as_mut_ptr() as u64, into.len(), offset, data) }
+    }
+
+    pub fn pwrite(fd: RawFd, from: &[u8], offset: u64, data: u64) -> Iocb {
+        Iocb { opcode: IOCB_CMD_PWRITE, ..Iocb::transfer(fd, from.as_ptr() as u64, from.len(), offset, data) }
+    }
+
+    fn transfer(fd: RawFd, buf: u64, len: usize, offset: u64, data: u64) -> Iocb {
+        Iocb { data, fildes: fd as u32, buf, nbytes: len as u64, offset: offset as i64, ..Iocb::default() }
     }
 }
 

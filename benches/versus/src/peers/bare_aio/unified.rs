@@ -6,9 +6,10 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use super::connections::{self, Step, receive, send};
+use super::connections::{self, Step};
 use super::kioctx::{Event, Iocb};
-use crate::blocks::{self, BLOCK_SIZE, Block};
+use crate::blocks::{self, Access, BLOCK_SIZE, Block};
+use crate::peers::bare_sockets::{receive, send};
 use crate::workloads::unified::Requests;
 
 struct Connection {
@@ -29,7 +30,7 @@ enum State {
 }
 
 pub fn serve(listener: TcpListener, path: &Path) -> Result<()> {
-    let file = blocks::open_direct(path)?;
+    let file = blocks::open(path, Access::DirectRead)?;
     connections::serve(&listener, |stream, data| {
         let wait = Iocb::poll_in(stream.as_raw_fd(), data);
         let connection = Connection {

@@ -1,0 +1,86 @@
+//! One run: the processes it takes, what is made ready for them, and what they say.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+
+use super::results::Cell;
+use crate::child::{Child, Job, Part};
+use crate::measure::{Measurement, Window};
+use crate::peers::{self, Files};
+use crate::workloads::mixed::Check;
+use crate::workloads::{Driven, Workload};
+use crate::{blocks, load};
+
+/// What all runs have in common.
+pub struct Stage {
+    pub server_core: usize,
+    pub load_core: usize,
+    source: File,
+    files: Files,
+    // Open for as long as its path is used.
+    _target: File,
+}
+
+impl Stage {
+    /// Makes the files in `dir`.
+    pub fn set(dir: &Path, server_core: usize, load_core: usize) -> Result<Stage> {
+        let (source, target) = (blocks::create(dir)?, blocks::create(dir)?);
+        let files = Files { source: blocks::path_of(&source), target: blocks::path_of(&target) };
+        Ok(Stage { server_core, load_core, source, files, _target: target })
+    }
+
+    /// One run of one cell, in new processes.
+    ///
+    /// # Errors
+    ///
+    /// The peer's own reason where there is one, else that of the load.
+    pub fn measure(&self, cell: &Cell, window: Window) -> Result<Measurement> {
+        if cell.workload != Workload::Buffered {
+            return self.run(cell, window);
+        }
+        blocks::cache(&self.source)?;
+        let measured = self.run(cell, window);
+        blocks::uncache(&self.source)?;
+        measured
+    }
+
+    fn run(&self, cell: &Cell, window: Window) -> Result<Measurement> {
+        let check = (cell.workload == Workload::Mixed).then(|| Check::begin(&self.files.target)).transpose()?;
+        let run = peers::Run {
+            peer: cell.peer.to_owned(),
+            workload: cell.workload,
+            case: cell.case,
+            window,
+            files: self.files.clone(),
+        };
+        let job = Job { core: self.server_core, deny_io_uring: cell.io_uring_denied, part: Part::Peer(run) };
+        // What has never run is taken not to start.
+        let complaint = if cell.runs.is_empty() { "does not start" } else { "stops" };
+        let mut peer = Child::start(cell.to_string(), &job)?;
+        let measurement = match cell.workload.driven() {
+            Driven::ByItself => peer.measurement().context(complaint)?,
+            Driven::ByClients => {
+                let port = peer.port().context(complaint)?;
+                match self.load(cell, window, port, peer.pid()) {
+                    Ok(measurement) => measurement,
+                    Err(error) => {
+                        let reason = peer.last_words();
+                        return Err(reason.map_or(error, |reason| anyhow!(reason).context(complaint)));
+                    }
+                }
+            }
+        };
+        if let Some(check) = check {
+            check.end(measurement.written)?;
+        }
+        Ok(measurement)
+    }
+
+    fn load(&self, cell: &Cell, window: Window, port: u16, server: u32) -> Result<Measurement> {
+        let run = load::Run { workload: cell.workload, case: cell.case, port, server, window };
+        let job = Job { core: self.load_core, deny_io_uring: false, part: Part::Load(run) };
+        Child::start(format!("the load for {cell}"), &job)?.measurement()
+    }
+}

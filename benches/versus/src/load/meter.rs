@@ -1,0 +1,62 @@
+//! Counts answers, and marks both ends of the window.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use super::PATIENCE;
+use crate::measure::{Gauge, Latencies, Mark, Measurement, Window, latencies};
+
+pub struct Meter {
+    gauge: Gauge,
+    window: Window,
+    opens: Instant,
+    from: Option<Mark>,
+    answers: u64,
+    latencies: Latencies,
+    last_answer: Instant,
+}
+
+impl Meter {
+    pub fn new(server: u32, window: Window) -> Meter {
+        let now = Instant::now();
+        Meter {
+            gauge: Gauge::of(server, window),
+            window,
+            opens: now + window.warmup,
+            from: None,
+            answers: 0,
+            latencies: latencies(),
+            last_answer: now,
+        }
+    }
+
+    pub fn answered(&mut self, latency: Duration) {
+        self.answers += 1;
+        if self.from.is_some() {
+            self.latencies.saturating_record(latency.as_nanos() as u64);
+        }
+    }
+
+    /// To be called once a turn, with the number of its answers; returns the result when the window closes.
+    pub fn turn(&mut self, answers: usize) -> Result<Option<Measurement>> {
+        let now = Instant::now();
+        if answers > 0 {
+            self.last_answer = now;
+        }
+        ensure!(now - self.last_answer < PATIENCE, "no answer for {PATIENCE:?}");
+        match &self.from {
+            None if now >= self.opens => {
+                // Maybe long after it was to open: this thread was not left alone.
+                self.opens = now;
+                self.from = Some(self.gauge.mark(self.answers)?);
+            }
+            Some(from) if now >= self.opens + self.window.counted => {
+                let to = self.gauge.mark(self.answers)?;
+                return Ok(Some(self.gauge.measure(from, &to, Some(&self.latencies))?));
+            }
+            None | Some(_) => {}
+        }
+        Ok(None)
+    }
+}

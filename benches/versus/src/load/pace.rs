@@ -1,0 +1,60 @@
+//! When the next request is sent, and on which connection.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::Dialogue;
+use super::connection::Connection;
+
+pub enum Pace {
+    /// On the same connection, as soon as its last one was answered.
+    Closed,
+    /// At a fixed rate.
+    Open(Schedule),
+}
+
+pub struct Schedule {
+    interval: Duration,
+    /// When the next request is due.
+    next: Instant,
+    /// The connections without a request under way, the one that waits longest first.
+    free: VecDeque<usize>,
+}
+
+impl Pace {
+    pub fn new(rate: Option<u32>) -> Pace {
+        match rate {
+            None => Pace::Closed,
+            Some(rate) => Pace::Open(Schedule {
+                interval: Duration::from_secs(1) / rate,
+                next: Instant::now(),
+                free: VecDeque::new(),
+            }),
+        }
+    }
+
+    /// Tells that the connection with this index may have its next request.
+    pub fn free<D: Dialogue>(&mut self, index: usize, connection: &mut Connection<D>) -> Result<()> {
+        match self {
+            Pace::Closed => connection.ask(Instant::now()),
+            Pace::Open(schedule) => {
+                schedule.free.push_back(index);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what is due. What finds no connection free is sent later, and its latency counts from now on all the same.
+    pub fn send_due<D: Dialogue>(&mut self, connections: &mut [Connection<D>]) -> Result<()> {
+        let Pace::Open(schedule) = self else { return Ok(()) };
+        let now = Instant::now();
+        while schedule.next <= now {
+            let Some(index) = schedule.free.pop_front() else { break };
+            connections[index].ask(schedule.next)?;
+            schedule.next += schedule.interval;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! The loop that makes the load on all connections.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::fd::OwnedFd;
+
+use super::connection::Connection;
+use super::meter::Meter;
+use super::pace::Pace;
+use super::{Dialogue, Run};
+use crate::measure::Measurement;
+use crate::workloads::echo;
+
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+impl Run {
+    /// One request after the other on each connection.
+    pub fn talk<D: Dialogue>(&self) -> Result<Measurement> {
+        let mut party = Party::<D>::gather(self)?;
+        let mut pace = Pace::new(self.case.rate);
+        for (index, connection) in party.connections.iter_mut().enumerate() {
+            pace.free(index, connection)?;
+        }
+        let mut meter = Meter::new(self.server, self.window);
+        loop {
+            let answers = party.turn(|_, index, connection, latency| {
+                meter.answered(latency);
+                pace.free(index, connection)
+            })?;
+            pace.send_due(&mut party.connections)?;
+            if let Some(measurement) = meter.turn(answers)? {
+                return Ok(measurement);
+            }
+        }
+    }
+
+    /// One request on each connection, which is then closed and opened anew.
+    pub fn connect_and_close(&self) -> Result<Measurement> {
+        let mut party = Party::<echo::Client>::gather(self)?;
+        for connection in &mut party.connections {
+            connection.ask(Instant::now())?;
+        }
+        let mut meter = Meter::new(self.server, self.window);
+        loop {
+            let answers = party.turn(|epoll, index, connection, latency| {
+                meter.answered(latency);
+                let began = Instant::now();
+                connection.reopen(self.port)?;
+                watch(epoll, index, connection)?;
+                connection.ask(began)
+            })?;
+            if let Some(measurement) = meter.turn(answers)? {
+                return Ok(measurement);
+            }
+        }
+    }
+}
+
+/// All connections that talk, and what tells which of them has something to say.
+struct Party<D> {
+    epoll: OwnedFd,
+    connections: Vec<Connection<D>>,
+    events: Vec<epoll::Event>,
+}
+
+impl<D: Dialogue> Party<D> {
+    fn gather(run: &Run) -> Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut connections = Vec::with_capacity(run.case.many);
+        for index in 0..run.case.many {
+            let connection = Connection::open(run.port, D::new(&run.case, index))?;
+            watch(&epoll, index, &connection)?;
+            connections.push(connection);
+        }
+        Ok(Party { epoll, connections, events: Vec::with_capacity(run.case.many) })
+    }
+
+    /// Looks once at all connections, without sleeping; returns how many had an answer.
+    fn turn(
+        &mut self,
+        mut answered: impl FnMut(&OwnedFd, usize, &mut Connection<D>, Duration) -> Result<()>,
+    ) -> Result<usize> {
+        self.events.clear();
+        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&AT_ONCE))?;
+        let mut answers = 0;
+        for event in &self.events {
+            let index = event.data.u64() as usize;
+            let connection = &mut self.connections[index];
+            if let Some(latency) = connection.advance()? {
+                answers += 1;
+                answered(&self.epoll, index, connection, latency)?;
+            }
+        }
+        Ok(answers)
+    }
+}
+
+/// Edge-triggered: registered once, never touched again.
+fn watch<D>(epoll: &OwnedFd, index: usize, connection: &Connection<D>) -> Result<()> {
+    let interest = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
+    Ok(epoll::add(epoll, &connection.stream, epoll::EventData::new_u64(index as u64), interest)?)
+}

@@ -1,0 +1,74 @@
+//! How big a workload is: how many at once, how long the messages, and what else makes one case differ from another.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Case {
+    /// Connections that talk, transfers under way or tasks.
+    pub many: usize,
+    /// Bytes in a message, where the case has a say in it.
+    pub message: Option<usize>,
+    /// Connections opened before all others, on which nothing is ever said.
+    pub idle: usize,
+    pub choice: Choice,
+    /// Requests per second in an open loop; none is a closed loop.
+    pub rate: Option<u32>,
+}
+
+/// How the load generator chooses the blocks that it asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    #[default]
+    Uniform,
+    Zipf,
+}
+
+impl Case {
+    pub const fn of(many: usize) -> Case {
+        Case { many, message: None, idle: 0, choice: Choice::Uniform, rate: None }
+    }
+
+    pub const fn sized(self, message: usize) -> Case {
+        Case { message: Some(message), ..self }
+    }
+
+    pub const fn beside(self, idle: usize) -> Case {
+        Case { idle, ..self }
+    }
+
+    pub const fn zipf(self) -> Case {
+        Case { choice: Choice::Zipf, ..self }
+    }
+
+    pub const fn at_rate(self, rate: u32) -> Case {
+        Case { rate: Some(rate), ..self }
+    }
+}
+
+/// `64 x 1 KiB`, `64 x 64 B + 12000 idle`, `32 zipf`, `32 at 15000/s`.
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.many == 0 {
+            return write!(f, "{} idle", self.idle);
+        }
+        write!(f, "{}", self.many)?;
+        match self.message {
+            Some(bytes) if bytes % 1024 == 0 => write!(f, " x {} KiB", bytes / 1024)?,
+            Some(bytes) => write!(f, " x {bytes} B")?,
+            None => {}
+        }
+        if self.idle > 0 {
+            write!(f, " + {} idle", self.idle)?;
+        }
+        if self.choice == Choice::Zipf {
+            write!(f, " zipf")?;
+        }
+        if let Some(rate) = self.rate {
+            write!(f, " at {rate}/s")?;
+        }
+        Ok(())
+    }
+}
