@@ -51,7 +51,11 @@ impl Driver {
                 Completion::Poll { source, direction, born_ready } => {
                     self.counters.polls_born_ready.add(born_ready.into());
                     self.side(source, direction).poll_completed(born_ready);
-                    self.wake_by_poll(source, direction, event.res);
+                    match source {
+                        UNPARK => self.unparker.drain(),
+                        OVERFLOW => self.drain_overflow(born_ready),
+                        _ => self.wake_by_poll(source, direction, event.res),
+                    }
                 }
                 Completion::Evicted { source, direction } => self.wait_elsewhere(source, direction, event.res),
                 Completion::Operation(waker) => self.wakers.extend(waker),
@@ -70,16 +74,10 @@ impl Driver {
 
     /// The mask of a completed poll is only a hint: the next try tells.
     pub(super) fn wake_by_poll(&mut self, id: SourceId, direction: Direction, res: i64) {
-        match id {
-            UNPARK => self.unparker.drain(),
-            OVERFLOW => self.drain_overflow(),
-            _ => {
-                let source = &mut self.sources[id.index()];
-                source.side_mut(direction).wake_into(&mut self.wakers);
-                if concerns_both(res) {
-                    source.side_mut(direction.other()).wake_into(&mut self.wakers);
-                }
-            }
+        let source = &mut self.sources[id.index()];
+        source.side_mut(direction).wake_into(&mut self.wakers);
+        if concerns_both(res) {
+            source.side_mut(direction.other()).wake_into(&mut self.wakers);
         }
     }
 
@@ -97,7 +95,9 @@ impl Driver {
         }
     }
 
-    fn drain_overflow(&mut self) {
+    /// `born_ready`: some member was ready when the epoll was polled, and most of those that have fired were, where it
+    /// matters: a wrong guess costs them one try.
+    fn drain_overflow(&mut self, born_ready: bool) {
         let (sources, wakers) = (&mut self.sources, &mut self.wakers);
         let mut half_fired = Vec::new();
         self.overflow.drain(|id, flags| {
@@ -108,7 +108,7 @@ impl Driver {
                 let side = source.side_mut(direction);
                 if both || flags.intersects(direction.epoll_flags()) {
                     if side.wait == Wait::Epoll {
-                        side.wait = Wait::Idle;
+                        side.poll_completed(born_ready);
                     }
                     side.wake_into(wakers);
                 }

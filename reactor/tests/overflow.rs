@@ -473,3 +473,17 @@ fn an_evicted_poll_for_which_the_epoll_has_no_room_gets_a_slot_again() {
         }
     });
 }
+
+#[test]
+fn a_member_that_is_ready_whenever_it_is_watched_is_watched_no_more() {
+    in_each_mode(1, |reactor| {
+        let _crowd = Crowd::new(reactor);
+        let (io, trigger) = eventfd_pair(reactor);
+        for _ in 0..10 {
+            let waits = Hand::pending(reactor, next_counter(&io));
+            fire(&trigger);
+            assert_eq!(waits.complete(reactor).unwrap(), 1);
+        }
+        assert_eq!(metrics(reactor).polls_spared, 8, "twice is needed to tell a habit from chance");
+    });
+}
