@@ -147,10 +147,11 @@ impl Driver {
         }
     }
 
-    /// An evicted poll's event has come. `res` is not 0 if the descriptor became ready meanwhile: nobody has been told yet.
+    /// An evicted poll's event has come. `res` is a mask if the descriptor became ready meanwhile, and nobody has been told
+    /// yet; 0, or a negated errno on other kernels, only says that the poll is over.
     pub(super) fn wait_elsewhere(&mut self, id: SourceId, direction: Direction, res: i64) {
         self.side(id, direction).poll_completed(false);
-        if res != 0 {
+        if res > 0 {
             return self.wake_by_poll(id, direction, res);
         }
         match self.watch_by_epoll(id, direction) {
