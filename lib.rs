@@ -1,17 +1,19 @@
-//! An async runtime for Linux programs that do disk and network at once, where io_uring is not to be had.
+//! An async runtime for Linux programs that do disk and network at once, where io_uring is not to
+//! be had.
 //!
-//! It has tokio's names and semantics, and one thread per runtime. Its one event source is a native-AIO context:
-//! sockets are waited for (`IOCB_CMD_POLL`) and files read and written by the same `io_submit`, one call for all
-//! that a turn of the loop has gathered; completions are taken from a ring in user space; the only sleep is
-//! `io_pgetevents`. Futures cancel by being dropped.
+//! It has tokio's names and semantics, and one thread per runtime. Its one event source is a
+//! native-AIO context: sockets are waited for (`IOCB_CMD_POLL`) and files read and written by the
+//! same `io_submit`, one call for all that a turn of the loop has gathered; completions are taken
+//! from a ring in user space; the only sleep is `io_pgetevents`. Futures cancel by being dropped.
 //!
-//! Container runtimes' default seccomp profiles block io_uring and allow native AIO. What is left there otherwise
-//! is epoll with a pool of threads for files, at several times the CPU time per direct read.
+//! Container runtimes' default seccomp profiles block io_uring and allow native AIO. What is left
+//! there otherwise is epoll with a pool of threads for files, at several times the CPU time per
+//! direct read.
 //!
 //! # Example
 //!
-//! Disk and network on one loop. [`main`](macro@main) and [`test`](macro@test) build the runtime; [`Builder`] does
-//! it by hand.
+//! Disk and network on one loop. [`main`](macro@main) and [`test`](macro@test) build the runtime;
+//! [`Builder`] does it by hand.
 //!
 //! ```
 //! use aio_runtime::fs::{Buf, OpenOptions};
@@ -56,13 +58,13 @@
 //!
 //! # Limits
 //!
-//! - Linux from 5.16 on (before, the kernel could lose a wake), without 6.8.0 to 6.8.4, which can crash; x86-64,
-//!   aarch64, riscv64. Not gVisor, which cannot poll by AIO.
+//! - Linux from 5.16 on (before, the kernel could lose a wake), without 6.8.0 to 6.8.4, which can
+//!   crash; x86-64, aarch64, riscv64. Not gVisor, which cannot poll by AIO.
 //! - One thread per runtime. For more cores, build a runtime on each.
-//! - Only direct file I/O is asynchronous in the kernel; what would block goes to a pool of threads. File I/O
-//!   cannot be cancelled.
-//! - `fs.aio-max-nr` counts for the whole host. It bounds a runtime's speed, not its connections; see
-//!   [`Builder::capacity`].
+//! - Only direct file I/O is asynchronous in the kernel; what would block goes to a pool of
+//!   threads. File I/O cannot be cancelled.
+//! - `fs.aio-max-nr` counts for the whole host. It bounds a runtime's speed, not its connections;
+//!   see [`Builder::capacity`].
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("aio-runtime is built on Linux native AIO (io_submit, IOCB_CMD_POLL): it runs on Linux only");
@@ -78,7 +80,8 @@ pub use aio_runtime_macros::{main, test};
 pub use runtime::task::spawn;
 pub use runtime::{Builder, Handle, Metrics, Runtime, task, time};
 
-/// The traits of asynchronous reading and writing, and what is built on them: the `futures` crate's.
+/// The traits of asynchronous reading and writing, and what is built on them: the `futures`
+/// crate's.
 pub mod io {
     pub use futures::io::*;
 }

@@ -22,7 +22,8 @@ pub struct Alignment {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Direct {
     pub(super) alignment: Alignment,
-    /// The file system said so (`STATX_DIOALIGN`, Linux 6.1); otherwise it is a guess that is safe everywhere.
+    /// The file system said so (`STATX_DIOALIGN`, Linux 6.1); otherwise it is a guess that is safe
+    /// everywhere.
     reported: bool,
 }
 
@@ -30,8 +31,8 @@ impl Direct {
     /// Of a file of which nobody says what it asks for.
     pub(super) const UNKNOWN: Self = Self { alignment: Alignment { memory: 4096, offset: 4096 }, reported: false };
 
-    /// Asks the file system; `None` if the file was opened without `O_DIRECT`. Fails with `EINVAL` if it was,
-    /// and there is no direct I/O on it.
+    /// Asks the file system; `None` if the file was opened without `O_DIRECT`. Fails with `EINVAL`
+    /// if it was, and there is no direct I/O on it.
     pub(super) fn of(file: &fs::File) -> io::Result<Option<Self>> {
         if !fcntl_getfl(file)?.contains(OFlags::DIRECT) {
             return Ok(None);

@@ -17,10 +17,11 @@ use super::{Alignment, Buf, OpenOptions};
 use crate::reactor::{Operation, Request, explain};
 use crate::runtime::context::{self, InRuntime};
 
-/// An open file, read and written at offsets. It has no position; any number of operations may be under way.
+/// An open file, read and written at offsets. It has no position; any number of operations may be
+/// under way.
 ///
-/// It belongs to no runtime: each operation runs in the one that it is awaited in. See the [module](super)
-/// for how.
+/// It belongs to no runtime: each operation runs in the one that it is awaited in. See the
+/// [module](super) for how.
 ///
 /// # Examples
 ///
@@ -143,20 +144,20 @@ impl File {
         Ok(Self::from_std(self.file.try_clone()?))
     }
 
-    /// What `O_DIRECT` asks of buffers, offsets and lengths; `None` if the file was opened without it. Where
-    /// the kernel does not say (before Linux 6.1, tmpfs), 4096 for both.
+    /// What `O_DIRECT` asks of buffers, offsets and lengths; `None` if the file was opened without
+    /// it. Where the kernel does not say (before Linux 6.1, tmpfs), 4096 for both.
     pub fn alignment(&self) -> Option<Alignment> {
         self.direct.map(|direct| direct.alignment)
     }
 
-    /// Reads up to `buf.len()` bytes at `offset`. Fewer may come: at the end of the file, or where only a
-    /// part was in the page cache; 0 is the end.
+    /// Reads up to `buf.len()` bytes at `offset`. Fewer may come: at the end of the file, or where
+    /// only a part was in the page cache; 0 is the end.
     ///
     /// # Errors
     ///
-    /// `EISDIR`; `EBADF` if not open for reading; `EIO`. `EINVAL`, explained with the numbers, for an offset
-    /// past `i64::MAX` or what `O_DIRECT` finds misaligned: its kind is `InvalidInput`, its
-    /// [errno that of its source](super#errors).
+    /// `EISDIR`; `EBADF` if not open for reading; `EIO`. `EINVAL`, explained with the numbers, for
+    /// an offset past `i64::MAX` or what `O_DIRECT` finds misaligned: its kind is `InvalidInput`,
+    /// its [errno that of its source](super#errors).
     ///
     /// # Panics
     ///
@@ -177,9 +178,9 @@ impl File {
     ///
     /// # Errors
     ///
-    /// `EBADF` if not open for writing; `ENOSPC`, `EDQUOT`, `EFBIG`, `EIO`. `EINVAL`, explained with the
-    /// numbers, for an offset past `i64::MAX` or what `O_DIRECT` finds misaligned: its kind is
-    /// `InvalidInput`, its [errno that of its source](super#errors).
+    /// `EBADF` if not open for writing; `ENOSPC`, `EDQUOT`, `EFBIG`, `EIO`. `EINVAL`, explained
+    /// with the numbers, for an offset past `i64::MAX` or what `O_DIRECT` finds misaligned: its
+    /// kind is `InvalidInput`, its [errno that of its source](super#errors).
     ///
     /// # Panics
     ///
@@ -360,7 +361,8 @@ impl File {
         .await
     }
 
-    /// Repeats `step` until the whole buffer is done. `ended` is the error for a step that does nothing.
+    /// Repeats `step` until the whole buffer is done. `ended` is the error for a step that does
+    /// nothing.
     async fn whole(
         &self,
         mut buf: Buf,
@@ -382,7 +384,8 @@ impl File {
             }
             match moved {
                 Ok(0) => result = ended(),
-                // What remains cannot be asked for directly any more: that happens at the end of the file only.
+                // What remains cannot be asked for directly any more: that happens at the end of
+                // the file only.
                 Ok(moved) if self.is_tail(moved) && done + moved < window.len() => result = ended(),
                 Ok(moved) => done += moved,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 /// The file is at least this long, unless somebody else has cut it.
 ///
-/// That decides where a direct write runs, and nothing else. With too little a write goes to the pool without
-/// need, with too much `io_submit` waits for the device: slow both times, wrong never.
+/// That decides where a direct write runs, and nothing else. With too little a write goes to the
+/// pool without need, with too much `io_submit` waits for the device: slow both times, wrong never.
 #[derive(Debug)]
 pub(super) struct KnownLen {
     len: Cell<u64>,
@@ -53,8 +53,8 @@ impl KnownLen {
         }
     }
 
-    /// From here on the lesser length counts. It stays so if the `set_len` is dropped, which may take place
-    /// or not, until a write or `metadata` tells more.
+    /// From here on the lesser length counts. It stays so if the `set_len` is dropped, which may
+    /// take place or not, until a write or `metadata` tells more.
     pub(super) fn begin_resize(&self, len: u64) -> Resize {
         let before = self.len.get();
         self.len.set(before.min(len));

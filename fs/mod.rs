@@ -11,15 +11,16 @@
 //! | `sync_all`, `sync_data` | on the context, which uses a kernel worker |
 //! | open, metadata, set_len | on the blocking pool |
 //!
-//! What a file system answered (`EOPNOTSUPP`) is remembered per file. Operations take a [`Buf`] and give it
-//! back with the result, on an error too; it is lost only when the runtime was dropped under the operation,
-//! and an empty one comes instead.
+//! What a file system answered (`EOPNOTSUPP`) is remembered per file. Operations take a [`Buf`] and
+//! give it back with the result, on an error too; it is lost only when the runtime was dropped
+//! under the operation, and an empty one comes instead.
 //!
 //! # Errors
 //!
-//! The kernel's errors are as std has them. Where there is more to say than an errno (a misaligned direct read,
-//! an offset past the end of all files, no `O_DIRECT` on this file system) the error is an explained one: its
-//! kind is the errno's, its `raw_os_error` is `None`, and its source is the kernel's error.
+//! The kernel's errors are as std has them. Where there is more to say than an errno (a misaligned
+//! direct read, an offset past the end of all files, no `O_DIRECT` on this file system) the error
+//! is an explained one: its kind is the errno's, its `raw_os_error` is `None`, and its source is
+//! the kernel's error.
 //!
 //! ```
 //! use std::error::Error;
@@ -51,8 +52,8 @@
 //!
 //! # Cancel safety
 //!
-//! A read or write that is dropped after the kernel has it takes place all the same; its buffer is kept until
-//! it has. A dropped write may thus have happened or not.
+//! A read or write that is dropped after the kernel has it takes place all the same; its buffer is
+//! kept until it has. A dropped write may thus have happened or not.
 
 mod alignment;
 mod file;

@@ -50,7 +50,8 @@ impl OpenOptions {
         self
     }
 
-    /// Whether to open for appending: every write goes to the end of the file, whatever its offset (`O_APPEND`).
+    /// Whether to open for appending: every write goes to the end of the file, whatever its offset
+    /// (`O_APPEND`).
     pub fn append(&mut self, append: bool) -> &mut Self {
         self.std.append(append);
         self
@@ -86,8 +87,9 @@ impl OpenOptions {
         self
     }
 
-    /// Whether to go around the page cache (`O_DIRECT`). Reads, and writes that do not extend the file, are
-    /// then truly asynchronous; buffers, offsets and lengths must be aligned as [`File::alignment`] says.
+    /// Whether to go around the page cache (`O_DIRECT`). Reads, and writes that do not extend the
+    /// file, are then truly asynchronous; buffers, offsets and lengths must be aligned as
+    /// [`File::alignment`] says.
     pub fn direct(&mut self, direct: bool) -> &mut Self {
         self.direct = direct;
         self
@@ -97,8 +99,9 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// Those of `open(2)`. `EINVAL`, explained, with `direct` where the file system has no `O_DIRECT`: the kind
-    /// is `InvalidInput`, the [errno that of the error's source](super#errors).
+    /// Those of `open(2)`. `EINVAL`, explained, with `direct` where the file system has no
+    /// `O_DIRECT`: the kind is `InvalidInput`, the [errno that of the error's
+    /// source](super#errors).
     ///
     /// # Panics
     ///

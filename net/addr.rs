@@ -3,8 +3,9 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _};
 
-/// What can be turned into socket addresses: those of std's [`ToSocketAddrs`](std::net::ToSocketAddrs). A
-/// host name is looked up on the blocking pool; an address in text form needs no thread.
+/// What can be turned into socket addresses: those of std's
+/// [`ToSocketAddrs`](std::net::ToSocketAddrs). A host name is looked up on the blocking pool; an
+/// address in text form needs no thread.
 ///
 /// The trait is sealed: its method is not part of the API.
 pub trait ToSocketAddrs: sealed::Sealed {}

@@ -8,8 +8,9 @@
 //!            Io (the reactor's registration)
 //! ```
 //!
-//! Every call is tried first and waited for on `EAGAIN`. Streams implement [`futures::io::AsyncRead`] and
-//! [`futures::io::AsyncWrite`], also by shared reference, so that one task may read while another writes.
+//! Every call is tried first and waited for on `EAGAIN`. Streams implement
+//! [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`], also by shared reference, so that
+//! one task may read while another writes.
 
 mod addr;
 mod split;

@@ -129,8 +129,8 @@ impl<K: Transfer> Stream<K> {
         K::shutdown_write(self.as_fd())
     }
 
-    /// A short transfer has emptied, or filled, the socket's buffer: the next one waits before it tries. An
-    /// end of file stays.
+    /// A short transfer has emptied, or filled, the socket's buffer: the next one waits before it
+    /// tries. An end of file stays.
     fn noted(&self, direction: Direction, moved: usize, wanted: usize) -> usize {
         if 0 < moved && moved < wanted {
             self.io.clear_ready(direction);
@@ -145,7 +145,8 @@ impl<K> AsFd for Stream<K> {
     }
 }
 
-/// The traits of a public stream type with a field `stream: Stream<_>`, by value and by shared reference.
+/// The traits of a public stream type with a field `stream: Stream<_>`, by value and by shared
+/// reference.
 macro_rules! stream_traits {
     ($stream:ty) => {
         $crate::net::stream::stream_traits!(@io $stream);

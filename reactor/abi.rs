@@ -1,8 +1,9 @@
-//! The kernel's ABI of native AIO: the structures of `include/uapi/linux/aio_abi.h`, a constructor for
-//! each command that we submit, and the system calls. No policy.
+//! The kernel's ABI of native AIO: the structures of `include/uapi/linux/aio_abi.h`, a constructor
+//! for each command that we submit, and the system calls. No policy.
 //!
-//! What this file promises: the layouts are the kernel's; the two calls that can break memory, [`io_submit`]
-//! (it gives the kernel memory to keep) and [`io_destroy`] (it unmaps the ring), are `unsafe`.
+//! What this file promises: the layouts are the kernel's; the two calls that can break memory,
+//! [`io_submit`] (it gives the kernel memory to keep) and [`io_destroy`] (it unmaps the ring), are
+//! `unsafe`.
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
@@ -18,7 +19,8 @@ use super::fault;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ContextId(pub(super) libc::c_ulong);
 
-/// One request. The layout is that of a little-endian machine, where `key` stands before `rw_flags`.
+/// One request. The layout is that of a little-endian machine, where `key` stands before
+/// `rw_flags`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Iocb {
@@ -142,21 +144,24 @@ pub(super) type SignalMask = libc::sigset_t;
 /// The mask that blocks every signal.
 pub(super) fn all_signals() -> SignalMask {
     let mut mask = MaybeUninit::uninit();
-    // SAFETY: sigfillset(3) initialises the set that it is given, and cannot fail on a valid pointer.
+    // SAFETY: sigfillset(3) initialises the set that it is given, and cannot fail on a valid
+    // pointer.
     unsafe {
         libc::sigfillset(mask.as_mut_ptr());
         mask.assume_init()
     }
 }
 
-/// `struct __aio_sigset`. The kernel's own `sigset_t` has 8 bytes, libc's is longer and begins with them.
+/// `struct __aio_sigset`. The kernel's own `sigset_t` has 8 bytes, libc's is longer and begins with
+/// them.
 #[repr(C)]
 struct AioSigset {
     mask: *const SignalMask,
     size: usize,
 }
 
-/// Missing in libc on some of the architectures: x86-64's own table, and the generic one of aarch64 and riscv64.
+/// Missing in libc on some of the architectures: x86-64's own table, and the generic one of aarch64
+/// and riscv64.
 const SYS_IO_PGETEVENTS: libc::c_long = if cfg!(target_arch = "x86_64") { 333 } else { 292 };
 
 const KERNEL_SIGSET_BYTES: usize = 8;
@@ -191,14 +196,15 @@ pub(super) unsafe fn io_destroy(id: ContextId) -> Result<(), Errno> {
     result(unsafe { libc::syscall(libc::SYS_io_destroy, id.0) }).map(drop)
 }
 
-/// Submits in order, stops at the first refusal and returns how many were accepted; the errno tells of
-/// the first one only.
+/// Submits in order, stops at the first refusal and returns how many were accepted; the errno tells
+/// of the first one only.
 ///
 /// # Safety
 ///
-/// Each pointer is valid for reads and writes during the call, in which the kernel copies the iocb, and no other
-/// request has its address until its event (`io_cancel` takes it as a name). What the iocb *names* (buffer, file
-/// descriptor) stays valid, unmoved and untouched by others until the event, or until `io_destroy` has returned.
+/// Each pointer is valid for reads and writes during the call, in which the kernel copies the iocb,
+/// and no other request has its address until its event (`io_cancel` takes it as a name). What the
+/// iocb *names* (buffer, file descriptor) stays valid, unmoved and untouched by others until the
+/// event, or until `io_destroy` has returned.
 pub(super) unsafe fn io_submit(id: ContextId, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
     #[cfg(test)]
     fault::check(fault::Call::Submit)?;
@@ -220,8 +226,9 @@ pub(super) fn io_cancel(id: ContextId, iocb: *mut Iocb) -> Result<Cancel, Errno>
     #[cfg(test)]
     fault::check(fault::Call::Cancel)?;
     let mut never_written = MaybeUninit::<IoEvent>::uninit();
-    // SAFETY: the kernel reads `aio_key` at `iocb` with a checked copy (EFAULT where nothing is mapped)
-    // and takes the address as a name; `result` is a leftover of the ABI that it neither reads nor writes.
+    // SAFETY: the kernel reads `aio_key` at `iocb` with a checked copy (EFAULT where nothing is
+    // mapped) and takes the address as a name; `result` is a leftover of the ABI that it neither
+    // reads nor writes.
     match result(unsafe { libc::syscall(libc::SYS_io_cancel, id.0, iocb, never_written.as_mut_ptr()) }) {
         Ok(_) | Err(Errno::INPROGRESS) => Ok(Cancel::InProgress),
         Err(Errno::INVAL) => Ok(Cancel::Completed),
@@ -265,7 +272,8 @@ pub(super) fn io_pgetevents(
     fault::check(fault::Call::Pgetevents)?;
     let timeout = timeout.map(timespec);
     let sigset = mask.map(|mask| AioSigset { mask, size: KERNEL_SIGSET_BYTES });
-    // SAFETY: as in `io_getevents`; `sigset`, where there is one, lives over the call, and so does its mask.
+    // SAFETY: as in `io_getevents`; `sigset`, where there is one, lives over the call, and so does
+    // its mask.
     result(unsafe {
         libc::syscall(
             SYS_IO_PGETEVENTS,

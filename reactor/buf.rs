@@ -5,9 +5,9 @@ use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
 
 /// An owned buffer at a stable address, optionally aligned, of which an operation uses a window.
 ///
-/// The kernel reads and writes it while nobody else does: an operation takes the `Buf` and gives it back
-/// together with its result, and a dropped operation's buffer is kept until the kernel is done with it. All
-/// bytes are initialised at all times.
+/// The kernel reads and writes it while nobody else does: an operation takes the `Buf` and gives it
+/// back together with its result, and a dropped operation's buffer is kept until the kernel is done
+/// with it. All bytes are initialised at all times.
 ///
 /// ```
 /// use aio_runtime::fs::Buf;
@@ -24,11 +24,12 @@ use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
 /// ```
 #[derive(Default)]
 pub struct Buf {
-    /// Bytes skipped for the sake of alignment, then the buffer. Never grows while a `Buf` has it, so its
-    /// bytes stay where they are.
+    /// Bytes skipped for the sake of alignment, then the buffer. Never grows while a `Buf` has it,
+    /// so its bytes stay where they are.
     bytes: Vec<u8>,
     skipped: usize,
-    /// The window, from `bytes[begin]` to `bytes[end]`. Invariant: `skipped <= begin <= end <= bytes.len()`.
+    /// The window, from `bytes[begin]` to `bytes[end]`. Invariant:
+    /// `skipped <= begin <= end <= bytes.len()`.
     begin: usize,
     end: usize,
 }
@@ -54,8 +55,8 @@ impl Buf {
         Self { bytes, skipped, begin: skipped, end: skipped + len }
     }
 
-    /// Narrows the window to a range of the present one. The address moves with the range's start, so a slice
-    /// of an aligned buffer is aligned only where the start is.
+    /// Narrows the window to a range of the present one. The address moves with the range's start,
+    /// so a slice of an aligned buffer is aligned only where the start is.
     ///
     /// # Panics
     ///
@@ -134,8 +135,8 @@ impl From<Vec<u8>> for Buf {
 }
 
 impl From<Buf> for Vec<u8> {
-    /// The bytes of the window. Without a copy where the window begins at the start of a buffer that was not aligned;
-    /// otherwise they are moved to the front.
+    /// The bytes of the window. Without a copy where the window begins at the start of a buffer
+    /// that was not aligned; otherwise they are moved to the front.
     fn from(mut buf: Buf) -> Self {
         buf.bytes.truncate(buf.end);
         buf.bytes.drain(..buf.begin);

@@ -1,10 +1,11 @@
 //! Contexts between runtimes: reused while idle, destroyed off the hot path.
 //!
-//! `io_destroy` waits for RCU grace periods, about 32 ms with nothing in flight, and for the device where
-//! something is. So a runtime does not call it. A context with nothing in flight is kept for the next runtime
-//! of the process, for a short while, and then destroyed by a thread that ends when it has none left. One with
-//! requests in flight is destroyed at once, by a thread of its own, since a dead device would hold up the
-//! others; what the kernel may still write to is freed only after that.
+//! `io_destroy` waits for RCU grace periods, about 32 ms with nothing in flight, and for the device
+//! where something is. So a runtime does not call it. A context with nothing in flight is kept for
+//! the next runtime of the process, for a short while, and then destroyed by a thread that ends
+//! when it has none left. One with requests in flight is destroyed at once, by a thread of its own,
+//! since a dead device would hold up the others; what the kernel may still write to is freed only
+//! after that.
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -74,10 +75,12 @@ pub(super) fn destroy(kioctx: Kioctx, leftovers: Leftovers) {
         // The parent's, which its `Drop` knows; the leftovers are our own copy.
         return;
     }
-    /// Dropped in the order of the fields: the context first, and only then what its requests may touch.
+    /// Dropped in the order of the fields: the context first, and only then what its requests may
+    /// touch.
     struct Dying(#[expect(dead_code, reason = "dropped")] Kioctx, #[expect(dead_code, reason = "dropped")] Leftovers);
     let dying = Dying(kioctx, leftovers);
-    // Where no thread can be had, the closure is dropped here and now, which is slow, but neither leaks nor frees too early.
+    // Where no thread can be had, the closure is dropped here and now, which is slow, but neither
+    // leaks nor frees too early.
     spawn("aio-destroy", move || drop(dying));
 }
 
@@ -92,9 +95,11 @@ struct Idle {
     until: Instant,
 }
 
-/// The contexts of this process that no runtime has. Locked for list work only: neither `io_destroy` nor logging happens inside.
+/// The contexts of this process that no runtime has. Locked for list work only: neither
+/// `io_destroy` nor logging happens inside.
 struct Depot {
-    /// The process that the rest is true for: a forked child inherits the list, but neither contexts nor thread.
+    /// The process that the rest is true for: a forked child inherits the list, but neither
+    /// contexts nor thread.
     owner: u32,
     idle: Vec<Idle>,
     worker_runs: bool,

@@ -1,4 +1,5 @@
-//! Faults for tests: makes the next system calls of this thread fail with an errno of the test's choice.
+//! Faults for tests: makes the next system calls of this thread fail with an errno of the test's
+//! choice.
 
 use std::cell::RefCell;
 

@@ -1,8 +1,11 @@
-//! Which process is this? A number that costs one load, and that no forked child shares with its parent.
+//! Which process is this? A number that costs one load, and that no forked child shares with its
+//! parent.
 //!
-//! Not the process id: a child in a new PID namespace may have its parent's, and ids are used again.
+//! Not the process id: a child in a new PID namespace may have its parent's, and ids are used
+//! again.
 //!
-//! What this file promises: the page is mapped for the life of the process and accessed atomically only.
+//! What this file promises: the page is mapped for the life of the process and accessed atomically
+//! only.
 #![allow(unsafe_code)]
 
 use std::sync::OnceLock;
@@ -10,7 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
-/// The calling process's number. It stands in a page that `fork` gives to the child as zeros, so the child takes the next one.
+/// The calling process's number. It stands in a page that `fork` gives to the child as zeros, so
+/// the child takes the next one.
 pub(super) fn process() -> u32 {
     static PAGE: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
     /// An ordinary static, which a child inherits: it counts on from where its ancestors were.
@@ -32,12 +36,13 @@ pub(super) fn process() -> u32 {
 fn wiped_page() -> Option<&'static AtomicU32> {
     let len = rustix::param::page_size();
     let flags = MapFlags::PRIVATE;
-    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory of ours.
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory of
+    // ours.
     let page = unsafe { mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, flags) };
     let page = page.ok()?;
     // SAFETY: the range is the mapping made above.
     unsafe { madvise(page, len, Advice::LinuxWipeOnFork) }.ok()?;
-    // SAFETY: the page is mapped for reading and writing, is never unmapped, is aligned, begins as zeros, and
-    // nothing but this reference reaches it.
+    // SAFETY: the page is mapped for reading and writing, is never unmapped, is aligned, begins as
+    // zeros, and nothing but this reference reaches it.
     Some(unsafe { AtomicU32::from_ptr(page.cast()) })
 }

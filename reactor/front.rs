@@ -16,13 +16,14 @@ use super::source::{Direction, SourceId};
 use super::table::OperationId;
 use super::unpark::Unparker;
 
-/// How many leaf operations a task may complete in one poll before it must let others run; tokio's number.
+/// How many leaf operations a task may complete in one poll before it must let others run; tokio's
+/// number.
 const BUDGET: u32 = 128;
 
 /// The one event source of a runtime.
 ///
-/// All methods take `&self` and borrow the driver for a moment. Law: no user code runs under the borrow;
-/// wakers are cloned, woken and dropped outside of it, and so is what is logged.
+/// All methods take `&self` and borrow the driver for a moment. Law: no user code runs under the
+/// borrow; wakers are cloned, woken and dropped outside of it, and so is what is logged.
 #[derive(Debug)]
 pub(crate) struct Reactor {
     /// `None` after [`shutdown`](Self::shutdown): what is registered then gets an error.
@@ -64,8 +65,8 @@ impl Reactor {
 
     // ---- the loop ----
 
-    /// Notes that the thread is in the loop, until the guard is dropped; then what was closed meanwhile is
-    /// closed for good.
+    /// Notes that the thread is in the loop, until the guard is dropped; then what was closed
+    /// meanwhile is closed for good.
     pub(crate) fn drive(&self) -> Driven<'_> {
         self.driven.set(true);
         Driven(self)
@@ -77,7 +78,8 @@ impl Reactor {
         self.wake();
     }
 
-    /// Waits until something completes, a notification arrives or `timeout` is over (`None`: no limit), and wakes.
+    /// Waits until something completes, a notification arrives or `timeout` is over (`None`: no
+    /// limit), and wakes.
     pub(crate) fn park(&self, timeout: Option<Duration>) {
         self.with(|driver| driver.park(timeout));
         self.wake();
@@ -90,14 +92,15 @@ impl Reactor {
         self.budget.set(BUDGET);
     }
 
-    /// Whether the task may complete another leaf operation in this poll. Outside the loop there is no task to make way
-    /// for, and nobody hands out a fresh budget.
+    /// Whether the task may complete another leaf operation in this poll. Outside the loop there is
+    /// no task to make way for, and nobody hands out a fresh budget.
     pub(crate) fn has_budget(&self) -> bool {
         self.budget.get() > 0 || !self.driven.get()
     }
 
-    /// Ready as long as the task has budget left; otherwise it is woken again at once, behind the others. Budget is
-    /// spent by [`made_progress`](Self::made_progress) alone: who only waits, on however many things, waits on all.
+    /// Ready as long as the task has budget left; otherwise it is woken again at once, behind the
+    /// others. Budget is spent by [`made_progress`](Self::made_progress) alone: who only waits, on
+    /// however many things, waits on all.
     pub(crate) fn poll_proceed(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.has_budget() {
             return Poll::Ready(());
@@ -117,9 +120,9 @@ impl Reactor {
         self.with(|driver| driver.register(fd)).ok_or_else(gone)
     }
 
-    /// Ends a registration and closes the descriptor, where one is given, so that the other side sees the
-    /// close at once. `sync`: not to return before the kernel has let go of the file too, as far as that can
-    /// be known.
+    /// Ends a registration and closes the descriptor, where one is given, so that the other side
+    /// sees the close at once. `sync`: not to return before the kernel has let go of the file too,
+    /// as far as that can be known.
     pub(super) fn deregister(&self, id: SourceId, fd: Option<OwnedFd>, sync: bool) {
         let sync = sync || !self.driven.get();
         // The source holds wakers, whose drop is user code: outlives the borrow.
@@ -200,7 +203,8 @@ impl Reactor {
 
     fn with<R>(&self, f: impl FnOnce(&mut Driver) -> R) -> Option<R> {
         let mut driver = self.driver.borrow_mut();
-        // Not `Option::map`: what `f` has captured must not be dropped under the borrow, called or not.
+        // Not `Option::map`: what `f` has captured must not be dropped under the borrow, called or
+        // not.
         let driver = driver.as_mut()?;
         Some(f(driver))
     }

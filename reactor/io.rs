@@ -1,4 +1,5 @@
-//! The building block of everything that can be polled: a descriptor, registered for as long as it is open.
+//! The building block of everything that can be polled: a descriptor, registered for as long as it
+//! is open.
 
 use std::fmt;
 use std::io;
@@ -13,23 +14,26 @@ use super::source::{Direction, SourceId};
 
 /// A non-blocking descriptor and its registration.
 ///
-/// For each direction at most one poll is armed. It belongs to the registration and not to a future: dropping
-/// a future withdraws its waker, and the poll stands for the next one (a cancel would walk all armed polls
-/// with interrupts off). Dropping the `Io` cancels what is armed *before* the descriptor closes, since an
-/// armed poll keeps the file open: no FIN, no end of file, a listener that stays bound.
+/// For each direction at most one poll is armed. It belongs to the registration and not to a
+/// future: dropping a future withdraws its waker, and the poll stands for the next one (a cancel
+/// would walk all armed polls with interrupts off). Dropping the `Io` cancels what is armed
+/// *before* the descriptor closes, since an armed poll keeps the file open: no FIN, no end of file,
+/// a listener that stays bound.
 pub(crate) struct Io {
     reactor: Rc<Reactor>,
     id: SourceId,
     /// `None` only while dropped.
     fd: Option<OwnedFd>,
-    /// Dropping waits until the kernel has let go of the file, so that its address or name is free at once.
+    /// Dropping waits until the kernel has let go of the file, so that its address or name is free
+    /// at once.
     close: Close,
 }
 
 /// When a dropped [`Io`]'s file is to be let go of by the kernel too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Close {
-    /// As soon as the cancelled polls' events are seen: at once, mostly, else in the loop's next turn.
+    /// As soon as the cancelled polls' events are seen: at once, mostly, else in the loop's next
+    /// turn.
     Soon,
     /// Before `drop` returns.
     BeforeReturn,
@@ -53,8 +57,8 @@ impl Io {
         fd
     }
 
-    /// Tries `operation` until it does something else than fail with `WouldBlock`, waiting for readiness in
-    /// between. The task of the latest call for this direction is woken.
+    /// Tries `operation` until it does something else than fail with `WouldBlock`, waiting for
+    /// readiness in between. The task of the latest call for this direction is woken.
     pub(crate) fn poll_io<R>(
         &self,
         cx: &mut Context<'_>,
@@ -92,8 +96,8 @@ impl Io {
         result
     }
 
-    /// The latest transfer was short: the next one would find nothing, so it waits first. A poll is checked
-    /// when it is submitted, so nothing can be missed.
+    /// The latest transfer was short: the next one would find nothing, so it waits first. A poll is
+    /// checked when it is submitted, so nothing can be missed.
     pub(crate) fn clear_ready(&self, direction: Direction) {
         self.reactor.clear_ready(self.id, direction);
     }

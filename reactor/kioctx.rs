@@ -1,7 +1,7 @@
 //! One native-AIO context: set up, submitted to, reaped, slept on, destroyed.
 //!
-//! What this file promises: a `Kioctx` is used by the process that made it and by nobody after a fork; its
-//! ring is not touched after `io_destroy`.
+//! What this file promises: a `Kioctx` is used by the process that made it and by nobody after a
+//! fork; its ring is not touched after `io_destroy`.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -39,9 +39,9 @@ impl Kioctx {
         Self::setup_part(asked, asked)
     }
 
-    /// Makes a context for `asked` requests, or for as many as the host still grants: `fs.aio-max-nr` bounds
-    /// the sum over all processes and containers, so the number is halved down to 1 before giving up. Even 1
-    /// comes with a page of ring, 120 slots and more.
+    /// Makes a context for `asked` requests, or for as many as the host still grants:
+    /// `fs.aio-max-nr` bounds the sum over all processes and containers, so the number is halved
+    /// down to 1 before giving up. Even 1 comes with a page of ring, 120 slots and more.
     pub(super) fn setup(asked: u32) -> io::Result<Self> {
         let mut part = asked;
         loop {
@@ -55,7 +55,8 @@ impl Kioctx {
 
     fn setup_part(asked: u32, granted: u32) -> Result<Self, Errno> {
         let id = abi::io_setup(granted)?;
-        // SAFETY: the context is new, so nobody has its ring yet, and `Kioctx` destroys it after the `Ring`'s last use.
+        // SAFETY: the context is new, so nobody has its ring yet, and `Kioctx` destroys it after
+        // the `Ring`'s last use.
         let ring = unsafe { Ring::map(id) };
         Ok(Self { id, ring, asked, granted, owner: fork::process(), without_pgetevents: false })
     }
@@ -70,15 +71,16 @@ impl Kioctx {
         self.asked
     }
 
-    /// How many requests may be in flight for sure. The kernel grants what was asked for; where the ring can be
-    /// seen, half of it is granted whatever the spread over CPUs (`put_reqs_available` may strand the rest).
+    /// How many requests may be in flight for sure. The kernel grants what was asked for; where the
+    /// ring can be seen, half of it is granted whatever the spread over CPUs (`put_reqs_available`
+    /// may strand the rest).
     pub(super) fn capacity(&self) -> usize {
         let seen = self.ring.as_ref().map_or(0, |ring| ring.capacity() / 2);
         (self.granted as usize).max(seen)
     }
 
-    /// Whether the calling process made this context. After a fork the child must leave it alone: it has neither the
-    /// ring (`MADV_DONTFORK`) nor the right to its events.
+    /// Whether the calling process made this context. After a fork the child must leave it alone:
+    /// it has neither the ring (`MADV_DONTFORK`) nor the right to its events.
     pub(super) fn is_ours(&self) -> bool {
         self.owner == fork::process()
     }
@@ -113,8 +115,9 @@ impl Kioctx {
         self.ring.as_mut().map_or(0, |ring| ring.reap(events))
     }
 
-    /// Waits until there is an event, for `timeout` at the most (`None`: for ever), and takes what is there.
-    /// A zero timeout takes without waiting. A signal that was handled counts as no event.
+    /// Waits until there is an event, for `timeout` at the most (`None`: for ever), and takes what
+    /// is there. A zero timeout takes without waiting. A signal that was handled counts as no
+    /// event.
     pub(super) fn wait(
         &mut self,
         timeout: Option<Duration>,
@@ -136,7 +139,8 @@ impl Kioctx {
         }
         match taken {
             Ok(taken) => {
-                // SAFETY: the kernel wrote `taken` events behind the first `len`, within the reserved room.
+                // SAFETY: the kernel wrote `taken` events behind the first `len`, within the
+                // reserved room.
                 unsafe { events.set_len(events.len() + taken) };
                 Ok(taken)
             }
@@ -145,8 +149,9 @@ impl Kioctx {
         }
     }
 
-    /// Tries each step that the reactor lives on, since sandboxes and old kernels fail a different one each: gVisor
-    /// refuses to poll, seccomp filters deny single calls, Linux before 4.19 has no `IOCB_CMD_POLL`.
+    /// Tries each step that the reactor lives on, since sandboxes and old kernels fail a different
+    /// one each: gVisor refuses to poll, seccomp filters deny single calls, Linux before 4.19 has
+    /// no `IOCB_CMD_POLL`.
     pub(super) fn probe(&mut self) -> io::Result<()> {
         const PROBE: u64 = u64::MAX;
         let fd =
@@ -154,8 +159,9 @@ impl Kioctx {
         let fd_number = std::os::fd::AsRawFd::as_raw_fd(&fd);
         let mut iocb = Iocb::poll(fd_number, libc::POLLIN, PROBE);
         let iocb = &raw mut iocb;
-        // SAFETY: the iocb is valid during the call, names no memory, and no other one has its address until the event
-        // or the end of the context, which its owner drops where this fails.
+        // SAFETY: the iocb is valid during the call, names no memory, and no other one has its
+        // address until the event or the end of the context, which its owner drops where this
+        // fails.
         unsafe { self.submit(&[iocb]) }.map_err(|errno| {
             explain(
                 errno,
@@ -188,13 +194,14 @@ impl Kioctx {
 }
 
 impl Drop for Kioctx {
-    /// Waits for all that is in flight, and costs tens of milliseconds even when that is nothing: see
-    /// [`super::contexts`] for who calls it, and where.
+    /// Waits for all that is in flight, and costs tens of milliseconds even when that is nothing:
+    /// see [`super::contexts`] for who calls it, and where.
     fn drop(&mut self) {
         if !self.is_ours() {
             return;
         }
-        // SAFETY: the ring is not touched any more: `self` is the last to know of it, and is dropped.
+        // SAFETY: the ring is not touched any more: `self` is the last to know of it, and is
+        // dropped.
         if let Err(errno) = unsafe { abi::io_destroy(self.id) } {
             tracing::error!(%errno, "io_destroy failed; the context's quota is held until the process ends");
         }

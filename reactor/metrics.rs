@@ -1,4 +1,5 @@
-//! Counters of what the loop does. The loop alone writes them, by plain relaxed stores; anyone may read.
+//! Counters of what the loop does. The loop alone writes them, by plain relaxed stores; anyone may
+//! read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,8 +8,8 @@ macro_rules! metrics {
         /// What a runtime's loop has done so far, and what it holds now.
         ///
         /// Taken by [`Runtime::metrics`](crate::Runtime::metrics) or, from any thread,
-        /// [`Handle::metrics`](crate::Handle::metrics). The fields are read one after the other while the
-        /// loop runs on, so sums of them may be off by what happened in between.
+        /// [`Handle::metrics`](crate::Handle::metrics). The fields are read one after the other
+        /// while the loop runs on, so sums of them may be off by what happened in between.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Metrics {
@@ -42,8 +43,8 @@ metrics! {
     submitted_writes,
     /// `fsync`s and `fdatasync`s that were handed to `io_submit`.
     submitted_syncs,
-    /// Calls of `io_pgetevents` or `io_getevents`: sleeps, and every look for events where the ring cannot be
-    /// reaped in user space.
+    /// Calls of `io_pgetevents` or `io_getevents`: sleeps, and every look for events where the ring
+    /// cannot be reaped in user space.
     getevents_calls,
     /// Completions that were reaped from the mapped ring, without a system call.
     events_from_ring,
@@ -51,8 +52,8 @@ metrics! {
     events_from_syscall,
     /// Polls that had completed when the `io_submit` that armed them returned.
     polls_born_ready,
-    /// Waits for a descriptor that was ready whenever it was polled of late: it was tried again in the loop's next turn,
-    /// without a poll.
+    /// Waits for a descriptor that was ready whenever it was polled of late: it was tried again in
+    /// the loop's next turn, without a poll.
     polls_spared,
     /// Polls that had stood for long when slots were short, and were moved to the nested epoll.
     polls_evicted,
@@ -66,8 +67,8 @@ metrics! {
     slots_peak,
     /// File descriptors, now, that the nested epoll watches instead of an AIO poll.
     overflow_fds,
-    /// Requests that can be in flight at a time; set by [`Builder::capacity`](crate::Builder::capacity) and
-    /// `fs.aio-max-nr`.
+    /// Requests that can be in flight at a time; set by
+    /// [`Builder::capacity`](crate::Builder::capacity) and `fs.aio-max-nr`.
     capacity,
 }
 

@@ -1,5 +1,5 @@
-//! The reactor: the kernel below, wakers above. It knows file descriptors, buffers and wakers; no task, no
-//! socket type, no path.
+//! The reactor: the kernel below, wakers above. It knows file descriptors, buffers and wakers; no
+//! task, no socket type, no path.
 //!
 //! Everything that a runtime waits for goes through one native-AIO context:
 //!
@@ -15,20 +15,23 @@
 //!   └──────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! - [`abi`], [`ring`], [`kioctx`]: what the kernel offers. [`contexts`]: contexts between runtimes.
+//! - [`abi`], [`ring`], [`kioctx`]: what the kernel offers. [`contexts`]: contexts between
+//!   runtimes.
 //!   [`fork`]: whose process is this?
 //! - [`table`]: the pure state machine of requests. [`submission`]: the iocbs, in one batch a turn.
-//! - [`source`]: readiness of one descriptor. [`overflow`]: the nested epoll for what an AIO poll cannot wait for.
+//! - [`source`]: readiness of one descriptor. [`overflow`]: the nested epoll for what an AIO poll
+//!   cannot wait for.
 //! - [`park`], [`unpark`]: waking the loop from other threads.
-//! - [`driver`]: the parts put together. [`front`]: [`Reactor`], the driver behind a `RefCell`, which runs wakers
-//!   only with the borrow released.
+//! - [`driver`]: the parts put together. [`front`]: [`Reactor`], the driver behind a `RefCell`,
+//!   which runs wakers only with the borrow released.
 //! - [`io`], [`operation`]: what the layers above use.
 //!
-//! Why it is sound: the kernel writes to four things. Two of them only inside a call: an iocb's key (`io_submit`) and
-//! the array of `io_getevents`. The third is the ring, which is read between `head` and `tail` by one owner. The
-//! fourth is the buffers of reads, which belong to the table from submission to event, or until
-//! `io_destroy` has returned; a future never owns one while the kernel does. `unsafe` stands in `abi`, `ring`,
-//! `kioctx`, `submission`, `fork` and one line of `overflow`.
+//! Why it is sound: the kernel writes to four things. Two of them only inside a call: an iocb's key
+//! (`io_submit`) and the array of `io_getevents`. The third is the ring, which is read between
+//! `head` and `tail` by one owner. The fourth is the buffers of reads, which belong to the table
+//! from submission to event, or until `io_destroy` has returned; a future never owns one while the
+//! kernel does. `unsafe` stands in `abi`, `ring`, `kioctx`, `submission`, `fork` and one line of
+//! `overflow`.
 
 mod abi;
 mod buf;

@@ -23,9 +23,9 @@ pub(super) enum Command {
     Sync { data_only: bool },
 }
 
-/// A read, write or sync, with the buffer and the file: what the kernel may touch until the event. (It takes
-/// a reference to the file itself, but only inside `io_submit`; until then the number must not pass to
-/// another file.)
+/// A read, write or sync, with the buffer and the file: what the kernel may touch until the event.
+/// (It takes a reference to the file itself, but only inside `io_submit`; until then the number
+/// must not pass to another file.)
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(super) command: Command,
@@ -82,8 +82,8 @@ impl Request {
 ///
 /// # Cancel safety
 ///
-/// The kernel does not cancel file I/O. Dropped before the kernel has it, the request is withdrawn; after
-/// that it takes place, and the buffer is kept until it has.
+/// The kernel does not cancel file I/O. Dropped before the kernel has it, the request is withdrawn;
+/// after that it takes place, and the buffer is kept until it has.
 #[derive(Debug)]
 pub(crate) struct Operation {
     reactor: Rc<Reactor>,
@@ -109,7 +109,8 @@ impl Future for Operation {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { reactor, state } = &mut *self;
         ready!(reactor.poll_proceed(cx));
-        // `Started` stays until the result is in hand: a waker's clone is user code, and where it panics `drop` abandons.
+        // `Started` stays until the result is in hand: a waker's clone is user code, and where it
+        // panics `drop` abandons.
         let done = match state {
             State::New(_) => {
                 let waker = cx.waker().clone();

@@ -1,9 +1,10 @@
-//! The nested epoll: waits for what the kernel refuses to poll (a tty or a FIFO that was opened read-write
-//! answers EINVAL, and only while it is not ready) and for what finds no slot. The reactor waits for the
-//! epoll itself with one poll.
+//! The nested epoll: waits for what the kernel refuses to poll (a tty or a FIFO that was opened
+//! read-write answers EINVAL, and only while it is not ready) and for what finds no slot. The
+//! reactor waits for the epoll itself with one poll.
 //!
-//! Registrations are one-shot, so that a fired one is quiet until it is armed again. An epoll holds no reference to the
-//! file, yet its entry lives as long as any duplicate of the descriptor, so a source is taken out before it is closed.
+//! Registrations are one-shot, so that a fired one is quiet until it is armed again. An epoll holds
+//! no reference to the file, yet its entry lives as long as any duplicate of the descriptor, so a
+//! source is taken out before it is closed.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -94,9 +95,9 @@ impl AsFd for Overflow {
 
 /// The descriptor of a source that is registered.
 ///
-/// What this promises: a source is deregistered before its descriptor is closed (`Io` owns both), so the
-/// number is open. It could be wrong only if someone closed it behind `Io`'s back, and then the kernel
-/// answers EBADF or acts on the file that has the number now; no memory is at stake.
+/// What this promises: a source is deregistered before its descriptor is closed (`Io` owns both),
+/// so the number is open. It could be wrong only if someone closed it behind `Io`'s back, and then
+/// the kernel answers EBADF or acts on the file that has the number now; no memory is at stake.
 #[allow(unsafe_code)]
 pub(super) fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
     // SAFETY: not -1, since it came from an `OwnedFd`; open, as said above.

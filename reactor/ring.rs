@@ -1,10 +1,11 @@
 //! The mapped ring of a context, reaped without a system call.
 //!
-//! The kernel writes an event, then `tail`; we read `tail`, copy the events out, then write `head`. It
-//! trusts nothing here but counts everything: a slot is free again when its event has left the ring.
+//! The kernel writes an event, then `tail`; we read `tail`, copy the events out, then write `head`.
+//! It trusts nothing here but counts everything: a slot is free again when its event has left the
+//! ring.
 //!
-//! What this file promises: the ring is read only between `head` and `tail`, by one owner, and only while
-//! the context lives (the promise of [`Ring::map`]'s caller).
+//! What this file promises: the ring is read only between `head` and `tail`, by one owner, and only
+//! while the context lives (the promise of [`Ring::map`]'s caller).
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -24,22 +25,24 @@ pub(super) struct Ring {
     nr: u32,
 }
 
-// SAFETY: the mapping belongs to the address space, not to a thread, and `Ring` is its only consumer.
+// SAFETY: the mapping belongs to the address space, not to a thread, and `Ring` is its only
+// consumer.
 unsafe impl Send for Ring {}
 
 impl Ring {
-    /// The ring of a context, or `None` where the kernel's layout is not the one that we know (gVisor maps a
-    /// page of zeros): events then come by `io_getevents` alone.
+    /// The ring of a context, or `None` where the kernel's layout is not the one that we know
+    /// (gVisor maps a page of zeros): events then come by `io_getevents` alone.
     ///
     /// # Safety
     ///
-    /// `id` names a live context of this process that has no other `Ring`, and outlives the one returned.
+    /// `id` names a live context of this process that has no other `Ring`, and outlives the one
+    /// returned.
     pub(super) unsafe fn map(id: ContextId) -> Option<Self> {
         #[cfg(test)]
         super::fault::check(super::fault::Call::MapRing).ok()?;
         let header = NonNull::new(id.0 as *mut RingHeader)?;
-        // SAFETY: a live context's id is the address of its ring, of which at least one page is mapped. Only
-        // `head` and `tail` change later, and these fields are not they.
+        // SAFETY: a live context's id is the address of its ring, of which at least one page is
+        // mapped. Only `head` and `tail` change later, and these fields are not they.
         let (magic, incompat, header_length, nr) = unsafe {
             let at = header.as_ptr();
             ((*at).magic, (*at).incompat_features, (*at).header_length, (*at).nr)
@@ -47,7 +50,8 @@ impl Ring {
         if magic != AIO_RING_MAGIC || incompat != 0 || nr < 2 {
             return None;
         }
-        // SAFETY: the kernel put the events there; the mapping is page-aligned and `header_length` is 32.
+        // SAFETY: the kernel put the events there; the mapping is page-aligned and `header_length`
+        // is 32.
         let events = unsafe { header.byte_add(header_length as usize) }.cast::<IoEvent>();
         let ring = Self { header, events, nr };
         ring.hide_from_children();
@@ -58,8 +62,8 @@ impl Ring {
     fn hide_from_children(&self) {
         let bytes = size_of::<RingHeader>() + self.nr as usize * size_of::<IoEvent>();
         let address = self.header.as_ptr().cast::<c_void>();
-        // SAFETY: the range is the context's own mapping, whose start is page-aligned and whose end the kernel
-        // rounds up; MADV_DONTFORK changes nothing in this process.
+        // SAFETY: the range is the context's own mapping, whose start is page-aligned and whose end
+        // the kernel rounds up; MADV_DONTFORK changes nothing in this process.
         if let Err(errno) = unsafe { madvise(address, bytes, Advice::LinuxDontFork) } {
             tracing::warn!(%errno, "madvise(MADV_DONTFORK) failed: a forked child could take the ring's events");
         }
@@ -71,7 +75,8 @@ impl Ring {
     }
 
     fn head(&self) -> &AtomicU32 {
-        // SAFETY: `map` promised a live ring; `head` is an aligned u32 that is only accessed atomically.
+        // SAFETY: `map` promised a live ring; `head` is an aligned u32 that is only accessed
+        // atomically.
         unsafe { AtomicU32::from_ptr(&raw mut (*self.header.as_ptr()).head) }
     }
 
@@ -97,8 +102,8 @@ impl Ring {
         let (first, second) = if head < tail { (head..tail, 0..0) } else { (head..self.nr, 0..tail) };
         let before = events.len();
         for run in [first, second] {
-            // SAFETY: `run` lies within the ring's `nr` events, all of which the kernel has published up to
-            // `tail` and does not write again before `head` has passed them.
+            // SAFETY: `run` lies within the ring's `nr` events, all of which the kernel has
+            // published up to `tail` and does not write again before `head` has passed them.
             let run = unsafe {
                 let start = self.events.add(run.start as usize).as_ptr();
                 std::slice::from_raw_parts(start, (run.end.saturating_sub(run.start)) as usize)

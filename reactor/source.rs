@@ -1,5 +1,5 @@
-//! What the reactor knows of one registered file descriptor: for each direction, whether it seems ready, how the
-//! readiness is waited for, and by whom.
+//! What the reactor knows of one registered file descriptor: for each direction, whether it seems
+//! ready, how the readiness is waited for, and by whom.
 
 use std::os::fd::RawFd;
 use std::task::Waker;
@@ -107,7 +107,8 @@ pub(super) enum Hint {
 pub(super) struct Side {
     pub(super) hint: Hint,
     pub(super) wait: Wait,
-    /// How many polls in a row were ready when they were submitted; 0 again when a try in place of one met `EAGAIN`.
+    /// How many polls in a row were ready when they were submitted; 0 again when a try in place of
+    /// one met `EAGAIN`.
     born_ready: u8,
     /// Why waiting is impossible; told to the next who would have to wait.
     pub(super) error: Option<Errno>,
@@ -118,8 +119,9 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// Whether a poll would be ready by the time it is submitted, as far as the past tells. Then to submit it, and to
-    /// reap its event, only tells what a try at that time finds out by itself, so the poll is spared.
+    /// Whether a poll would be ready by the time it is submitted, as far as the past tells. Then to
+    /// submit it, and to reap its event, only tells what a try at that time finds out by itself, so
+    /// the poll is spared.
     pub(super) fn is_busy(&self) -> bool {
         /// One may be chance; and of many in a row, each costs more than a try that fails.
         const ENOUGH: u8 = 2;
@@ -134,7 +136,8 @@ impl Side {
 
     /// A try met `EAGAIN`.
     pub(super) fn would_block(&mut self) {
-        // Where a poll was spared, it would not have been ready. (After a transfer it only shows that all was taken.)
+        // Where a poll was spared, it would not have been ready. (After a transfer it only shows
+        // that all was taken.)
         if matches!(self.hint, Hint::Untried | Hint::OnTrial) {
             self.born_ready = 0;
         }
@@ -190,7 +193,8 @@ impl Source {
             .fold(EventFlags::empty(), |flags, direction| flags | direction.epoll_flags())
     }
 
-    /// Takes note that a direction cannot be waited for. Who waits tries once more, and is told if that finds nothing.
+    /// Takes note that a direction cannot be waited for. Who waits tries once more, and is told if
+    /// that finds nothing.
     pub(super) fn fail(&mut self, direction: Direction, errno: Errno, wakers: &mut Vec<Waker>) {
         let side = self.side_mut(direction);
         side.wait = Wait::Idle;
@@ -199,8 +203,9 @@ impl Source {
     }
 }
 
-/// Whether the mask of a completed poll speaks of both directions. A keyed wake carries the waker's own key: error and
-/// hang-up bits may stand alone or be missing, and 0 means only that the poll is over.
+/// Whether the mask of a completed poll speaks of both directions. A keyed wake carries the waker's
+/// own key: error and hang-up bits may stand alone or be missing, and 0 means only that the poll is
+/// over.
 pub(super) fn concerns_both(res: i64) -> bool {
     let known = i64::from(libc::POLLIN | libc::POLLPRI | libc::POLLOUT | libc::POLLRDHUP)
         | i64::from(libc::POLLRDNORM | libc::POLLRDBAND | libc::POLLWRNORM | libc::POLLWRBAND);

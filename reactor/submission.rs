@@ -1,7 +1,8 @@
 //! Batched submission: all iocbs of a turn in one `io_submit`, and partial acceptance by position.
 //!
-//! What this file promises: an iocb's address is unique from the flush to the event, since each slot has one
-//! place in an array that never moves; and the memory that an iocb names belongs to the table for as long.
+//! What this file promises: an iocb's address is unique from the flush to the event, since each
+//! slot has one place in an array that never moves; and the memory that an iocb names belongs to
+//! the table for as long.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
@@ -53,15 +54,17 @@ impl Submission {
         self.pointers.push(pointer);
     }
 
-    /// Submits the batch and tells what became of each iocb, in order. Returns the number of calls made.
+    /// Submits the batch and tells what became of each iocb, in order. Returns the number of calls
+    /// made.
     pub(super) fn submit(&mut self, kioctx: &Kioctx, mut tell: impl FnMut(Key, Outcome)) -> u64 {
         let mut calls = 0;
         let mut done = 0;
         while done < self.keys.len() {
             let end = self.keys.len().min(done + CHUNK);
             calls += 1;
-            // SAFETY: the pointers lie in `iocbs`, which does not move; each place is its slot's until the slot's
-            // event. Buffers and files are owned by the table until then (its law), poll masks name no memory.
+            // SAFETY: the pointers lie in `iocbs`, which does not move; each place is its slot's
+            // until the slot's event. Buffers and files are owned by the table until then (its
+            // law), poll masks name no memory.
             let accepted = match unsafe { kioctx.submit(&self.pointers[done..end]) } {
                 Ok(accepted) => accepted,
                 Err(errno) => {
@@ -74,7 +77,8 @@ impl Submission {
                 }
             };
             self.keys[done..done + accepted].iter().for_each(|key| tell(*key, Outcome::Accepted));
-            // Less than all: the next call begins with the iocb that stopped this one, and names its errno.
+            // Less than all: the next call begins with the iocb that stopped this one, and names
+            // its errno.
             done += accepted;
         }
         self.keys.clear();

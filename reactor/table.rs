@@ -1,7 +1,8 @@
-//! The book of what is in flight: slots, which the kernel sees, and file operations, which users see.
+//! The book of what is in flight: slots, which the kernel sees, and file operations, which users
+//! see.
 //!
-//! Pure state: no system call is made here. Transitions return what is to be done, so that all of them can be
-//! tested against a naive model without a kernel.
+//! Pure state: no system call is made here. Transitions return what is to be done, so that all of
+//! them can be tested against a naive model without a kernel.
 //!
 //! A **slot** is one iocb's place, from the decision to submit it to its event:
 //!
@@ -14,13 +15,14 @@
 //!                                         └─abandon (file)─► (operation Orphaned) ──complete──► vacant
 //! ```
 //!
-//! Law: *a slot that was accepted is freed by its event and by nothing else*; exactly one event comes, also after a
-//! cancel. A [`Key`] is a slot's index and generation, so an event can never reach the next tenant.
+//! Law: *a slot that was accepted is freed by its event and by nothing else*; exactly one event
+//! comes, also after a cancel. A [`Key`] is a slot's index and generation, so an event can never
+//! reach the next tenant.
 //!
-//! An **operation** is a read, write or sync with all that the kernel may touch (`P`): the buffer, the file.
-//! It lives in this table and not in the future, which holds only an [`OperationId`]; so both `drop` and
-//! `mem::forget` of the future are harmless. Its result waits outside the slot: a result that nobody fetches
-//! holds no slot of the kernel's.
+//! An **operation** is a read, write or sync with all that the kernel may touch (`P`): the buffer,
+//! the file. It lives in this table and not in the future, which holds only an [`OperationId`]; so
+//! both `drop` and `mem::forget` of the future are harmless. Its result waits outside the slot: a
+//! result that nobody fetches holds no slot of the kernel's.
 //!
 //! ```text
 //!   start ──► Backlog ──slot free──► InFlight ──complete──► Done ──fetch──► gone
@@ -57,7 +59,8 @@ impl Key {
     }
 }
 
-/// The name by which a future knows its operation. Valid until the result is fetched or the operation abandoned.
+/// The name by which a future knows its operation. Valid until the result is fetched or the
+/// operation abandoned.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OperationId(usize);
 
@@ -76,7 +79,8 @@ enum SlotState {
     Armed { flush: u32 },
     /// A poll that was accepted, whose registration is gone or does not want it any more.
     Cancelling,
-    /// A poll that was accepted and then cancelled for its slot's sake. Its registration still waits.
+    /// A poll that was accepted and then cancelled for its slot's sake. Its registration still
+    /// waits.
     Evicted,
 }
 
@@ -136,12 +140,13 @@ pub(super) enum Disarm {
 /// The reactor's own polls (cross-thread wake, nested epoll) always find a slot.
 const OWN_POLLS: usize = 2;
 
-/// The smallest table: its quarter for files is more than the own polls take of it when they are armed last,
-/// so that polls alone never keep a file operation out for ever.
+/// The smallest table: its quarter for files is more than the own polls take of it when they are
+/// armed last, so that polls alone never keep a file operation out for ever.
 const FEWEST_SLOTS: usize = 16;
 
-/// A poll is idle that has stood while so many times as many were armed as there may be registrations: slots, and members
-/// of the nested epoll. Of connections that are all busy hardly one is: most fire before.
+/// A poll is idle that has stood while so many times as many were armed as there may be
+/// registrations: slots, and members of the nested epoll. Of connections that are all busy hardly
+/// one is: most fire before.
 const IDLE: usize = 4;
 
 /// Slots that one search for an idle poll looks at.
@@ -154,7 +159,8 @@ pub(super) struct Table<P> {
     operations: Slab<Operation<P>>,
     /// Slots to be submitted, in order; stale keys among them are skipped.
     queue: Vec<Key>,
-    /// Operations that found no slot, in order. Invariant: not empty only while operations may take no further slot.
+    /// Operations that found no slot, in order. Invariant: not empty only while operations may take
+    /// no further slot.
     backlog: VecDeque<usize>,
     /// How many of the backlog were abandoned there.
     withdrawn: usize,
@@ -164,16 +170,19 @@ pub(super) struct Table<P> {
     peak: usize,
     flush: u32,
     next_generation: u32,
-    /// How many polls were to be armed so far, with a slot or without: the clock by which polls are idle.
+    /// How many polls were to be armed so far, with a slot or without: the clock by which polls are
+    /// idle.
     arms: u32,
     /// Where the next search for an idle poll begins.
     hand: usize,
-    /// The event of an evicted poll is still to come. One at a time: the slot that it vacates may be enough.
+    /// The event of an evicted poll is still to come. One at a time: the slot that it vacates may
+    /// be enough.
     evicting: bool,
 }
 
 impl<P> Table<P> {
-    /// A table of `capacity` slots, a few of which are for the reactor's own polls and a quarter for files alone.
+    /// A table of `capacity` slots, a few of which are for the reactor's own polls and a quarter
+    /// for files alone.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             slots: Slab::new(),
@@ -197,7 +206,8 @@ impl<P> Table<P> {
         self.capacity
     }
 
-    /// Slots that are taken, the most that ever were, and operations that nobody waits for any more.
+    /// Slots that are taken, the most that ever were, and operations that nobody waits for any
+    /// more.
     pub(super) fn in_use(&self) -> usize {
         self.slots.len()
     }
@@ -244,9 +254,9 @@ impl<P> Table<P> {
         self.occupy(Tenant::Poll { source, direction: Direction::Read })
     }
 
-    /// Chooses a poll that is idle, to be cancelled: its event will come as [`Completion::Evicted`], and vacate a slot.
-    /// A few slots are looked at, where the last search ended: most are idle where it matters. `elsewhere`: how many wait in
-    /// the nested epoll.
+    /// Chooses a poll that is idle, to be cancelled: its event will come as
+    /// [`Completion::Evicted`], and vacate a slot. A few slots are looked at, where the last search
+    /// ended: most are idle where it matters. `elsewhere`: how many wait in the nested epoll.
     pub(super) fn evict(&mut self, elsewhere: usize) -> Option<Key> {
         // A slot that operations are queueing for would go to one of them.
         if self.evicting || !self.backlog.is_empty() {
@@ -321,7 +331,8 @@ impl<P> Table<P> {
         OperationId(id)
     }
 
-    /// The payload back with bytes or a negated errno, if the operation is done. That gives up the id.
+    /// The payload back with bytes or a negated errno, if the operation is done. That gives up the
+    /// id.
     pub(super) fn fetch(&mut self, id: &OperationId) -> Option<(P, i64)> {
         let Stage::Done { result } = self.operations[id.0].stage else { return None };
         let payload = self.operations.remove(id.0).payload;
@@ -338,8 +349,9 @@ impl<P> Table<P> {
         }
     }
 
-    /// Gives up an operation whose future is gone. The payload comes back if the kernel does not have it; otherwise it
-    /// stays here until the event. The waker comes back in any case: its drop is user code.
+    /// Gives up an operation whose future is gone. The payload comes back if the kernel does not
+    /// have it; otherwise it stays here until the event. The waker comes back in any case: its drop
+    /// is user code.
     pub(super) fn abandon(&mut self, id: OperationId) -> (Option<P>, Option<Waker>) {
         let operation = &mut self.operations[id.0];
         match std::mem::replace(&mut operation.stage, Stage::Withdrawn) {
@@ -403,7 +415,8 @@ impl<P> Table<P> {
         }
     }
 
-    /// The events that the latest flush brought at once have been looked at; what comes from now on was not born ready.
+    /// The events that the latest flush brought at once have been looked at; what comes from now on
+    /// was not born ready.
     pub(super) fn end_flush(&mut self) {
         self.flush = self.flush.wrapping_add(1);
     }
@@ -438,7 +451,8 @@ impl<P> Table<P> {
         completion
     }
 
-    /// Ends the operations that the kernel has not got, with `ECANCELED`, since there will be no further flush.
+    /// Ends the operations that the kernel has not got, with `ECANCELED`, since there will be no
+    /// further flush.
     pub(super) fn withdraw_queued(&mut self, wakers: &mut Vec<Waker>) {
         const CANCELED: i64 = -(libc::ECANCELED as i64);
         self.queue.clear();

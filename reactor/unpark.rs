@@ -20,7 +20,8 @@ impl Unparker {
         Ok(Self { park: Park::new(), eventfd })
     }
 
-    /// Makes the loop look at what was handed over before this call. One atomic swap, and a write only if it sleeps.
+    /// Makes the loop look at what was handed over before this call. One atomic swap, and a write
+    /// only if it sleeps.
     pub(crate) fn unpark(&self) {
         if self.park.notify() {
             // Can fail only by a full counter, and then the eventfd is readable all the same.

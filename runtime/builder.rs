@@ -8,8 +8,9 @@ use super::Runtime;
 use super::scheduler::Scheduler;
 use crate::reactor::{Config, Reactor};
 
-/// Requests to ask the kernel for: enough for some thousand connections, and a sixteenth of the default
-/// `fs.aio-max-nr`, which the whole host shares. Connections beyond it cost a little more, and work.
+/// Requests to ask the kernel for: enough for some thousand connections, and a sixteenth of the
+/// default `fs.aio-max-nr`, which the whole host shares. Connections beyond it cost a little more,
+/// and work.
 const DEFAULT_CAPACITY: u32 = 4096;
 
 /// Tasks to run between two looks at the reactor. More make larger batches for `io_submit`, and let
@@ -68,13 +69,14 @@ impl Builder {
         self
     }
 
-    /// How many requests (waits of sockets, file operations) can be in flight at a time; 4096 unless set.
+    /// How many requests (waits of sockets, file operations) can be in flight at a time; 4096
+    /// unless set.
     ///
-    /// That many are charged to `fs.aio-nr`, of which the host has `fs.aio-max-nr` for all processes and
-    /// containers. Where it has not that many left, the number is halved until it fits;
-    /// [`Metrics::capacity`](crate::Metrics) tells what came of it. It bounds the speed, and neither the
-    /// number of connections nor that of file operations: what finds no place waits in an epoll, or for its
-    /// turn.
+    /// That many are charged to `fs.aio-nr`, of which the host has `fs.aio-max-nr` for all
+    /// processes and containers. Where it has not that many left, the number is halved until it
+    /// fits; [`Metrics::capacity`](crate::Metrics) tells what came of it. It bounds the speed, and
+    /// neither the number of connections nor that of file operations: what finds no place waits in
+    /// an epoll, or for its turn.
     ///
     /// # Panics
     ///
@@ -86,16 +88,17 @@ impl Builder {
         self
     }
 
-    /// How long to watch for completions in user space before sleeping; not at all unless set. Trades CPU
-    /// time for latency where few connections are busy. The core should be the runtime's own: the kernel
-    /// needs one to complete what is watched for.
+    /// How long to watch for completions in user space before sleeping; not at all unless set.
+    /// Trades CPU time for latency where few connections are busy. The core should be the runtime's
+    /// own: the kernel needs one to complete what is watched for.
     pub fn spin(&mut self, duration: Duration) -> &mut Self {
         self.config.spin = duration;
         self
     }
 
-    /// Takes each completion by a system call instead of from the mapped ring, so that `strace` shows it and
-    /// valgrind knows of it. Slower. The environment variable `AIO_RUNTIME_FORCE_SYSCALLS=1` does the same.
+    /// Takes each completion by a system call instead of from the mapped ring, so that `strace`
+    /// shows it and valgrind knows of it. Slower. The environment variable
+    /// `AIO_RUNTIME_FORCE_SYSCALLS=1` does the same.
     pub fn force_syscalls(&mut self, force: bool) -> &mut Self {
         self.config.force_syscalls = force;
         self
@@ -113,8 +116,9 @@ impl Builder {
         self
     }
 
-    /// The thread's signal mask while the loop sleeps, installed and removed atomically (`io_pgetevents`):
-    /// signals that are blocked otherwise and not in this mask are let in there, and only there.
+    /// The thread's signal mask while the loop sleeps, installed and removed atomically
+    /// (`io_pgetevents`): signals that are blocked otherwise and not in this mask are let in there,
+    /// and only there.
     pub fn signal_mask(&mut self, mask: libc::sigset_t) -> &mut Self {
         self.config.signal_mask = Some(mask);
         self
@@ -124,10 +128,10 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// `EAGAIN` if the host's quota of AIO requests (`fs.aio-max-nr`) is used up to the last; `ENOSYS` or
-    /// `EPERM` if native AIO or one of its calls is missing in this kernel or denied by a sandbox; `EINVAL`
-    /// if it cannot poll (Linux before 4.19, gVisor); `EMFILE`, `ENFILE`, `ENOMEM`. The text names the call
-    /// and what to change.
+    /// `EAGAIN` if the host's quota of AIO requests (`fs.aio-max-nr`) is used up to the last;
+    /// `ENOSYS` or `EPERM` if native AIO or one of its calls is missing in this kernel or denied by
+    /// a sandbox; `EINVAL` if it cannot poll (Linux before 4.19, gVisor); `EMFILE`, `ENFILE`,
+    /// `ENOMEM`. The text names the call and what to change.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let reactor = Reactor::new(self.config.clone())?;
         Ok(Runtime::with_scheduler(Scheduler::new(reactor, self.event_interval)))

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::scheduler::{Scheduler, Shared};
 
 thread_local! {
-    /// Empty whenever no `Entered` is around, so nothing is left undropped. `ManuallyDrop` because what needs a drop
-    /// is gone while a thread ends, and a runtime that is kept in a thread-local ends just then.
+    /// Empty whenever no `Entered` is around, so nothing is left undropped. `ManuallyDrop` because
+    /// what needs a drop is gone while a thread ends, and a runtime that is kept in a thread-local
+    /// ends just then.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Scheduler>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
@@ -69,8 +70,8 @@ impl fmt::Debug for Entered {
 }
 
 pin_project_lite::pin_project! {
-    /// A future that needs a runtime around it. Where there is none it panics at the location that awaits it,
-    /// not somewhere inside.
+    /// A future that needs a runtime around it. Where there is none it panics at the location that
+    /// awaits it, not somewhere inside.
     #[derive(Debug)]
     pub(crate) struct InRuntime<F> {
         #[pin]

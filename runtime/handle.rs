@@ -51,11 +51,11 @@ impl Handle {
         context::with(|scheduler| Self::new(scheduler.shared())).ok_or(TryCurrentError(()))
     }
 
-    /// Starts a task on the runtime's thread, waking that if it sleeps. If the runtime is gone, the future is
-    /// dropped, and the handle's error says that it was cancelled.
+    /// Starts a task on the runtime's thread, waking that if it sleeps. If the runtime is gone, the
+    /// future is dropped, and the handle's error says that it was cancelled.
     ///
-    /// The future crosses to the runtime's thread, so it must be `Send`. For one that sleeps or does I/O, see
-    /// [`spawn_with`](Self::spawn_with).
+    /// The future crosses to the runtime's thread, so it must be `Send`. For one that sleeps or
+    /// does I/O, see [`spawn_with`](Self::spawn_with).
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -64,9 +64,9 @@ impl Handle {
         task::spawn_send(&self.shared, future)
     }
 
-    /// Starts a task whose future is made on the runtime's thread, and so need not be `Send`: one that sleeps, or
-    /// does I/O. If the runtime is gone, the function is dropped, and the handle's error says that the task was
-    /// cancelled.
+    /// Starts a task whose future is made on the runtime's thread, and so need not be `Send`: one
+    /// that sleeps, or does I/O. If the runtime is gone, the function is dropped, and the handle's
+    /// error says that the task was cancelled.
     ///
     /// # Examples
     ///

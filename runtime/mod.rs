@@ -9,9 +9,9 @@
 //!                               └─────────────────────────────────────────┘
 //! ```
 //!
-//! The thread is inside a runtime while `block_on` runs (`context`); there the current runtime is found by
-//! `spawn`, by sleeps and by everything that is registered with the reactor. Only `scheduler::Shared` is
-//! known to other threads.
+//! The thread is inside a runtime while `block_on` runs (`context`); there the current runtime is
+//! found by `spawn`, by sleeps and by everything that is registered with the reactor. Only
+//! `scheduler::Shared` is known to other threads.
 
 mod builder;
 pub(crate) mod context;
@@ -33,11 +33,11 @@ use task::JoinHandle;
 
 /// A runtime: one thread, one native-AIO context.
 ///
-/// It runs tasks while its thread is in [`block_on`](Self::block_on), and only then. For more cores, build
-/// one on each thread.
+/// It runs tasks while its thread is in [`block_on`](Self::block_on), and only then. For more
+/// cores, build one on each thread.
 ///
-/// Dropped, it drops all its tasks on its thread and gives back every descriptor and every AIO request that
-/// they held. Functions that run on the blocking pool run on.
+/// Dropped, it drops all its tasks on its thread and gives back every descriptor and every AIO
+/// request that they held. Functions that run on the blocking pool run on.
 ///
 /// # Examples
 ///
@@ -74,8 +74,8 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// If the future panics; inside another `block_on` of the same thread; in a process that was forked off
-    /// after the runtime was built.
+    /// If the future panics; inside another `block_on` of the same thread; in a process that was
+    /// forked off after the runtime was built.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         assert!(

@@ -1,5 +1,5 @@
-//! The scheduler: the queue of ready tasks, the loop that drives them and the reactor, and what other threads
-//! may do to it.
+//! The scheduler: the queue of ready tasks, the loop that drives them and the reactor, and what
+//! other threads may do to it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -26,7 +26,8 @@ pub(crate) struct Scheduler {
     reactor: Rc<Reactor>,
     timers: Rc<Timers>,
     ready: RefCell<VecDeque<Task>>,
-    /// Wakers of all tasks that have been polled and are not complete: how the runtime's end finds them.
+    /// Wakers of all tasks that have been polled and are not complete: how the runtime's end finds
+    /// them.
     pending: RefCell<Slab<Waker>>,
     /// The waker by which the latest poll was made; see [`Scheduler::polls_with`].
     polling: Cell<Option<WakerId>>,
@@ -34,7 +35,8 @@ pub(crate) struct Scheduler {
     event_interval: usize,
 }
 
-/// A waker's parts. Where both are the same, so is what it does, even if the first waker is gone by now.
+/// A waker's parts. Where both are the same, so is what it does, even if the first waker is gone by
+/// now.
 type WakerId = (*const (), *const RawWakerVTable);
 
 fn waker_id(waker: &Waker) -> WakerId {
@@ -143,9 +145,9 @@ impl Scheduler {
         }
     }
 
-    /// Runs ready tasks, those that become ready meanwhile among them, until the interval is used up. One that
-    /// wakes itself (it yields, or has used up its budget) ends the interval before its next turn comes: the loop is
-    /// to look for completions in between.
+    /// Runs ready tasks, those that become ready meanwhile among them, until the interval is used
+    /// up. One that wakes itself (it yields, or has used up its budget) ends the interval before
+    /// its next turn comes: the loop is to look for completions in between.
     fn run_ready(&self, interval: &mut usize) {
         while *interval > 0 {
             let Some(task) = self.ready.borrow_mut().pop_front() else { return };
@@ -183,7 +185,8 @@ impl Scheduler {
         self.reactor.reset_budget();
     }
 
-    /// Whether this waker is a task's own, or `block_on`'s, which are known not to panic. False for some that are.
+    /// Whether this waker is a task's own, or `block_on`'s, which are known not to panic. False for
+    /// some that are.
     pub(super) fn polls_with(&self, waker: &Waker) -> bool {
         self.polling.get() == Some(waker_id(waker))
     }
@@ -212,8 +215,8 @@ impl Scheduler {
     pub(super) fn shutdown(self: &Rc<Self>) {
         let _entered = context::enter(self);
         if !self.reactor.is_ours() {
-            // A forked child. What other threads of the parent were about to hand over never comes, and its tasks
-            // are not ours to end.
+            // A forked child. What other threads of the parent were about to hand over never comes,
+            // and its tasks are not ours to end.
             std::mem::forget((self.ready.take(), self.pending.take()));
             return;
         }
@@ -229,8 +232,9 @@ impl Scheduler {
         self.end_tasks();
     }
 
-    /// Each round makes the pending tasks ready, then ends the ready ones, which may make or free others. A task
-    /// that another thread is just about to put into the inbox is waited for: its future belongs to this thread.
+    /// Each round makes the pending tasks ready, then ends the ready ones, which may make or free
+    /// others. A task that another thread is just about to put into the inbox is waited for: its
+    /// future belongs to this thread.
     fn end_tasks(&self) {
         loop {
             self.timers.clear();
@@ -257,9 +261,9 @@ impl fmt::Debug for Scheduler {
 
 /// Puts a task among the ready ones of its runtime. Called by wakers, on any thread.
 ///
-/// This is every task's schedule function. It captures nothing and finds the runtime in the task: async-task
-/// holds a reference to a task while it calls a function that captures something, at two atomic operations a
-/// wake.
+/// This is every task's schedule function. It captures nothing and finds the runtime in the task:
+/// async-task holds a reference to a task while it calls a function that captures something, at two
+/// atomic operations a wake.
 pub(super) fn schedule(task: Task) {
     let mut task = Some(task);
     context::with(|scheduler| {
@@ -290,7 +294,8 @@ impl Shared {
         }
     }
 
-    /// Takes in a task that another thread has made ready. After the runtime's end the task ends too.
+    /// Takes in a task that another thread has made ready. After the runtime's end the task ends
+    /// too.
     fn receive(&self, task: Task) {
         let refused = {
             let mut inbox = self.inbox();

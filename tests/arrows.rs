@@ -1,4 +1,5 @@
-//! Which folder may name which: arrows run down only, from `lib.rs` to `net` and `fs` to `runtime` to `reactor`.
+//! Which folder may name which: arrows run down only, from `lib.rs` to `net` and `fs` to `runtime`
+//! to `reactor`.
 
 use std::collections::BTreeSet;
 use std::fs;

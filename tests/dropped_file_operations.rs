@@ -13,7 +13,8 @@ use aio_runtime::{Builder, Handle, Runtime, spawn};
 use common::{Clean, open_direct, pattern, real_dir, rest, run, run_on, soon, turn};
 
 const BLOCK: usize = 4096;
-/// Long enough to be in flight for a while, short enough to come from the allocator's heap again and again.
+/// Long enough to be in flight for a while, short enough to come from the allocator's heap again
+/// and again.
 const READ: usize = 64 * 1024;
 /// What no file here holds.
 const MARK: u8 = 0xA5;
@@ -30,7 +31,8 @@ async fn zeros(dir: &tempfile::TempDir, len: usize) -> File {
     open_direct(&path).await
 }
 
-/// Buffers of the size of those that the reads had, so that the allocator gives out the same memory if that was freed too early.
+/// Buffers of the size of those that the reads had, so that the allocator gives out the same memory
+/// if that was freed too early.
 fn marked_buffers(number: usize) -> Vec<Buf> {
     (0..number)
         .map(|_| {

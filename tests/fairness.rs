@@ -1,4 +1,5 @@
-//! Nobody starves: not the neighbours of a task that is always ready, not what the kernel has to finish meanwhile.
+//! Nobody starves: not the neighbours of a task that is always ready, not what the kernel has to
+//! finish meanwhile.
 
 mod common;
 

@@ -19,8 +19,8 @@ use common::{
     stream_pair, turn,
 };
 
-/// Runs the test in a process of its own. It has one thread, but for that of the test runner, which waits and holds no lock: only there is a
-/// fork a clean one.
+/// Runs the test in a process of its own. It has one thread, but for that of the test runner, which
+/// waits and holds no lock: only there is a fork a clean one.
 fn alone(test: &str, body: fn()) {
     if !is_child() {
         let clean = Clean::begin();
@@ -40,7 +40,8 @@ fn limit_time() {
 
 /// Forks. The child runs `child`, and ends; yields its id to the parent.
 fn fork(child: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: no other thread holds a lock (`alone`), so the child may go on as if nothing had happened.
+    // SAFETY: no other thread holds a lock (`alone`), so the child may go on as if nothing had
+    // happened.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "{}", std::io::Error::last_os_error());
     if pid == 0 {

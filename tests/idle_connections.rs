@@ -1,4 +1,5 @@
-//! Thousands of idle connections: they cost the busy ones nothing, and fresh ones are closed quickly.
+//! Thousands of idle connections: they cost the busy ones nothing, and fresh ones are closed
+//! quickly.
 
 mod common;
 
@@ -78,7 +79,8 @@ fn fresh_connections_are_dropped_beside_idle_ones() {
     run_on(Builder::new().capacity(16384), async {
         let idle = Idle::open(pairs - fresh).await;
         let mut young = Idle::open(fresh).await;
-        // All are armed in the kernel, the young ones at the end of its list, where a cancel takes longest.
+        // All are armed in the kernel, the young ones at the end of its list, where a cancel takes
+        // longest.
         exchange(&mut young.peers[..1]).await;
         let begin = Instant::now();
         for reader in &young.readers {

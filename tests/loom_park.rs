@@ -1,5 +1,6 @@
-//! The agreement between the sleeping loop and those who wake it, under all interleavings and memory orders that
-//! [loom](loom) can think of: nothing that was handed over is slept on, and no sleep is ended twice.
+//! The agreement between the sleeping loop and those who wake it, under all interleavings and
+//! memory orders that [loom](loom) can think of: nothing that was handed over is slept on, and no
+//! sleep is ended twice.
 
 #[path = "../reactor/park.rs"]
 mod park;
@@ -18,7 +19,8 @@ use park::Park;
 /// What a reactor shares with other threads, made of loom's parts.
 struct Shared {
     park: Park,
-    /// What each notifier hands over. Relaxed throughout, so that only the park's own orders can make it visible.
+    /// What each notifier hands over. Relaxed throughout, so that only the park's own orders can
+    /// make it visible.
     handed: Vec<AtomicBool>,
     eventfd: Eventfd,
 }
@@ -71,8 +73,9 @@ impl Shared {
         self.handed.iter().all(|handed| handed.load(Ordering::Relaxed))
     }
 
-    /// The loop of a runtime: looks for what was handed over when it was notified, else goes to sleep. The first
-    /// `short_sleeps` end by themselves, by a timer or another event. Returns how many sleeps there were.
+    /// The loop of a runtime: looks for what was handed over when it was notified, else goes to
+    /// sleep. The first `short_sleeps` end by themselves, by a timer or another event. Returns how
+    /// many sleeps there were.
     fn run_loop(&self, short_sleeps: usize) -> usize {
         let mut sleeps = 0;
         loop {

@@ -1,4 +1,5 @@
-//! Runtimes that come and go quickly, as in a test suite: each is cheap, and the host's quota is given back.
+//! Runtimes that come and go quickly, as in a test suite: each is cheap, and the host's quota is
+//! given back.
 
 mod common;
 
@@ -58,7 +59,8 @@ fn two_hundred_runtimes() {
     assert!(own_contexts() >= contexts + 20);
     drop(many);
     wait_until("idle contexts are given back", || own_contexts() == contexts);
-    // Other processes charge the quota as well. What has leaked would be 210,000 or some tens of thousands.
+    // Other processes charge the quota as well. What has leaked would be 210,000 or some tens of
+    // thousands.
     wait_until("the quota is given back", || charged() < charged_before + 5000);
     clean.end_without_runtime();
 }

@@ -1,4 +1,5 @@
-//! What the loop costs: one batch a turn, no call for events that are there, and nothing at all while it is idle.
+//! What the loop costs: one batch a turn, no call for events that are there, and nothing at all
+//! while it is idle.
 
 mod common;
 
@@ -60,7 +61,8 @@ fn a_busy_loop_submits_once_a_turn_and_reaps_without_calls() {
         }
         let cost = grown(&before, &Handle::current().metrics());
         let messages = (2 * CONNECTIONS * ROUNDS) as u64;
-        // A little more than none: before the loop first sleeps it arms the poll by which others wake it.
+        // A little more than none: before the loop first sleeps it arms the poll by which others
+        // wake it.
         assert!(cost.submit_calls <= cost.turns + 2, "{cost:#?}");
         assert!(cost.turns < messages / 4, "turns are shared by many connections: {cost:#?}");
         // A message to a connection of this loop is in the ring as soon as it is sent.

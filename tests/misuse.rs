@@ -1,4 +1,5 @@
-//! Misuse panics with a sentence that says what to do, at the line of the misuse and not inside the library.
+//! Misuse panics with a sentence that says what to do, at the line of the misuse and not inside the
+//! library.
 
 mod common;
 
@@ -41,7 +42,8 @@ fn text(payload: &dyn Any) -> String {
     }
 }
 
-/// Asserts that something outside a runtime panics right here, and says where a runtime is to be had.
+/// Asserts that something outside a runtime panics right here, and says where a runtime is to be
+/// had.
 #[track_caller]
 fn assert_wants_runtime<R>(misuse: impl FnOnce() -> R) {
     let (file, text) = panic_of(misuse);

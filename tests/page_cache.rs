@@ -1,4 +1,5 @@
-//! Buffered reads: a hit in the page cache needs no thread; what would block goes to the blocking pool and not into the loop.
+//! Buffered reads: a hit in the page cache needs no thread; what would block goes to the blocking
+//! pool and not into the loop.
 
 mod common;
 
@@ -119,7 +120,8 @@ fn a_miss_goes_to_the_pool() {
     with_one_pool_thread("a_miss_goes_to_the_pool", || {
         let dir = real_dir();
         run(async {
-            // A quick device has the page there before the kernel finds that it is not: then it is a hit.
+            // A quick device has the page there before the kernel finds that it is not: then it is
+            // a hit.
             for number in 0..10 {
                 let path = dir.path().join(number.to_string());
                 uncached(&path);

@@ -1,4 +1,5 @@
-//! Sandboxes that deny system calls: what is needed is named, what can be done without is done without.
+//! Sandboxes that deny system calls: what is needed is named, what can be done without is done
+//! without.
 #![allow(unsafe_code)] // To install a seccomp filter.
 
 mod common;

@@ -16,7 +16,8 @@ fn writing_to_a_closed_peer() {
         return assert_passed(&in_child("writing_to_a_closed_peer"));
     }
     // Rust's start-up code has it ignored.
-    // SAFETY: the default disposition is no function of ours, and this process has no other thread that signals concern.
+    // SAFETY: the default disposition is no function of ours, and this process has no other thread
+    // that signals concern.
     let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     assert_eq!(before, libc::SIG_IGN);
     run(async {

@@ -1,4 +1,5 @@
-//! Closing: what is dropped is closed at once, though an armed poll would keep it open; and what the peer's closing looks like.
+//! Closing: what is dropped is closed at once, though an armed poll would keep it open; and what
+//! the peer's closing looks like.
 
 mod common;
 
@@ -17,10 +18,12 @@ use aio_runtime::{Handle, Runtime, spawn};
 use common::{ANY_PORT, Clean, Deserted, pattern, rest, run, soon, stream_and_peer, stream_pair, turn};
 use futures::channel::oneshot;
 
-/// A close is seen within milliseconds; the bound is for a loaded machine, and far below any time-out of TCP's.
+/// A close is seen within milliseconds; the bound is for a loaded machine, and far below any
+/// time-out of TCP's.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-/// Reads to the end in a thread of its own. Yields when the end was seen, and how: the bytes before it, or the error.
+/// Reads to the end in a thread of its own. Yields when the end was seen, and how: the bytes before
+/// it, or the error.
 fn watch_end(mut peer: std::net::TcpStream) -> oneshot::Receiver<(Instant, std::io::Result<usize>)> {
     let (report, reported) = oneshot::channel();
     peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -279,7 +282,8 @@ fn a_dropped_listener_accepts_nobody() {
 #[test]
 fn the_number_of_a_closed_stream_is_used_again() {
     run(async {
-        // Each stream has the descriptor of the one before, whose cancelled poll's event is still to come.
+        // Each stream has the descriptor of the one before, whose cancelled poll's event is still
+        // to come.
         for round in 0..200_u8 {
             let (stream, mut peer) = stream_and_peer();
             let mut reading = Box::pin(async move {
@@ -306,7 +310,8 @@ fn data_and_end_sent_at_once() {
             let (mut stream, mut peer) = stream_and_peer();
             let reading = spawn(async move {
                 let mut text = Vec::new();
-                // One byte at a time, so that the end is met by a read that waits and by one that does not.
+                // One byte at a time, so that the end is met by a read that waits and by one that
+                // does not.
                 loop {
                     let mut byte = [0];
                     match stream.read(&mut byte).await.unwrap() {
@@ -395,7 +400,8 @@ fn a_reset_wakes_readers_and_writers() {
         drop(peer);
         let read = soon("the reader", reading).await.unwrap();
         let written = soon("the writer", writing).await.unwrap().unwrap_err();
-        // The first of the two to look takes the error; the other finds a connection that is no more.
+        // The first of the two to look takes the error; the other finds a connection that is no
+        // more.
         match read {
             Ok(read) => assert_eq!((read, written.kind()), (0, ErrorKind::ConnectionReset)),
             Err(error) => {

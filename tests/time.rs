@@ -346,7 +346,8 @@ fn timeout_of_what_uses_up_its_tasks_budget() {
     });
 }
 
-/// "Take what comes, until a deadline": each round makes the sleep anew, and drops it before the loop has looked.
+/// "Take what comes, until a deadline": each round makes the sleep anew, and drops it before the
+/// loop has looked.
 #[test]
 fn a_deadline_comes_also_for_a_sleep_that_is_made_anew_in_each_round() {
     run(async {

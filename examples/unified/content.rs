@@ -5,8 +5,8 @@ use std::io::{self, BufWriter, Write};
 
 use crate::server::BLOCK_SIZE;
 
-/// Makes a file of `blocks` blocks, on disk when this returns. It has no name, so nothing is left behind however the
-/// process ends.
+/// Makes a file of `blocks` blocks, on disk when this returns. It has no name, so nothing is left
+/// behind however the process ends.
 pub(crate) fn make_file(blocks: u64) -> io::Result<File> {
     // The directory for temporary files is often in memory, where O_DIRECT would show nothing.
     let file = tempfile::tempfile_in(".").or_else(|_| tempfile::tempfile())?;

@@ -1,12 +1,14 @@
 //! Disk and network on one loop: a server of 4 KiB blocks of a file.
 //!
-//! A request is the number of a block, 8 bytes little endian. The answer is the 4096 bytes of that block. They are read
-//! with `O_DIRECT` by the AIO context that also waits for the sockets, so the server is one thread.
+//! A request is the number of a block, 8 bytes little endian. The answer is the 4096 bytes of that
+//! block. They are read with `O_DIRECT` by the AIO context that also waits for the sockets, so the
+//! server is one thread.
 //!
-//! Only whole blocks are served: a number whose block the file does not hold to its last byte (any more) closes the
-//! connection, with the reason in the log.
+//! Only whole blocks are served: a number whose block the file does not hold to its last byte (any
+//! more) closes the connection, with the reason in the log.
 //!
-//! Started without arguments, this is a demonstration: the server, with a file and clients of its own, for 4 seconds.
+//! Started without arguments, this is a demonstration: the server, with a file and clients of its
+//! own, for 4 seconds.
 
 mod content;
 mod demo;

@@ -54,7 +54,8 @@ pub(crate) fn print(from: &Mark, to: &Mark, times: &Histogram<u64>) {
 /// User and system time, from a `stat` file of `/proc`.
 fn cpu_time(stat: &str) -> io::Result<Duration> {
     let text = fs::read_to_string(stat)?;
-    // The second field is the program's name, in parentheses; utime and stime are the 14th and 15th.
+    // The second field is the program's name, in parentheses; utime and stime are the 14th and
+    // 15th.
     let ticks: Option<u64> = text.rsplit_once(')').and_then(|(_, fields)| {
         let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
         Some(times.next()?.ok()? + times.next()?.ok()?)

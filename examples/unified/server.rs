@@ -13,9 +13,11 @@ use aio_runtime::time;
 pub(crate) const BLOCK_SIZE: usize = 4096;
 const REQUEST_SIZE: usize = size_of::<u64>();
 
-/// Opens a file with `O_DIRECT`, or without it where the file system cannot do that for blocks of this size.
+/// Opens a file with `O_DIRECT`, or without it where the file system cannot do that for blocks of
+/// this size.
 pub(crate) async fn open(path: &Path) -> io::Result<File> {
-    // Nothing else runs yet, so this may block. To open what is no file may do so for ever (a FIFO).
+    // Nothing else runs yet, so this may block. To open what is no file may do so for ever (a
+    // FIFO).
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
@@ -56,7 +58,8 @@ pub(crate) async fn serve(listener: TcpListener, file: File) {
 /// Serves one client until it leaves.
 async fn answer(stream: TcpStream, file: &File) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    // With room for more than one request, a read mostly falls short, which tells the runtime that the socket is empty.
+    // With room for more than one request, a read mostly falls short, which tells the runtime that
+    // the socket is empty.
     let mut requests = BufReader::with_capacity(16 * REQUEST_SIZE, &stream);
     let mut block = Buf::aligned(BLOCK_SIZE, BLOCK_SIZE);
     while !requests.fill_buf().await?.is_empty() {

@@ -43,13 +43,14 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Binds to the first address that can be had, with `SO_REUSEADDR`, and listens. Port 0 asks for any free one; see
-    /// [`local_addr`](Self::local_addr).
+    /// Binds to the first address that can be had, with `SO_REUSEADDR`, and listens. Port 0 asks
+    /// for any free one; see [`local_addr`](Self::local_addr).
     ///
     /// # Errors
     ///
-    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES` (a port below 1024), `EMFILE`; `InvalidInput` for an address
-    /// that is none, such as one whose port is out of range; the resolver's error for an unknown host.
+    /// `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES` (a port below 1024), `EMFILE`; `InvalidInput` for an
+    /// address that is none, such as one whose port is out of range; the resolver's error for an
+    /// unknown host.
     ///
     /// # Panics
     ///
@@ -80,8 +81,8 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// `EMFILE` and `ENFILE` when descriptors are used up: the connection stays in the queue, so pause before
-    /// trying again. `ECONNABORTED` if it was gone already.
+    /// `EMFILE` and `ENFILE` when descriptors are used up: the connection stays in the queue, so
+    /// pause before trying again. `ECONNABORTED` if it was gone already.
     ///
     /// # Cancel safety
     ///

@@ -17,9 +17,9 @@ use crate::runtime::context::{self, InRuntime};
 
 /// A TCP connection.
 ///
-/// Reads and writes go through [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`], implemented for
-/// `TcpStream` and for `&TcpStream`. Of several tasks that read (or write) by these traits at the same time
-/// only the latest is woken.
+/// Reads and writes go through [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`],
+/// implemented for `TcpStream` and for `&TcpStream`. Of several tasks that read (or write) by these
+/// traits at the same time only the latest is woken.
 ///
 /// Dropped, it is closed: the peer sees that at once, also when a read was pending.
 ///
@@ -53,7 +53,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The last address's: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`, ...; the resolver's for an unknown host.
+    /// The last address's: `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`, ...; the resolver's for an
+    /// unknown host.
     ///
     /// # Panics
     ///
@@ -128,8 +129,8 @@ impl TcpStream {
         self.stream.io().io(Direction::Read, peek).await
     }
 
-    /// Waits until a read may find something: data, the end of the stream, an error. May be wrong; then the
-    /// read says `WouldBlock`.
+    /// Waits until a read may find something: data, the end of the stream, an error. May be wrong;
+    /// then the read says `WouldBlock`.
     ///
     /// # Errors
     ///
@@ -167,8 +168,8 @@ impl TcpStream {
 
     /// Splits it into halves that borrow it.
     ///
-    /// With `AsyncReadExt` in scope, `stream.split()` is that trait's method, which takes the stream; this one is then
-    /// called as `TcpStream::split(&mut stream)`.
+    /// With `AsyncReadExt` in scope, `stream.split()` is that trait's method, which takes the
+    /// stream; this one is then called as `TcpStream::split(&mut stream)`.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         split::split(self)
     }
@@ -178,8 +179,8 @@ impl TcpStream {
         split::into_split(self)
     }
 
-    /// Ends the write side: the peer reads end of file after what was written. Reading goes on. Where the
-    /// connection is gone already, there is nothing to end, and no error.
+    /// Ends the write side: the peer reads end of file after what was written. Reading goes on.
+    /// Where the connection is gone already, there is nothing to end, and no error.
     ///
     /// # Errors
     ///
@@ -197,8 +198,8 @@ impl TcpStream {
         Ok(sockopt::tcp_nodelay(self)?)
     }
 
-    /// Sets whether small writes are sent at once (`TCP_NODELAY`), and not held back until the peer has
-    /// acknowledged earlier ones.
+    /// Sets whether small writes are sent at once (`TCP_NODELAY`), and not held back until the peer
+    /// has acknowledged earlier ones.
     ///
     /// # Errors
     ///

@@ -31,7 +31,8 @@ impl Driver {
         self.counters.getevents_calls.add(1);
         match self.kioctx.wait(timeout, self.config.signal_mask.as_ref(), &mut self.events) {
             Ok(taken) => self.counters.events_from_syscall.add(taken as u64),
-            // Denied since the start, by a seccomp filter say. Nothing is lost; a pause keeps the loop from spinning on it.
+            // Denied since the start, by a seccomp filter say. Nothing is lost; a pause keeps the
+            // loop from spinning on it.
             Err(errno) => {
                 self.report("io_pgetevents failed", errno);
                 std::thread::sleep(timeout.map_or(BACK_OFF, |timeout| timeout.min(BACK_OFF)));
@@ -95,13 +96,14 @@ impl Driver {
         }
     }
 
-    /// `born_ready`: some member was ready when the epoll was polled, and most of those that have fired were, where it
-    /// matters: a wrong guess costs them one try.
+    /// `born_ready`: some member was ready when the epoll was polled, and most of those that have
+    /// fired were, where it matters: a wrong guess costs them one try.
     fn drain_overflow(&mut self, born_ready: bool) {
         let (sources, wakers) = (&mut self.sources, &mut self.wakers);
         let mut half_fired = Vec::new();
         self.overflow.drain(|id, flags| {
-            // A descriptor that was closed behind our back could not be taken out: a duplicate keeps it in the set.
+            // A descriptor that was closed behind our back could not be taken out: a duplicate
+            // keeps it in the set.
             let Some(source) = sources.get_mut(id.index()) else { return };
             let both = flags.intersects(EventFlags::ERR | EventFlags::HUP);
             for direction in Direction::BOTH {

@@ -1,4 +1,5 @@
-//! The end of registrations, and of the driver: polls are cancelled before their descriptor is closed.
+//! The end of registrations, and of the driver: polls are cancelled before their descriptor is
+//! closed.
 
 use std::os::fd::OwnedFd;
 use std::task::Waker;
@@ -12,14 +13,15 @@ use super::super::source::{Direction, Membership, Source, SourceId, Wait};
 use super::super::table::{Disarm, Key};
 use super::Driver;
 
-/// How long a close that others see in time anyway waits for the events of its cancelled polls. They take
-/// microseconds; what takes longer is left to the loop.
+/// How long a close that others see in time anyway waits for the events of its cancelled polls.
+/// They take microseconds; what takes longer is left to the loop.
 const CLOSE_SOON: Duration = Duration::from_millis(1);
 
 /// How long a close waits that must be over when it returns. The limit is against a broken kernel.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long a dropped reactor waits for file I/O before it leaves the context to be destroyed elsewhere.
+/// How long a dropped reactor waits for file I/O before it leaves the context to be destroyed
+/// elsewhere.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(20);
 
 /// A descriptor on its way to be closed.
@@ -55,8 +57,8 @@ impl Driver {
         self.settle(CLOSE_PATIENCE, |driver| driver.closing.is_empty());
     }
 
-    /// Ends all waiting for a source, which is going to be closed if a descriptor is given. Returns the polls
-    /// whose events are still to come.
+    /// Ends all waiting for a source, which is going to be closed if a descriptor is given. Returns
+    /// the polls whose events are still to come.
     fn disarm_all(&mut self, id: SourceId, closing: Option<&OwnedFd>) -> [Option<Key>; 2] {
         let polls = Direction::BOTH.map(|direction| {
             let Wait::Poll(key) = std::mem::take(&mut self.side(id, direction).wait) else { return None };
@@ -64,7 +66,8 @@ impl Driver {
                 Disarm::Vacated => None,
                 Disarm::Cancel => {
                     if !self.cancel(key) {
-                        // Denied since the probe. A socket's polls can also be ended by shutting it down.
+                        // Denied since the probe. A socket's polls can also be ended by shutting it
+                        // down.
                         let _ = closing.map(|fd| rustix::net::shutdown(fd, Shutdown::Both));
                     }
                     Some(key)
@@ -117,7 +120,8 @@ impl Driver {
         }
     }
 
-    /// Cancels all polls, waits a little for the rest, and hands the context on. Returns whom to tell that it is over.
+    /// Cancels all polls, waits a little for the rest, and hands the context on. Returns whom to
+    /// tell that it is over.
     pub(in crate::reactor) fn shutdown(mut self) -> Vec<Waker> {
         let ids: Vec<_> = self.sources.iter().map(|(at, _)| SourceId(at as u32)).collect();
         self.table.withdraw_queued(&mut self.wakers);

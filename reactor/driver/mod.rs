@@ -1,8 +1,8 @@
 //! The parts put together: registrations and operations on one side, the context on the other.
 //!
-//! One struct, told in the order of a request's way: [`waiting`] decides what is armed, [`submitting`] hands
-//! it to the kernel, [`completing`] takes what comes back, [`ending`] closes. Here: what there is, and the
-//! turn of the loop with its sleep.
+//! One struct, told in the order of a request's way: [`waiting`] decides what is armed,
+//! [`submitting`] hands it to the kernel, [`completing`] takes what comes back, [`ending`] closes.
+//! Here: what there is, and the turn of the loop with its sleep.
 
 mod completing;
 mod ending;
@@ -50,7 +50,8 @@ pub(crate) struct Config {
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Driver {
-    /// The first field: dropped, it ends all requests, and only then may the table with their buffers go.
+    /// The first field: dropped, it ends all requests, and only then may the table with their
+    /// buffers go.
     kioctx: Kioctx,
     table: Table<Request>,
     submission: Submission,
@@ -59,8 +60,8 @@ pub(super) struct Driver {
     overflow: Overflow,
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
-    /// Descriptors to be closed when the events of their cancelled polls have come; until then the kernel's
-    /// reference would keep the file open anyway, and the peer would see the close late.
+    /// Descriptors to be closed when the events of their cancelled polls have come; until then the
+    /// kernel's reference would keep the file open anyway, and the peer would see the close late.
     closing: Vec<Closing>,
     /// Do not submit before this time unless an event comes: the kernel had no room.
     stalled_until: Option<Instant>,
@@ -77,8 +78,8 @@ pub(super) struct Driver {
     no_room: Vec<Key>,
 }
 
-/// What went wrong without being anyone's error. Logging is user code (a subscriber's), so it waits until the
-/// driver is not borrowed.
+/// What went wrong without being anyone's error. Logging is user code (a subscriber's), so it waits
+/// until the driver is not borrowed.
 #[derive(Debug)]
 pub(super) struct Incident {
     what: &'static str,
@@ -143,7 +144,8 @@ impl Driver {
         self.wake_for_next_turn();
     }
 
-    /// Sleeps until there is an event, a notification, or no time left; not at all if there is something to do already.
+    /// Sleeps until there is an event, a notification, or no time left; not at all if there is
+    /// something to do already.
     pub(super) fn park(&mut self, mut timeout: Option<Duration>) {
         self.arm_own(UNPARK);
         if self.overflow.members() > 0 {
@@ -170,8 +172,8 @@ impl Driver {
         self.reap();
     }
 
-    /// Watches the ring's tail for the configured time, no longer than `timeout`, from which the time is
-    /// taken; true when there is something to do.
+    /// Watches the ring's tail for the configured time, no longer than `timeout`, from which the
+    /// time is taken; true when there is something to do.
     fn spin(&self, timeout: &mut Option<Duration>) -> bool {
         if self.config.spin.is_zero() || !self.reaps_in_user_space() {
             return false;

@@ -1,4 +1,5 @@
-//! Submission: one `io_submit` for all that is queued, and what becomes of what the kernel does not take.
+//! Submission: one `io_submit` for all that is queued, and what becomes of what the kernel does not
+//! take.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,8 @@ use super::Driver;
 pub(super) const BACK_OFF: Duration = Duration::from_millis(10);
 
 impl Driver {
-    /// Submits all that is queued: by one `io_submit`, and by another where what the kernel refused put
-    /// something new into the queue.
+    /// Submits all that is queued: by one `io_submit`, and by another where what the kernel refused
+    /// put something new into the queue.
     pub(super) fn flush(&mut self) {
         while self.can_submit() {
             self.stalled_until = None;
@@ -59,8 +60,8 @@ impl Driver {
         self.counters.submit_calls.add(calls);
     }
 
-    /// What the kernel would not take: the nested epoll takes the polls that it is able to, the rest end with
-    /// the errno.
+    /// What the kernel would not take: the nested epoll takes the polls that it is able to, the
+    /// rest end with the errno.
     fn take_refusals(&mut self) {
         for (key, errno) in std::mem::take(&mut self.refused) {
             match self.table.complete(key, -i64::from(errno.raw_os_error())) {
@@ -85,8 +86,8 @@ impl Driver {
         }
     }
 
-    /// What the kernel has no room for: idle polls could hold their slots for ever, so polls go to the nested
-    /// epoll, and the rest waits for an event, or a while.
+    /// What the kernel has no room for: idle polls could hold their slots for ever, so polls go to
+    /// the nested epoll, and the rest waits for an event, or a while.
     fn make_room(&mut self) {
         if self.no_room.is_empty() {
             return;
@@ -108,7 +109,8 @@ impl Driver {
         self.no_room = no_room;
     }
 
-    /// No further submission before an event or the end of the back-off, and no longer sleep than that.
+    /// No further submission before an event or the end of the back-off, and no longer sleep than
+    /// that.
     fn stall(&mut self) {
         self.stalled_until = Some(Instant::now() + BACK_OFF);
     }

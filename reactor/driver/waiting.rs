@@ -25,8 +25,8 @@ impl Driver {
         SourceId(self.sources.insert(Source::new(fd.as_raw_fd())) as u32)
     }
 
-    /// What is known of a direction: that a try may succeed, that waiting is impossible, or nothing to act upon.
-    /// `certain`: that nothing has been tried yet is no reason to try.
+    /// What is known of a direction: that a try may succeed, that waiting is impossible, or nothing
+    /// to act upon. `certain`: that nothing has been tried yet is no reason to try.
     pub(in crate::reactor) fn readiness(
         &mut self,
         id: SourceId,
@@ -47,7 +47,8 @@ impl Driver {
             }
             Hint::Untried | Hint::OnTrial | Hint::NotReady => {}
         }
-        // Only after a try has failed: what is there can be had, whether it can be waited for or not.
+        // Only after a try has failed: what is there can be had, whether it can be waited for or
+        // not.
         match side.error.take() {
             Some(errno) => Poll::Ready(Err(wait_error(errno))),
             None => Poll::Pending,
@@ -62,8 +63,8 @@ impl Driver {
         self.side(id, direction).hint = Hint::NotReady;
     }
 
-    /// Makes sure that the direction is waited for, and by whom. `certain`: by an event. Returns the waker that was
-    /// there before, to be dropped elsewhere.
+    /// Makes sure that the direction is waited for, and by whom. `certain`: by an event. Returns
+    /// the waker that was there before, to be dropped elsewhere.
     pub(in crate::reactor) fn await_ready(
         &mut self,
         id: SourceId,
@@ -113,8 +114,8 @@ impl Driver {
         self.counters.polls_spared.add(1);
     }
 
-    /// Arms an AIO poll where there is a slot, the nested epoll where there is none. The choice is made anew
-    /// each time.
+    /// Arms an AIO poll where there is a slot, the nested epoll where there is none. The choice is
+    /// made anew each time.
     fn arm(&mut self, id: SourceId, direction: Direction) {
         if !self.kioctx.is_ours() {
             return self.left_behind(id, direction);
@@ -136,8 +137,8 @@ impl Driver {
         self.sources[id.index()].fail(direction, Errno::OWNERDEAD, &mut self.wakers);
     }
 
-    /// Has a poll that has stood for long give up its slot, for one that comes and goes. Its registration waits on in the
-    /// nested epoll, as soon as the poll's event has come.
+    /// Has a poll that has stood for long give up its slot, for one that comes and goes. Its
+    /// registration waits on in the nested epoll, as soon as the poll's event has come.
     fn evict_idle(&mut self) {
         let Some(key) = self.table.evict(self.overflow.members()) else { return };
         if self.cancel(key) {
@@ -147,8 +148,9 @@ impl Driver {
         }
     }
 
-    /// An evicted poll's event has come. `res` is a mask if the descriptor became ready meanwhile, and nobody has been told
-    /// yet; 0, or a negated errno on other kernels, only says that the poll is over.
+    /// An evicted poll's event has come. `res` is a mask if the descriptor became ready meanwhile,
+    /// and nobody has been told yet; 0, or a negated errno on other kernels, only says that the
+    /// poll is over.
     pub(super) fn wait_elsewhere(&mut self, id: SourceId, direction: Direction, res: i64) {
         self.side(id, direction).poll_completed(false);
         if res > 0 {

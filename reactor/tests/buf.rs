@@ -63,7 +63,8 @@ proptest! {
             prop_assert_eq!(&buf[..], &whole[window.clone()]);
             prop_assert_eq!(buf.as_ptr().addr(), start + window.start, "no byte has moved");
         }
-        // What is written through the window stands there, and there only, when it is widened again.
+        // What is written through the window stands there, and there only, when it is widened
+        // again.
         buf.fill(fill);
         whole[window.clone()].fill(fill);
         let positions = buf.window();

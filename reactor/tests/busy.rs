@@ -1,4 +1,5 @@
-//! Descriptors that are ready whenever they are polled: the poll is spared, and a try in the next turn stands for it.
+//! Descriptors that are ready whenever they are polled: the poll is spared, and a try in the next
+//! turn stands for it.
 
 use std::future::poll_fn;
 use std::io;
@@ -9,7 +10,8 @@ use std::task::Poll;
 use super::super::{Direction, Io, Reactor};
 use super::{Hand, assert_sleeps, eventfd_pair, fire, in_each_mode, metrics, next_counter, read_counter};
 
-/// An eventfd whose latest polls were ready when they were submitted, so that the next one will be spared.
+/// An eventfd whose latest polls were ready when they were submitted, so that the next one will be
+/// spared.
 fn busy_pair(reactor: &Rc<Reactor>) -> (Io, OwnedFd) {
     let (io, trigger) = eventfd_pair(reactor);
     for _ in 0..2 {

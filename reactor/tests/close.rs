@@ -1,5 +1,5 @@
-//! The end of a registration: what is armed is cancelled before the descriptor closes, so that the other side sees the
-//! close at once.
+//! The end of a registration: what is armed is cancelled before the descriptor closes, so that the
+//! other side sees the close at once.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -54,7 +54,8 @@ fn the_peer_of_a_dropped_registration_sees_the_end() {
                     arm(reactor, &io, directions);
                     drop(io);
                     let begin = Instant::now();
-                    // The last reference may be given up by a thread of the kernel, some milliseconds later.
+                    // The last reference may be given up by a thread of the kernel, some
+                    // milliseconds later.
                     while read_byte(reader.as_fd()).is_err() {
                         assert!(begin.elapsed() < PATIENCE, "{directions:?} {close:?}: the peer sees no end");
                         reactor.turn();
@@ -85,8 +86,8 @@ fn a_dropped_listener_frees_its_address() {
     });
 }
 
-/// Binds to an address that was free before its listener was armed and dropped. A moment is granted to the kernel's own
-/// threads.
+/// Binds to an address that was free before its listener was armed and dropped. A moment is granted
+/// to the kernel's own threads.
 fn rebind(address: std::net::SocketAddr) -> TcpListener {
     let begin = Instant::now();
     loop {
@@ -191,7 +192,8 @@ fn a_close_that_races_with_readiness_gives_every_slot_back() {
     });
 }
 
-/// Ends a registration when it is woken, which is in the middle of the reactor's own work for others.
+/// Ends a registration when it is woken, which is in the middle of the reactor's own work for
+/// others.
 struct DropsOnWake(std::sync::Mutex<Vec<usize>>);
 
 thread_local! {

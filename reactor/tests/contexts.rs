@@ -1,5 +1,5 @@
-//! Contexts between reactors: used again while they are idle, given back after a while, destroyed where something is in
-//! flight.
+//! Contexts between reactors: used again while they are idle, given back after a while, destroyed
+//! where something is in flight.
 
 use std::fs::File;
 use std::sync::Arc;

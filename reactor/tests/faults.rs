@@ -1,5 +1,5 @@
-//! Calls that fail: at the start, where the error must tell what to do, and later, where nothing may be lost and
-//! nothing may spin.
+//! Calls that fail: at the start, where the error must tell what to do, and later, where nothing
+//! may be lost and nothing may spin.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

@@ -1,8 +1,8 @@
 //! The reactor's own tests, one file per group of behaviours. What they share stands here.
 //!
-//! Every test runs through [`alone`], one at a time, since each ends with a look at the descriptors of the
-//! whole process; those with a reactor run through [`with_reactor`], which looks at its slots and orphans
-//! too.
+//! Every test runs through [`alone`], one at a time, since each ends with a look at the descriptors
+//! of the whole process; those with a reactor run through [`with_reactor`], which looks at its
+//! slots and orphans too.
 
 mod buf;
 mod busy;
@@ -38,7 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// For what must not come.
 const A_WHILE: Duration = Duration::from_millis(10);
 
-/// The reactor's own polls, of the cross-thread wake and the nested epoll, are all that it holds at rest.
+/// The reactor's own polls, of the cross-thread wake and the nested epoll, are all that it holds at
+/// rest.
 const OWN_POLLS: u64 = 2;
 
 /// Runs a test while no other runs, and checks that it leaves no descriptor and no fault behind.
@@ -51,12 +52,13 @@ fn alone(test: impl FnOnce()) {
     let before = open_descriptors();
     test();
     assert!(!fault::clear(), "a fault that was injected never happened");
-    // A context that dies with requests in flight gives back its descriptors on another thread. Fewer than before: a
-    // test from elsewhere was about to end.
+    // A context that dies with requests in flight gives back its descriptors on another thread.
+    // Fewer than before: a test from elsewhere was about to end.
     wait_until("all descriptors are closed", || open_descriptors() <= before);
 }
 
-/// The quota of AIO requests is the host's. Another process may hold all of it for a moment, to see what happens.
+/// The quota of AIO requests is the host's. Another process may hold all of it for a moment, to see
+/// what happens.
 fn wait_for_quota() {
     let read = |name| std::fs::read_to_string(format!("/proc/sys/fs/{name}")).unwrap().trim().parse::<u64>().unwrap();
     let begin = Instant::now();
@@ -77,8 +79,8 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-/// The plain configuration. Asking for 1 makes the smallest table that the kernel gives, and most polls go to
-/// the nested epoll.
+/// The plain configuration. Asking for 1 makes the smallest table that the kernel gives, and most
+/// polls go to the nested epoll.
 fn config(capacity: u32) -> Config {
     Config { capacity, spin: Duration::ZERO, force_syscalls: false, signal_mask: None }
 }
@@ -88,7 +90,8 @@ fn with_reactor(config: Config, test: impl FnOnce(&Rc<Reactor>)) {
     alone(|| run(config, test));
 }
 
-/// Runs a test with a reactor of each kind: they differ in how completions are taken, and in nothing else.
+/// Runs a test with a reactor of each kind: they differ in how completions are taken, and in
+/// nothing else.
 fn in_each_mode(capacity: u32, test: impl Fn(&Rc<Reactor>)) {
     alone(|| {
         run(config(capacity), &test);
@@ -104,7 +107,8 @@ fn in_each_mode(capacity: u32, test: impl Fn(&Rc<Reactor>)) {
     });
 }
 
-/// A small number that no other reactor was made with, so that this one is not given a context that another has left.
+/// A small number that no other reactor was made with, so that this one is not given a context that
+/// another has left.
 fn fresh_capacity() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(64);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -194,7 +198,8 @@ impl<'a, T> Hand<'a, T> {
         self.flag.wakes()
     }
 
-    /// Drives the reactor until the future is complete. It is polled when it was woken, and not otherwise.
+    /// Drives the reactor until the future is complete. It is polled when it was woken, and not
+    /// otherwise.
     #[track_caller]
     fn complete(mut self, reactor: &Reactor) -> T {
         let begin = Instant::now();

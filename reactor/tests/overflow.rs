@@ -1,4 +1,5 @@
-//! The nested epoll: for polls that find no slot, and for files that the kernel polls only while they are ready.
+//! The nested epoll: for polls that find no slot, and for files that the kernel polls only while
+//! they are ready.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -215,7 +216,8 @@ fn a_member_that_was_closed_behind_the_reactors_back_does_no_harm() {
             let (io, duplicate) = eventfd_pair(reactor);
             drop(Hand::pending(reactor, next_counter(&io)));
             // The entry of a closed number cannot be taken out, and lives as long as the duplicate.
-            // SAFETY: close(2) is given a number of ours. Only the registration uses it afterwards, which is the test.
+            // SAFETY: close(2) is given a number of ours. Only the registration uses it afterwards,
+            // which is the test.
             assert_eq!(unsafe { libc::close(io.as_fd().as_raw_fd()) }, 0);
             let _closed_already = io.into_fd().into_raw_fd();
             let _next = place_is_taken.then(|| register(reactor, new_eventfd()));
@@ -233,8 +235,8 @@ fn a_member_that_was_closed_behind_the_reactors_back_does_no_harm() {
 fn open_terminal() -> (OwnedFd, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);
     let mut settings = MaybeUninit::<libc::termios>::uninit();
-    // SAFETY: openpty(3) writes two descriptors, which are new and nobody's, and is asked for nothing else;
-    // tcgetattr(3) fills in the settings that the next two calls change and read.
+    // SAFETY: openpty(3) writes two descriptors, which are new and nobody's, and is asked for
+    // nothing else; tcgetattr(3) fills in the settings that the next two calls change and read.
     unsafe {
         let (name, termios, window) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
         assert_eq!(libc::openpty(&raw mut master, &raw mut slave, name, termios, window), 0);
@@ -336,7 +338,8 @@ fn many_members_that_are_ready_at_once_are_all_woken() {
 
 // ---- idle polls make room ----
 
-/// Waits and is fired, again and again, until its waits find a slot, which idle polls have to give up.
+/// Waits and is fired, again and again, until its waits find a slot, which idle polls have to give
+/// up.
 fn come_and_go_until_there_is_room(reactor: &Rc<Reactor>, io: &Io, trigger: impl AsFd) {
     let capacity = metrics(reactor).capacity;
     // By then all of the crowd are idle, and at every wait a few of them are looked at.

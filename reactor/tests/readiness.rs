@@ -1,4 +1,5 @@
-//! One registration: try first, arm on `WouldBlock`, let the poll stand; who is woken, and what for.
+//! One registration: try first, arm on `WouldBlock`, let the poll stand; who is woken, and what
+//! for.
 #![allow(unsafe_code)]
 
 use std::future::poll_fn;
@@ -215,7 +216,8 @@ fn of_two_registrations_of_one_file_the_loser_waits_again() {
             fire(&trigger);
             until_woken(reactor, &first.flag);
             assert!(first.poll(reactor).is_ready());
-            // Woken or not: its poll may have been too late to see the readiness that the first one took.
+            // Woken or not: its poll may have been too late to see the readiness that the first one
+            // took.
             assert_sleeps(reactor);
             fire(&trigger);
             assert_eq!(second.complete(reactor).unwrap(), 1);
@@ -418,7 +420,8 @@ fn block_on_without<T>(reactor: &Reactor, future: impl Future<Output = T>) -> T 
 
 /// Has the number name another file, as if it had been closed and given out again in between.
 fn pass_number_on(number: RawFd, to: OwnedFd) {
-    // SAFETY: dup3(2) works on numbers alone. The one that owned this number so far is about to be told, or forgets it.
+    // SAFETY: dup3(2) works on numbers alone. The one that owned this number so far is about to be
+    // told, or forgets it.
     assert_eq!(unsafe { libc::dup3(to.as_raw_fd(), number, libc::O_CLOEXEC) }, number);
 }
 
@@ -454,7 +457,8 @@ fn the_event_of_a_closed_file_does_not_reach_the_next_owner_of_its_number() {
     });
 }
 
-/// The same with the old poll still in flight when its registration has ended, and all of its places are taken again.
+/// The same with the old poll still in flight when its registration has ended, and all of its
+/// places are taken again.
 #[test]
 fn a_poll_that_could_not_be_cancelled_ends_for_nobody() {
     alone(|| {

@@ -1,5 +1,5 @@
-//! The context and its ring, without a reactor: the wrap point, a full ring, batches with bad requests,
-//! cancels that race with readiness.
+//! The context and its ring, without a reactor: the wrap point, a full ring, batches with bad
+//! requests, cancels that race with readiness.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,8 +82,8 @@ fn events_cross_the_wrap_point_in_order_thousands_of_times() {
     alone(|| {
         let mut kernel = Kernel::new(true);
         let ready = ready_eventfd();
-        // Sizes that have no divisor in common with each other, or with most rings, so that the wrap falls on
-        // each place of a batch.
+        // Sizes that have no divisor in common with each other, or with most rings, so that the
+        // wrap falls on each place of a batch.
         let sizes = [1, 7, 64, 2, 31, 3, 53];
         let (mut sent, mut received) = (0_u32, 0_u32);
         while sent < 400_000 {
@@ -186,7 +186,8 @@ fn a_bad_iocb_is_refused_alone_wherever_it_stands_in_the_batch() {
     });
 }
 
-/// Many polls at a time, cancelled by this thread while another makes them ready, in opposite order or the same.
+/// Many polls at a time, cancelled by this thread while another makes them ready, in opposite order
+/// or the same.
 #[test]
 fn a_cancel_that_races_with_readiness_leaves_one_event() {
     const BATCH: u32 = 60;

@@ -132,7 +132,8 @@ fn a_notification_before_the_sleep_prevents_it() {
 fn another_thread_wakes_the_sleeper_every_time() {
     const ROUNDS: usize = 2_000;
     in_each_mode(1, |reactor| {
-        // Handed over before each wake, and seen after it: a wake that is lost is a round that never ends.
+        // Handed over before each wake, and seen after it: a wake that is lost is a round that
+        // never ends.
         let (handed, seen) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let unparker = reactor.unparker();
         let begin = Instant::now();
@@ -210,8 +211,8 @@ extern "C" fn count(_signal: libc::c_int) {
     HANDLED.fetch_add(1, Ordering::AcqRel);
 }
 
-/// Has the process count this signal. Calls that it interrupts are to be restarted, which is what the loop
-/// must not rely on.
+/// Has the process count this signal. Calls that it interrupts are to be restarted, which is what
+/// the loop must not rely on.
 fn count_signal(signal: libc::c_int) {
     let action = libc::sigaction {
         sa_sigaction: count as extern "C" fn(libc::c_int) as libc::sighandler_t,
@@ -219,8 +220,8 @@ fn count_signal(signal: libc::c_int) {
         sa_flags: libc::SA_RESTART,
         sa_restorer: None,
     };
-    // SAFETY: the action is valid for the call, and its handler does nothing but add to an atomic, which is
-    // safe in a signal handler.
+    // SAFETY: the action is valid for the call, and its handler does nothing but add to an atomic,
+    // which is safe in a signal handler.
     assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
 }
 
@@ -288,7 +289,8 @@ fn no_event_is_lost_under_a_storm_of_signals() {
         under_signals(libc::SIGUSR1, || {
             for round in 0..300 {
                 let waits = Hand::pending(reactor, next_counter(&io));
-                // Sometimes the event is pending when the sleep begins, sometimes not even the poll is armed.
+                // Sometimes the event is pending when the sleep begins, sometimes not even the poll
+                // is armed.
                 if round % 3 == 0 {
                     reactor.turn();
                 }

@@ -1,5 +1,5 @@
-//! Walks over all transitions of the slot table, beside a model of lists and numbers that is plain enough to
-//! be seen to be right.
+//! Walks over all transitions of the slot table, beside a model of lists and numbers that is plain
+//! enough to be seen to be right.
 
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
@@ -19,7 +19,8 @@ const FEWEST_SLOTS: usize = 16;
 /// How many times the capacity is armed before a poll is idle.
 const IDLE: usize = 4;
 
-/// One call of the table. Numbers choose among what there is, so every step means something in every state.
+/// One call of the table. Numbers choose among what there is, so every step means something in
+/// every state.
 #[derive(Clone, Debug)]
 enum Step {
     Arm(u8),
@@ -101,7 +102,8 @@ struct Walk {
     /// In the order of arrival, which is that of the queue while they are queued.
     slots: Vec<Slot>,
     backlog: VecDeque<usize>,
-    /// Abandoned in the backlog, where they keep their place until their turn, or until they are the majority.
+    /// Abandoned in the backlog, where they keep their place until their turn, or until they are
+    /// the majority.
     withdrawn: HashSet<usize>,
     operations: Vec<Operation>,
     drops: Vec<Rc<std::cell::Cell<usize>>>,
@@ -407,7 +409,8 @@ impl Walk {
         }
     }
 
-    /// A key that was not seen before: its place is free, and the pair of place and generation is new.
+    /// A key that was not seen before: its place is free, and the pair of place and generation is
+    /// new.
     fn meet(&mut self, key: Key) {
         assert!(key.index() < self.capacity);
         assert_eq!(Key::from_data(key.to_data()), key, "survives the kernel");
@@ -416,7 +419,8 @@ impl Walk {
         assert_eq!(places.count(), 1, "one request to a place");
     }
 
-    /// Checks that these are the queued requests, in the order of their arrival, and learns the keys of operations.
+    /// Checks that these are the queued requests, in the order of their arrival, and learns the
+    /// keys of operations.
     fn recognise(&mut self, keys: &[Key]) {
         let queued: Vec<usize> = (0..self.slots.len()).filter(|at| self.slots[*at].state == State::Queued).collect();
         assert_eq!(keys.len(), queued.len());
@@ -501,8 +505,8 @@ impl Walk {
         assert!(self.backlog.is_empty() || operations_in_slots > 0, "polls alone never keep operations out");
     }
 
-    /// The end of a runtime with all that is still there: what the kernel has not got is withdrawn, everyone who
-    /// waits is told, and the rest is dropped.
+    /// The end of a runtime with all that is still there: what the kernel has not got is withdrawn,
+    /// everyone who waits is told, and the rest is dropped.
     fn finish(mut self) {
         let flags =
             |operations: &[Operation]| operations.iter().filter_map(|operation| operation.waker.clone()).collect();

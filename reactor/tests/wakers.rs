@@ -1,5 +1,5 @@
-//! Hostile wakers: user code runs in their wake and in their drop. Neither may find the reactor borrowed, and neither
-//! may take the others down.
+//! Hostile wakers: user code runs in their wake and in their drop. Neither may find the reactor
+//! borrowed, and neither may take the others down.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -130,7 +130,8 @@ fn the_waker_of_a_file_operation_is_dropped_and_woken_outside_the_borrow() {
         poll_pending(reactor, &mut queued);
         assert_eq!(count(|| drop(queued)), (1, 0), "withdrawn before it was submitted");
 
-        // What the first one does in its drop submits the read, which is complete at once and wakes the second.
+        // What the first one does in its drop submits the read, which is complete at once and wakes
+        // the second.
         let mut repeated = read_of_a_file(reactor);
         poll_pending(reactor, &mut repeated);
         assert_eq!(count(|| poll_pending(reactor, &mut repeated)), (2, 1));

@@ -122,9 +122,10 @@ impl Function {
     }
 }
 
-/// A statement that does nothing but tell the async block its type, before anything else in it does.
-/// Else rustc would guess the type from the first `return` or `?`, would coerce nothing to it, and
-/// would report a wrong value at the attribute. For `-> !` and `impl Trait` there is no such statement.
+/// A statement that does nothing but tell the async block its type, before anything else in it
+/// does. Else rustc would guess the type from the first `return` or `?`, would coerce nothing to
+/// it, and would report a wrong value at the attribute. For `-> !` and `impl Trait` there is no
+/// such statement.
 fn type_hint(output: &ReturnType) -> TokenStream {
     let output = match output {
         ReturnType::Default => parse_quote!(()),

@@ -3,8 +3,8 @@
 //! Use them through that crate, as `#[aio_runtime::main]` and `#[aio_runtime::test]`.
 //!
 //! Three parts: this file is the door, `args.rs` reads what stands in the attribute's parentheses,
-//! `entry.rs` makes a plain `fn` of the `async fn` below them. The latter two speak `proc_macro2`, so
-//! that their tests need no compiler run.
+//! `entry.rs` makes a plain `fn` of the `async fn` below them. The latter two speak `proc_macro2`,
+//! so that their tests need no compiler run.
 //!
 //! [aio-runtime]: https://docs.rs/aio-runtime
 #![forbid(unsafe_code)]
@@ -20,9 +20,9 @@ use crate::entry::Role;
 
 /// Runs an `async fn` on a runtime of its own.
 ///
-/// It is meant for `main`, and works on any `async fn`. The function becomes a plain one: it builds a
-/// runtime on its thread, blocks on the body, and returns what the body returns. Tasks that have not
-/// finished by then are dropped.
+/// It is meant for `main`, and works on any `async fn`. The function becomes a plain one: it builds
+/// a runtime on its thread, blocks on the body, and returns what the body returns. Tasks that have
+/// not finished by then are dropped.
 ///
 /// ```
 /// #[aio_runtime::main]

@@ -1,5 +1,5 @@
-//! The future that every task runs: the user's, with its panics turned into errors, abortable, and known to
-//! the runtime while it is pending.
+//! The future that every task runs: the user's, with its panics turned into errors, abortable, and
+//! known to the runtime while it is pending.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -23,7 +23,8 @@ pub(super) type Output<T> = Contained<Result<T, JoinError>>;
 pub(crate) struct TaskCell {
     runtime: Arc<Shared>,
     aborted: AtomicBool,
-    /// The place among the runtime's pending tasks; `NOT_PENDING` before the first poll that left the task pending.
+    /// The place among the runtime's pending tasks; `NOT_PENDING` before the first poll that left
+    /// the task pending.
     place: AtomicU32,
 }
 
@@ -40,7 +41,8 @@ impl TaskCell {
 
     /// Has the task drop its future when it runs next, which comes soon. On any thread.
     pub(super) fn abort(&self) {
-        // SeqCst: either this sees the task's place, or the task, entering it, sees the abort (`TaskFuture::poll`).
+        // SeqCst: either this sees the task's place, or the task, entering it, sees the abort
+        // (`TaskFuture::poll`).
         self.aborted.store(true, Ordering::SeqCst);
         match self.place.load(Ordering::SeqCst) {
             // It is ready or runs, and looks before it becomes pending.

@@ -48,8 +48,9 @@ impl<T> JoinHandle<T> {
         Self { task: Some(task) }
     }
 
-    /// Asks the task to end. Its future is dropped at its next turn, and the handle then yields an error for which
-    /// [`JoinError::is_cancelled`] is true. A task that is complete already, or completes first, is not affected.
+    /// Asks the task to end. Its future is dropped at its next turn, and the handle then yields an
+    /// error for which [`JoinError::is_cancelled`] is true. A task that is complete already, or
+    /// completes first, is not affected.
     pub fn abort(&self) {
         self.task().metadata().abort();
     }

@@ -1,5 +1,5 @@
-//! Tasks: futures that run on their own, each in one allocation (async-task's cell), polled on the runtime's
-//! thread only.
+//! Tasks: futures that run on their own, each in one allocation (async-task's cell), polled on the
+//! runtime's thread only.
 //!
 //! ```text
 //!   spawn ──► ready queue ──run──► TaskFuture::poll ──Ready──► output kept for the JoinHandle
@@ -7,11 +7,12 @@
 //!                 └────── waker ◄───────┘ (and entered among the runtime's pending tasks, until it is dropped)
 //! ```
 //!
-//! What user code can break stays in the task: a panic of the future, of its drop or of its output's drop
-//! becomes a [`JoinError`] or is logged; a panicking waker that awaits a [`JoinHandle`] is caught.
-//! (async-task aborts the process on the latter three.)
+//! What user code can break stays in the task: a panic of the future, of its drop or of its
+//! output's drop becomes a [`JoinError`] or is logged; a panicking waker that awaits a
+//! [`JoinHandle`] is caught. (async-task aborts the process on the latter three.)
 //!
-//! The future of a task that has been polled is dropped on the runtime's thread, and not later than the runtime.
+//! The future of a task that has been polled is dropped on the runtime's thread, and not later than
+//! the runtime.
 
 mod contain;
 mod future;

@@ -1,7 +1,7 @@
 //! Making tasks.
 //!
-//! What this file promises: a future that is not `Send` is spawned on its runtime's thread, and is polled and
-//! dropped there.
+//! What this file promises: a future that is not `Send` is spawned on its runtime's thread, and is
+//! polled and dropped there.
 #![allow(unsafe_code)]
 
 use std::rc::Rc;
@@ -56,11 +56,11 @@ where
     spawn(future)
 }
 
-/// Runs a function that blocks on a thread of the process-wide pool (the `blocking` crate's: 500 threads at
-/// the most, `BLOCKING_MAX_THREADS` in the environment changes that).
+/// Runs a function that blocks on a thread of the process-wide pool (the `blocking` crate's: 500
+/// threads at the most, `BLOCKING_MAX_THREADS` in the environment changes that).
 ///
-/// A function that has begun runs to its end, also when the handle is aborted or the runtime dropped; its
-/// output is then dropped.
+/// A function that has begun runs to its end, also when the handle is aborted or the runtime
+/// dropped; its output is then dropped.
 ///
 /// # Panics
 ///
@@ -94,11 +94,12 @@ where
     F::Output: 'static,
 {
     let builder = async_task::Builder::new().metadata(TaskCell::new(scheduler.shared()));
-    // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable` is used and
-    // dropped on this thread: the runnable goes to the ready queue or, woken elsewhere, to the inbox, and
-    // both are emptied by this thread alone; the inbox refuses runnables only after all tasks of this runtime
-    // have been dropped (`Scheduler::shutdown` waits for those that are on their way). The future is 'static
-    // but for its borrow of the metadata, which the same allocation holds. `schedule` is a plain function.
+    // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable`
+    // is used and dropped on this thread: the runnable goes to the ready queue or, woken elsewhere,
+    // to the inbox, and both are emptied by this thread alone; the inbox refuses runnables only
+    // after all tasks of this runtime have been dropped (`Scheduler::shutdown` waits for those that
+    // are on their way). The future is 'static but for its borrow of the metadata, which the same
+    // allocation holds. `schedule` is a plain function.
     let (runnable, task) = unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
     runnable.schedule();
     JoinHandle::new(task)
@@ -113,8 +114,8 @@ where
     spawn_with(shared, || future)
 }
 
-/// Starts a task on a runtime from any thread, whose future is made by the task's first poll, on the runtime's
-/// thread.
+/// Starts a task on a runtime from any thread, whose future is made by the task's first poll, on
+/// the runtime's thread.
 pub(in crate::runtime) fn spawn_with<F, Fut>(shared: &Arc<Shared>, make: F) -> JoinHandle<Fut::Output>
 where
     F: FnOnce() -> Fut + Send + 'static,
@@ -123,8 +124,9 @@ where
 {
     let builder = async_task::Builder::new().metadata(TaskCell::new(shared));
     let future = async move { make().await };
-    // SAFETY: as in `spawn_on`, but for one thing: a runtime that is gone has the task dropped where it was woken.
-    // It was never polled then, and before its first poll the future holds nothing but `make`, which is `Send`.
+    // SAFETY: as in `spawn_on`, but for one thing: a runtime that is gone has the task dropped
+    // where it was woken. It was never polled then, and before its first poll the future holds
+    // nothing but `make`, which is `Send`.
     let (runnable, task) = unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
     runnable.schedule();
     JoinHandle::new(task)

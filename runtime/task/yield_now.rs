@@ -3,7 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Lets the other ready tasks run, and the loop look for completions, before the current task goes on.
+/// Lets the other ready tasks run, and the loop look for completions, before the current task goes
+/// on.
 ///
 /// # Examples
 ///

@@ -1,8 +1,9 @@
-//! Time: timers with the resolution of the kernel's clock, fired by the timeout of the loop's sleep.
+//! Time: timers with the resolution of the kernel's clock, fired by the timeout of the loop's
+//! sleep.
 //!
-//! Deadlines are kept to the nanosecond. How late a timer fires is the kernel's doing: its timer slack, 50 µs
-//! unless the thread has chosen another (`PR_SET_TIMERSLACK`), and whatever the loop is running at that
-//! moment.
+//! Deadlines are kept to the nanosecond. How late a timer fires is the kernel's doing: its timer
+//! slack, 50 µs unless the thread has chosen another (`PR_SET_TIMERSLACK`), and whatever the loop
+//! is running at that moment.
 
 mod sleep;
 mod timeout;

@@ -39,7 +39,8 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(now.checked_add(duration).unwrap_or_else(|| now + FAR_FUTURE))
 }
 
-/// Waits until an instant; if it is past, not at all or for the loop's next turn, as the loop reads the clock once in each.
+/// Waits until an instant; if it is past, not at all or for the loop's next turn, as the loop reads
+/// the clock once in each.
 ///
 /// # Panics
 ///
@@ -68,7 +69,8 @@ impl Sleep {
         Instant::now() >= self.deadline
     }
 
-    /// Sets another end, also after the first one. A task that waits for it is woken at the new one.
+    /// Sets another end, also after the first one. A task that waits for it is woken at the new
+    /// one.
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         self.deadline = deadline;
         self.timer = self.timer.take().and_then(|(key, timers)| Some((timers.postpone(key, deadline)?, timers)));
@@ -89,15 +91,16 @@ impl Sleep {
                 timers.update(*key, cx.waker());
                 return Poll::Pending;
             }
-            // Fired and gone, mostly. After a reset to the past it is still there, and wakes once for nothing.
+            // Fired and gone, mostly. After a reset to the past it is still there, and wakes once
+            // for nothing.
             self.timer = None;
             return Poll::Ready(());
         }
         // Waits in another runtime from now on, if it was moved.
         self.withdraw();
         let timers = scheduler.timers();
-        // By the clock as it was read for this turn: to read it again, for every sleep, costs more than to wait for the
-        // next one where that has just come to be wrong.
+        // By the clock as it was read for this turn: to read it again, for every sleep, costs more
+        // than to wait for the next one where that has just come to be wrong.
         if timers.is_past(self.deadline) {
             return Poll::Ready(());
         }

@@ -11,8 +11,8 @@ use pin_project_lite::pin_project;
 use super::sleep::{Sleep, sleep, sleep_until};
 use crate::runtime::context;
 
-/// Lets a future run for a duration at the most; then it is dropped. The future is polled before the clock is
-/// looked at, so one that is ready wins.
+/// Lets a future run for a duration at the most; then it is dropped. The future is polled before
+/// the clock is looked at, so one that is ready wins.
 ///
 /// # Errors
 ///
@@ -77,7 +77,8 @@ impl<F: Future> Future for Timeout<F> {
             return Poll::Ready(Ok(output));
         }
         let elapsed = if had_budget && !has_budget() {
-            // The future used it up, maybe each time anew: that must not keep the limit from being looked at.
+            // The future used it up, maybe each time anew: that must not keep the limit from being
+            // looked at.
             this.delay.get_mut().poll_unbudgeted(&context::current(), cx)
         } else {
             this.delay.poll(cx)
@@ -86,7 +87,8 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// The time was over before the future was ready. Converts into an [`io::Error`] of kind `TimedOut`.
+/// The time was over before the future was ready. Converts into an [`io::Error`] of kind
+/// `TimedOut`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

@@ -1,8 +1,8 @@
 //! The timers of one runtime: a heap of deadlines beside a slab of wakers.
 //!
-//! Most timers are time limits that never fire. Taking one out frees its waker and leaves a stale deadline in
-//! the heap, which costs nothing until its turn; when more than half of the deadlines are stale, the heap is
-//! built anew from the others.
+//! Most timers are time limits that never fire. Taking one out frees its waker and leaves a stale
+//! deadline in the heap, which costs nothing until its turn; when more than half of the deadlines
+//! are stale, the heap is built anew from the others.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -14,8 +14,8 @@ use slab::Slab;
 
 use crate::reactor::wake_all;
 
-/// A registered timer: its deadline, its place in the slab, and a number that tells it from earlier ones there. Ordered
-/// by deadline, then in the order of their making.
+/// A registered timer: its deadline, its place in the slab, and a number that tells it from earlier
+/// ones there. Ordered by deadline, then in the order of their making.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TimerKey {
     deadline: Nanos,
@@ -34,8 +34,8 @@ pub(crate) struct Timers {
     epoch: Instant,
 }
 
-/// Time since the epoch of a [`Timers`]: a small heap is a fast heap. Enough for 584 years; what is later
-/// counts as that.
+/// Time since the epoch of a [`Timers`]: a small heap is a fast heap. Enough for 584 years; what is
+/// later counts as that.
 type Nanos = u64;
 
 #[derive(Debug, Default)]
@@ -57,13 +57,14 @@ impl Timers {
         Self { queue: RefCell::default(), now: Cell::new(0), stale: Cell::new(false), epoch: Instant::now() }
     }
 
-    /// Whether a timer's deadline was past when the time was last read: then it has fired, or is about to.
+    /// Whether a timer's deadline was past when the time was last read: then it has fired, or is
+    /// about to.
     pub(super) fn is_due(&self, key: TimerKey) -> bool {
         key.deadline <= self.now.get()
     }
 
-    /// Whether a deadline was past in the loop's latest turn. The clock is read once in a turn at the most, however many
-    /// ask.
+    /// Whether a deadline was past in the loop's latest turn. The clock is read once in a turn at
+    /// the most, however many ask.
     pub(super) fn is_past(&self, deadline: Instant) -> bool {
         if self.stale.replace(false) {
             self.now.set(self.nanos(Instant::now()));

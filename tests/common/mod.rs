@@ -1,4 +1,5 @@
-//! What the test files share: running a test on a runtime, and checking that it leaves nothing behind.
+//! What the test files share: running a test on a runtime, and checking that it leaves nothing
+//! behind.
 #![allow(dead_code)] // Each test file is a crate of its own, and none uses all of this.
 
 use std::collections::BTreeSet;
@@ -30,8 +31,8 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
     run_on(&mut Builder::new(), future)
 }
 
-/// Runs a test's future on a runtime of its own, and checks that it leaves nothing behind: no request in the kernel, no buffer parked, no
-/// descriptor open.
+/// Runs a test's future on a runtime of its own, and checks that it leaves nothing behind: no
+/// request in the kernel, no buffer parked, no descriptor open.
 pub(crate) fn run_on<F: Future>(builder: &mut Builder, future: F) -> F::Output {
     let clean = Clean::begin();
     let runtime = builder.build().unwrap();
@@ -63,14 +64,15 @@ pub(crate) async fn turn() {
     }
 }
 
-/// Nothing is held but the loop's own polls: that by which other threads wake it and, in a small runtime that has overflowed, that of the
-/// nested epoll.
+/// Nothing is held but the loop's own polls: that by which other threads wake it and, in a small
+/// runtime that has overflowed, that of the nested epoll.
 pub(crate) fn is_at_rest(metrics: &Metrics) -> bool {
     let own_polls = if metrics.capacity < 1000 { 2 } else { 1 };
     metrics.slots_in_use <= own_polls && metrics.orphans == 0 && metrics.overflow_fds == 0
 }
 
-/// One test at a time of those in this process, under the eyes of a watchdog; checks at its end that the descriptors are those of its beginning.
+/// One test at a time of those in this process, under the eyes of a watchdog; checks at its end
+/// that the descriptors are those of its beginning.
 pub(crate) struct Clean {
     open_before: BTreeSet<(PathBuf, PathBuf)>,
     _turn: MutexGuard<'static, ()>,
@@ -98,7 +100,8 @@ impl Clean {
 
     /// Checks what is left after the test has dropped its runtimes itself.
     pub(crate) fn end_without_runtime(self) {
-        // What a function on the blocking pool or a context with reads in flight held is closed a little later.
+        // What a function on the blocking pool or a context with reads in flight held is closed a
+        // little later.
         let begin = Instant::now();
         loop {
             let now = open_files();
@@ -143,7 +146,8 @@ pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
-/// A future that has to be ready soon. The limit tells milliseconds from a hang, on a loaded machine too.
+/// A future that has to be ready soon. The limit tells milliseconds from a hang, on a loaded
+/// machine too.
 pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     match timeout(Duration::from_secs(10), future).await {
         Ok(output) => output,
@@ -156,7 +160,8 @@ pub(crate) fn stream_and_peer() -> (TcpStream, std::net::TcpStream) {
     stream_and_peer_by(&std::net::TcpListener::bind(ANY_PORT).unwrap())
 }
 
-/// The same by way of one listener for many: where thousands of ports are in use, it takes long to find a free one.
+/// The same by way of one listener for many: where thousands of ports are in use, it takes long to
+/// find a free one.
 pub(crate) fn stream_and_peer_by(listener: &std::net::TcpListener) -> (TcpStream, std::net::TcpStream) {
     let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().unwrap();
@@ -174,7 +179,8 @@ pub(crate) const ANY_PORT: &str = "127.0.0.1:0";
 
 /// An address where nobody listens, and nobody will.
 pub(crate) struct Deserted {
-    /// Bound, so that no other socket gets the port: not even the one that connects, which would then be connected to itself.
+    /// Bound, so that no other socket gets the port: not even the one that connects, which would
+    /// then be connected to itself.
     socket: OwnedFd,
 }
 
@@ -196,7 +202,8 @@ impl Deserted {
     }
 }
 
-/// A directory on the file system that the project is built on, which has `O_DIRECT` where the one of temporary files may not.
+/// A directory on the file system that the project is built on, which has `O_DIRECT` where the one
+/// of temporary files may not.
 pub(crate) fn real_dir() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
@@ -212,7 +219,8 @@ pub(crate) async fn open_direct(path: impl AsRef<std::path::Path>) -> File {
     options.read(true).direct(true).open(path).await.unwrap()
 }
 
-/// Runs one test of this file once more, in a process of its own, where [`is_child`] is true and no other test runs.
+/// Runs one test of this file once more, in a process of its own, where [`is_child`] is true and no
+/// other test runs.
 pub(crate) fn in_child(test: &str) -> Output {
     child(test).output().unwrap()
 }

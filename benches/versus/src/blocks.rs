@@ -1,4 +1,5 @@
-//! The files that are read and written: 4 KiB blocks whose every word tells which block and which word it is.
+//! The files that are read and written: 4 KiB blocks whose every word tells which block and which
+//! word it is.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, Write};
@@ -14,7 +15,8 @@ pub const BLOCK_SIZE: usize = 4096;
 /// 256 MiB in all.
 pub const BLOCK_COUNT: u64 = 65_536;
 
-/// Memory for one block, or for a longer piece, aligned as strictly as any file system asks for O_DIRECT.
+/// Memory for one block, or for a longer piece, aligned as strictly as any file system asks for
+/// O_DIRECT.
 #[repr(C, align(4096))]
 pub struct Block<const SIZE: usize = BLOCK_SIZE>([u8; SIZE]);
 
@@ -43,7 +45,8 @@ pub fn offset(number: u64) -> u64 {
     number * BLOCK_SIZE as u64
 }
 
-/// Makes the file in `dir`. It has no name there, so that nothing is left behind however this process ends.
+/// Makes the file in `dir`. It has no name there, so that nothing is left behind however this
+/// process ends.
 ///
 /// # Errors
 ///
@@ -116,7 +119,8 @@ pub fn read(file: &File, number: u64, into: &mut Block) -> Result<()> {
     Ok(file.read_exact_at(into, offset(number))?)
 }
 
-/// Opening with O_DIRECT proves little: tmpfs allows it and reads from memory all the same. statx tells.
+/// Opening with O_DIRECT proves little: tmpfs allows it and reads from memory all the same. statx
+/// tells.
 fn require_direct_io(file: &File) -> Result<()> {
     let about = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)?;
     let known = about.stx_mask & StatxFlags::DIOALIGN.bits() != 0;
@@ -141,7 +145,8 @@ fn stamp(number: u64, block: &mut Block) {
 
 /// Whether `content` is block `number`, whole and in order.
 pub fn is_block(number: u64, content: &[u8]) -> bool {
-    // The differences are gathered rather than compared one by one: without branches the loop is vectorised.
+    // The differences are gathered rather than compared one by one: without branches the loop is
+    // vectorised.
     let differences = content
         .chunks_exact(8)
         .zip(words(number))

@@ -1,7 +1,9 @@
-//! The processes that are measured or that make load: how the driver starts one, and what it says back.
+//! The processes that are measured or that make load: how the driver starts one, and what it says
+//! back.
 //!
-//! A child is this same binary with a [`Job`] as its argument. It answers on its standard output with [`Word`]s, one
-//! line of JSON each: a server says where it listens and is ended by the driver; all others measure, say so, and exit.
+//! A child is this same binary with a [`Job`] as its argument. It answers on its standard output
+//! with [`Word`]s, one line of JSON each: a server says where it listens and is ended by the
+//! driver; all others measure, say so, and exit.
 
 use std::io::{BufRead, BufReader, Write};
 use std::panic;
@@ -54,7 +56,8 @@ impl Word {
 
 /// The child's side: does the job that the driver wrote.
 pub fn run(job: &str) -> Result<()> {
-    // Not for the terminal, where the driver reports: a panic may well be a runtime's way to say that it cannot start.
+    // Not for the terminal, where the driver reports: a panic may well be a runtime's way to say
+    // that it cannot start.
     panic::set_hook(Box::new(|panic| {
         let reason = panic.payload_as_str().unwrap_or("a panic").to_owned();
         // A driver that is gone needs no reason.

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-/// From now on this process gets EPERM for io_uring, as it would under Docker's, containerd's or Kubernetes' default.
+/// From now on this process gets EPERM for io_uring, as it would under Docker's, containerd's or
+/// Kubernetes' default.
 pub fn deny_io_uring() -> Result<()> {
     let denied = [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register];
     let filter = SeccompFilter::new(

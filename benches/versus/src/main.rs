@@ -1,7 +1,8 @@
 //! aio-runtime beside its peers: the same servers, one per runtime, under the same load.
 //!
-//! `driver` plans the rounds and prints the tables; everything it measures runs in a process of its own, which is this
-//! binary started again with a job (`child`). A runtime is a file in `peers`, a workload is a file in `workloads`.
+//! `driver` plans the rounds and prints the tables; everything it measures runs in a process of its
+//! own, which is this binary started again with a job (`child`). A runtime is a file in `peers`, a
+//! workload is a file in `workloads`.
 
 mod blocks;
 mod child;

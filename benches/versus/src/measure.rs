@@ -137,7 +137,8 @@ pub enum Figure {
     P50,
     P99,
     P999,
-    /// The share of its core that the process kept busy. Much below 1, the load or the disk was the bottleneck.
+    /// The share of its core that the process kept busy. Much below 1, the load or the disk was the
+    /// bottleneck.
     Busy,
     /// Bytes.
     Resident,

@@ -1,4 +1,5 @@
-//! What this package asks of the kernel about processes: where to run, how much was used, when to end.
+//! What this package asks of the kernel about processes: where to run, how much was used, when to
+//! end.
 
 #![allow(unsafe_code)]
 
@@ -16,7 +17,8 @@ pub fn pin_to_core(core: usize) -> io::Result<()> {
     Ok(sched_setaffinity(None, &only)?)
 }
 
-/// Ends this process when the thread that started it ends, so that an interrupted driver leaves nothing behind.
+/// Ends this process when the thread that started it ends, so that an interrupted driver leaves
+/// nothing behind.
 pub fn die_with_parent() -> io::Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
@@ -54,12 +56,13 @@ fn figure(pid: u32, file: &str, name: &str) -> Result<u64> {
 
 /// User and system time used so far by all threads, past and present, of a process.
 ///
-/// Another process's clock may be read just as one's own. That lets a load generator take both ends of a window at the
-/// very moment it counts the operations, without troubling the server.
+/// Another process's clock may be read just as one's own. That lets a load generator take both ends
+/// of a window at the very moment it counts the operations, without troubling the server.
 pub fn cpu_time(pid: u32) -> io::Result<Duration> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
     let mut clock = 0;
-    // SAFETY: `clock` is a live clockid_t to be written to; any pid is allowed, an unknown one is an error.
+    // SAFETY: `clock` is a live clockid_t to be written to; any pid is allowed, an unknown one is
+    // an error.
     let refused = unsafe { libc::clock_getcpuclockid(pid, &mut clock) };
     if refused != 0 {
         return Err(io::Error::from_raw_os_error(refused));

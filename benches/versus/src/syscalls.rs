@@ -1,4 +1,5 @@
-//! How many system calls a process makes: the kernel's tracepoint counts them, at a small price for each.
+//! How many system calls a process makes: the kernel's tracepoint counts them, at a small price for
+//! each.
 
 use std::fs;
 
@@ -12,7 +13,8 @@ pub struct SystemCalls(Vec<Counter>);
 impl SystemCalls {
     /// # Errors
     ///
-    /// Where the kernel has no such tracepoint, or does not let this user count: then nothing is known.
+    /// Where the kernel has no such tracepoint, or does not let this user count: then nothing is
+    /// known.
     pub fn of(pid: u32) -> Result<SystemCalls> {
         const ID: &str = "/sys/kernel/tracing/events/raw_syscalls/sys_enter/id";
         let id = fs::read_to_string(ID).with_context(|| format!("read {ID}"))?.trim().parse()?;
@@ -20,7 +22,8 @@ impl SystemCalls {
         for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
             let thread = thread?.file_name().to_string_lossy().parse()?;
             let mut counter = Builder::new(Tracepoint::with_id(id));
-            // The tracepoint is hit in the kernel, on whose side nothing is counted unless asked for.
+            // The tracepoint is hit in the kernel, on whose side nothing is counted unless asked
+            // for.
             counter.observe_pid(thread).any_cpu().inherit(true).include_kernel().enabled(true);
             counters.push(counter.build()?);
         }

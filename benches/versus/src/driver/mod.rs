@@ -37,8 +37,8 @@ pub struct Options {
     /// Only these runtimes (comma-separated).
     #[arg(long, short, value_delimiter = ',', value_parser = peer_names())]
     runtime: Vec<String>,
-    /// Only cases with these names, or with so many at once: "64 x 1 KiB", or 64 for all that begin so
-    /// (comma-separated).
+    /// Only cases with these names, or with so many at once: "64 x 1 KiB", or 64 for all that begin
+    /// so (comma-separated).
     #[arg(long, short, value_delimiter = ',')]
     case: Vec<String>,
     /// How often every runtime takes its turn.
@@ -47,7 +47,8 @@ pub struct Options {
     /// How long each turn is counted, after a quarter of that to warm up.
     #[arg(long)]
     seconds: Option<f64>,
-    /// Deny io_uring to all that is measured, as containers do; unless given, a few cases show that beside.
+    /// Deny io_uring to all that is measured, as containers do; unless given, a few cases show that
+    /// beside.
     #[arg(long)]
     deny_io_uring: bool,
     /// Requests per second for echo in an open loop; every runtime should be able to serve them.
@@ -62,13 +63,15 @@ pub struct Options {
     /// The core of the load generator.
     #[arg(long, default_value_t = 1)]
     load_core: usize,
-    /// Where to make the files that are read and written (512 MiB); the file system must have O_DIRECT.
+    /// Where to make the files that are read and written (512 MiB); the file system must have
+    /// O_DIRECT.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
     /// Where to write the results [default: versus.json beside this program].
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Where to write the page and its pictures [default: the docs of this repository if all is measured, else nowhere].
+    /// Where to write the page and its pictures [default: the docs of this repository if all is
+    /// measured, else nowhere].
     #[arg(long)]
     docs: Option<PathBuf>,
 }
@@ -131,7 +134,8 @@ pub fn write_docs(json: &Path, docs: &Path) -> Result<()> {
     docs::write(&results, docs)
 }
 
-/// Lets the peers of each case run one after the other, round by round; then once more, to count system calls.
+/// Lets the peers of each case run one after the other, round by round; then once more, to count
+/// system calls.
 fn take_turns(cells: &mut [Cell], rounds: usize, window: Window, stage: &Stage) {
     let counted = cells.iter().filter(|cell| cell.workload.has_calls()).count();
     let progress = progress_bar(cells.len() * rounds + counted);
@@ -168,7 +172,8 @@ impl Options {
     fn docs(&self, effort: &Effort) -> Option<PathBuf> {
         let chosen = !(self.workload.is_empty() && self.runtime.is_empty() && self.case.is_empty());
         let lessened = self.rounds.is_some() || self.seconds.is_some() || self.deny_io_uring;
-        // Part of the whole, or a hasty look at it, does not replace what is there unless that is asked for.
+        // Part of the whole, or a hasty look at it, does not replace what is there unless that is
+        // asked for.
         let whole = effort.extent == Extent::Full && !chosen && !lessened;
         self.docs.clone().or_else(|| whole.then(|| docs::OF_REPOSITORY.into()))
     }

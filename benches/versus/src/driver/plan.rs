@@ -15,7 +15,8 @@ pub enum Extent {
     Quick,
 }
 
-/// What is measured with io_uring denied: the kinds of work that differ most in what they need of the kernel.
+/// What is measured with io_uring denied: the kinds of work that differ most in what they need of
+/// the kernel.
 const DENIED: [(Workload, Case); 3] =
     [(Workload::Echo, Case::of(64).sized(64)), (Workload::Read, Case::of(32)), (Workload::Unified, Case::of(32))];
 

@@ -1,4 +1,5 @@
-//! Whether the machine was left alone: the CPU time it gave to others, the hypervisor among them, during the runs.
+//! Whether the machine was left alone: the CPU time it gave to others, the hypervisor among them,
+//! during the runs.
 
 use std::fs;
 use std::time::{Duration, Instant};

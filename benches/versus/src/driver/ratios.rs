@@ -18,14 +18,15 @@ pub struct Ratio {
     pub figure: Figure,
     pub ours: String,
     pub against: String,
-    /// Taken in each round, where the two ran one right after the other: a machine that is slower for a while is slower
-    /// for both.
+    /// Taken in each round, where the two ran one right after the other: a machine that is slower
+    /// for a while is slower for both.
     pub value: Spread,
     pub target: Option<Limit>,
     pub met: Option<bool>,
 }
 
-/// All targets whose peers were run, and beside them our ratio to every other peer in the figure that counts.
+/// All targets whose peers were run, and beside them our ratio to every other peer in the figure
+/// that counts.
 pub fn of(cells: &[Cell]) -> Vec<Ratio> {
     let targets = targets::all();
     let mut ratios = Vec::new();
@@ -83,7 +84,8 @@ impl Target {
         matches!(self.against, Against::Peer(name) if name == peer)
     }
 
-    /// Compares in `row`, which has the cells of the target's case; none if somebody is missing there.
+    /// Compares in `row`, which has the cells of the target's case; none if somebody is missing
+    /// there.
     fn look_at(&self, row: &[Cell], all: &[Cell]) -> Option<Ratio> {
         let Target { figure, limit, .. } = *self;
         let ours = row.iter().find(|cell| cell.peer == self.ours)?;

@@ -1,4 +1,5 @@
-//! What the terminal shows, and the tables that the page has too. What was lost is printed like what was won.
+//! What the terminal shows, and the tables that the page has too. What was lost is printed like
+//! what was won.
 
 use super::format::{self, mebibytes, time};
 use super::ratios::Ratio;

@@ -1,4 +1,5 @@
-//! What the rounds add up to: for each cell the median and how far the rounds lie apart, and our ratio to every other.
+//! What the rounds add up to: for each cell the median and how far the rounds lie apart, and our
+//! ratio to every other.
 
 use std::fmt;
 

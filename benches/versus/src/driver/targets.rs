@@ -9,7 +9,8 @@ use crate::peers::Kind;
 use crate::workloads::Case;
 use crate::workloads::Workload::{self, *};
 
-/// The peer whose targets these are; and what it is called with the option that keeps it from sleeping.
+/// The peer whose targets these are; and what it is called with the option that keeps it from
+/// sleeping.
 pub const OURS: &str = "aio-runtime";
 const OURS_SPINNING: &str = "aio-spin";
 
@@ -106,7 +107,8 @@ pub fn all() -> Vec<Target> {
             add(workload, case, Cpu, Against::BestRuntime, AtMost(1.1));
         }
     }
-    // So many that none has the loop woken for itself alone. Of fewer, who rounds to milliseconds sleeps longer, by design.
+    // So many that none has the loop woken for itself alone. Of fewer, who rounds to milliseconds
+    // sleeps longer, by design.
     add(Sleep, Case::of(100_000), Cpu, Against::BestRuntime, AtMost(1.1));
 
     let talking = Case::of(64).sized(64);

@@ -86,12 +86,13 @@ impl<D: Dialogue> Connection<D> {
     }
 }
 
-/// Connects to the server. On the loopback interface that is done when the call returns, and it does not sleep unless
-/// the server's backlog is full.
+/// Connects to the server. On the loopback interface that is done when the call returns, and it
+/// does not sleep unless the server's backlog is full.
 pub fn connect(port: u16) -> Result<TcpStream> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connect")?;
     stream.set_nodelay(true)?;
-    // A close is a reset: otherwise the port would stay taken for a minute, and ports would run out.
+    // A close is a reset: otherwise the port would stay taken for a minute, and ports would run
+    // out.
     set_socket_linger(&stream, Some(Duration::ZERO))?;
     Ok(stream)
 }

@@ -13,8 +13,8 @@ use crate::sys;
 use crate::workloads::echo;
 
 impl Run {
-    /// The server's memory for each connection. Each has talked once: what a server keeps for one that has not yet is
-    /// of less interest, and the answer shows that it was accepted.
+    /// The server's memory for each connection. Each has talked once: what a server keeps for one
+    /// that has not yet is of less interest, and the answer shows that it was accepted.
     pub fn weigh_idle(&self) -> Result<Measurement> {
         self.talk_once(&mut connect(self.port)?)?;
         let gauge = Gauge::of(self.server, self.window);

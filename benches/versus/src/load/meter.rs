@@ -38,7 +38,8 @@ impl Meter {
         }
     }
 
-    /// To be called once a turn, with the number of its answers; returns the result when the window closes.
+    /// To be called once a turn, with the number of its answers; returns the result when the window
+    /// closes.
     pub fn turn(&mut self, answers: usize) -> Result<Option<Measurement>> {
         let now = Instant::now();
         if answers > 0 {

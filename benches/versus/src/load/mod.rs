@@ -1,11 +1,13 @@
 //! The load generator: one thread, plain epoll, every answer checked.
 //!
-//! A closed loop keeps one request under way on each connection. An open loop sends so many requests per second,
-//! whether the server keeps up or not, and counts latency from when a request was due: a server that stalls is charged
-//! for all who would have come meanwhile, not only for the one that it kept waiting.
+//! A closed loop keeps one request under way on each connection. An open loop sends so many
+//! requests per second, whether the server keeps up or not, and counts latency from when a request
+//! was due: a server that stalls is charged for all who would have come meanwhile, not only for the
+//! one that it kept waiting.
 //!
-//! It never sleeps while it makes load. It has a core to itself, and a client that sleeps would have the server pay for
-//! waking it: the slower the client's answer, the cheaper the server would look.
+//! It never sleeps while it makes load. It has a core to itself, and a client that sleeps would
+//! have the server pay for waking it: the slower the client's answer, the cheaper the server would
+//! look.
 
 mod connection;
 mod idle;

@@ -46,7 +46,8 @@ impl Pace {
         }
     }
 
-    /// Sends what is due. What finds no connection free is sent later, and its latency counts from now on all the same.
+    /// Sends what is due. What finds no connection free is sent later, and its latency counts from
+    /// now on all the same.
     pub fn send_due<D: Dialogue>(&mut self, connections: &mut [Connection<D>]) -> Result<()> {
         let Pace::Open(schedule) = self else { return Ok(()) };
         let now = Instant::now();

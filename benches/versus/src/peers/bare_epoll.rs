@@ -1,9 +1,10 @@
-//! No runtime: one loop on epoll, as a C program would write it. It shows what the kernel's part costs where readiness
-//! comes from epoll.
+//! No runtime: one loop on epoll, as a C program would write it. It shows what the kernel's part
+//! costs where readiness comes from epoll.
 //!
-//! One epoll_wait a turn. Sockets are edge-triggered: registered once, never touched again, and not looked at a second
-//! time by the kernel after each event, as it does when level-triggered. The price is that a socket must be drained; a
-//! short read shows that it is, without a second one that gives EAGAIN.
+//! One epoll_wait a turn. Sockets are edge-triggered: registered once, never touched again, and not
+//! looked at a second time by the kernel after each event, as it does when level-triggered. The
+//! price is that a socket must be drained; a short read shows that it is, without a second one that
+//! gives EAGAIN.
 
 use std::net::{TcpListener, TcpStream};
 
@@ -67,8 +68,8 @@ fn echo(listener: TcpListener, message: usize) -> Result<()> {
 impl Connection {
     /// Sends back what there is; false once the peer has gone.
     fn answer(&mut self, flags: EventFlags) -> Result<bool> {
-        // The peer's end may have come with the last bytes, and no other edge will tell of it: a short read proves
-        // nothing then.
+        // The peer's end may have come with the last bytes, and no other edge will tell of it: a
+        // short read proves nothing then.
         let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         while let Some(count) = receive(&self.stream, &mut self.buffer)? {
             if count == 0 {

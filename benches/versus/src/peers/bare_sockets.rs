@@ -18,7 +18,8 @@ pub fn accept(listener: &TcpListener) -> Result<Option<TcpStream>> {
     }
 }
 
-/// Receives what there is: none if the wake was a mere hint, 0 bytes if the peer has gone in whatever way.
+/// Receives what there is: none if the wake was a mere hint, 0 bytes if the peer has gone in
+/// whatever way.
 pub fn receive(mut stream: &TcpStream, into: &mut [u8]) -> Result<Option<usize>> {
     match stream.read(into) {
         Ok(count) => Ok(Some(count)),
@@ -28,7 +29,8 @@ pub fn receive(mut stream: &TcpStream, into: &mut [u8]) -> Result<Option<usize>>
     }
 }
 
-/// Sends all of an answer at once. A closed loop has one answer under way, which always fits into the socket's buffer.
+/// Sends all of an answer at once. A closed loop has one answer under way, which always fits into
+/// the socket's buffer.
 pub fn send(mut stream: &TcpStream, answer: &[u8]) -> Result<()> {
     match stream.write(answer) {
         Ok(sent) => ensure!(sent == answer.len(), "an answer was sent by halves"),

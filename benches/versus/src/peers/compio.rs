@@ -1,4 +1,5 @@
-//! compio: on io_uring, or on epoll and a pool of threads where there is none (its feature `polling`).
+//! compio: on io_uring, or on epoll and a pool of threads where there is none (its feature
+//! `polling`).
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -34,7 +35,8 @@ pub const PEER: Peer = Peer {
     micro: Some(micro::run::<Compio>),
 };
 
-/// With what io_uring has for a ring that one thread uses; compio leaves it to be asked for. epoll knows none of it.
+/// With what io_uring has for a ring that one thread uses; compio leaves it to be asked for. epoll
+/// knows none of it.
 fn runtime() -> Result<Runtime> {
     let mut driver = ProactorBuilder::new();
     driver.single_issuer(true).defer_taskrun(true).taskrun_flag(true);
@@ -45,7 +47,8 @@ async fn serve<C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) ->
 where
     C: Future<Output = Result<()>> + 'static,
 {
-    // io_uring gives EAGAIN from a nonblocking socket rather than wait; where epoll is used, compio sets it back.
+    // io_uring gives EAGAIN from a nonblocking socket rather than wait; where epoll is used, compio
+    // sets it back.
     listener.set_nonblocking(false)?;
     let listener = compio::net::TcpListener::from_std(listener)?;
     loop {
@@ -181,7 +184,8 @@ async fn open(path: &Path, access: Access) -> Result<File> {
         .with_context(|| format!("open {} for {access:?}", path.display()))
 }
 
-/// A buffer for direct transfers. Of all that compio takes without unsafe code, only a leaked one can be aligned.
+/// A buffer for direct transfers. Of all that compio takes without unsafe code, only a leaked one
+/// can be aligned.
 fn aligned<const SIZE: usize>() -> &'static mut [u8] {
     let buffer: &'static mut Block<SIZE> = Box::leak(Block::zeroed());
     buffer

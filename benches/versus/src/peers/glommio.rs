@@ -35,7 +35,8 @@ pub const PEER: Peer = Peer {
     micro: Some(micro::run::<Glommio>),
 };
 
-/// What glommio's own functions return: its error cannot be shared between threads, so that it is no `anyhow::Error`.
+/// What glommio's own functions return: its error cannot be shared between threads, so that it is
+/// no `anyhow::Error`.
 type Fallible<T> = glommio::Result<T, ()>;
 
 fn run(body: impl Future<Output = Fallible<()>>) -> Result<()> {

@@ -1,7 +1,8 @@
-//! The runtimes, and the bare loops: each file has one's servers, and says in a [`Peer`] which workloads it can run.
+//! The runtimes, and the bare loops: each file has one's servers, and says in a [`Peer`] which
+//! workloads it can run.
 //!
-//! The servers resemble each other, line by line where the runtimes allow it. They are not written once for all on
-//! purpose: each is what a user of that runtime would write.
+//! The servers resemble each other, line by line where the runtimes allow it. They are not written
+//! once for all on purpose: each is what a user of that runtime would write.
 
 mod aio;
 mod bare_aio;
@@ -72,7 +73,8 @@ type Micro = fn(Workload, usize, Window) -> Result<Measurement>;
 pub enum Kind {
     /// aio-runtime.
     Ours,
-    /// aio-runtime again, watching for completions before it sleeps: meant for, and measured with, one thing at a time.
+    /// aio-runtime again, watching for completions before it sleeps: meant for, and measured with,
+    /// one thing at a time.
     Spinning,
     /// epoll, and threads for files.
     Epoll,
@@ -150,10 +152,11 @@ impl Run {
     }
 }
 
-/// A nonblocking listener, announced to the driver: connections that come before the runtime is up wait in its backlog.
+/// A nonblocking listener, announced to the driver: connections that come before the runtime is up
+/// wait in its backlog.
 fn listen() -> Result<TcpListener> {
-    /// The most that the kernel grants unless told otherwise. std's own choice is small for thousands of clients: what
-    /// does not fit is lost, and sent again after a second.
+    /// The most that the kernel grants unless told otherwise. std's own choice is small for
+    /// thousands of clients: what does not fit is lost, and sent again after a second.
     const BACKLOG: i32 = 4096;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     rustix::net::listen(&listener, BACKLOG)?;

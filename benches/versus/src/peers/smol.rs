@@ -1,4 +1,5 @@
-//! smol on one thread: its local executor, run by its `block_on`, which also waits for I/O; files on its blocking pool.
+//! smol on one thread: its local executor, run by its `block_on`, which also waits for I/O; files
+//! on its blocking pool.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -35,8 +36,9 @@ pub const PEER: Peer = Peer {
 };
 
 thread_local! {
-    /// Leaked, as the documentation advises for speed: it then keeps no list of its tasks. So nothing is made and dropped
-    /// for start-stop, and little would be: what waits for I/O belongs to the process, whoever starts.
+    /// Leaked, as the documentation advises for speed: it then keeps no list of its tasks. So
+    /// nothing is made and dropped for start-stop, and little would be: what waits for I/O belongs
+    /// to the process, whoever starts.
     static EXECUTOR: &'static StaticLocalExecutor = LocalExecutor::new().leak();
 }
 

@@ -1,4 +1,5 @@
-//! How big a workload is: how many at once, how long the messages, and what else makes one case differ from another.
+//! How big a workload is: how many at once, how long the messages, and what else makes one case
+//! differ from another.
 
 use std::fmt;
 

@@ -6,8 +6,8 @@ use crate::workloads::Case;
 /// The message of the workloads in which its length is not the point.
 pub const SMALL: usize = 64;
 
-/// How long a server's buffer is to be, one for each connection. There is room for two messages, so that a runtime sees
-/// a short read, and knows from it that the socket is drained.
+/// How long a server's buffer is to be, one for each connection. There is room for two messages, so
+/// that a runtime sees a short read, and knows from it that the socket is drained.
 pub const fn buffer_size(message: usize) -> usize {
     2 * message
 }

@@ -1,5 +1,5 @@
-//! read, write, buffered: random blocks of a file, so many at once. The runtime's own tasks are the load; a thread
-//! beside them keeps the window.
+//! read, write, buffered: random blocks of a file, so many at once. The runtime's own tasks are the
+//! load; a thread beside them keeps the window.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,11 +12,12 @@ use anyhow::{Result, ensure};
 use crate::blocks::{self, Access, BLOCK_COUNT, Block};
 use crate::measure::{Gauge, Latencies, Measurement, Window, latencies};
 
-/// One transfer in so many is timed and its content checked. All of them would add to every runtime's cost alike, and
-/// so flatten the ratios.
+/// One transfer in so many is timed and its content checked. All of them would add to every
+/// runtime's cost alike, and so flatten the ratios.
 const SAMPLE: u64 = 16;
 
-/// What a runtime is to do: let every one of `readers` read one block after the other from the file at `path`.
+/// What a runtime is to do: let every one of `readers` read one block after the other from the file
+/// at `path`.
 pub struct Reads {
     pub path: PathBuf,
     /// [`Access::DirectRead`] or [`Access::CachedRead`].
@@ -24,8 +25,8 @@ pub struct Reads {
     pub readers: Vec<Reader>,
 }
 
-/// What a runtime is to do: let every one of `writers` write one block after the other to the file at `path`, to be
-/// opened with O_DIRECT.
+/// What a runtime is to do: let every one of `writers` write one block after the other to the file
+/// at `path`, to be opened with O_DIRECT.
 pub struct Writes {
     pub path: PathBuf,
     pub writers: Vec<Writer>,
@@ -120,7 +121,8 @@ impl Writer {
         Writer { random, index: index as u64, writers: writers as u64, generation: 0, tally }
     }
 
-    /// The next block to write, with its content put into `content`; none once the window has closed.
+    /// The next block to write, with its content put into `content`; none once the window has
+    /// closed.
     pub fn begin(&mut self, content: &mut [u8]) -> Option<Write> {
         if self.tally.is_over() {
             return None;

@@ -1,5 +1,5 @@
-//! The runtime's own moves, without I/O: spawn and join, yield, wake, sleep, start and stop; and what a task weighs.
-//! Written once, for any [`Executor`].
+//! The runtime's own moves, without I/O: spawn and join, yield, wake, sleep, start and stop; and
+//! what a task weighs. Written once, for any [`Executor`].
 
 use std::future::{pending, poll_fn};
 use std::iter::repeat_with;
@@ -60,7 +60,8 @@ fn yield_now<E: Executor>(tasks: usize, window: Window) -> Result<Measurement> {
     })
 }
 
-/// The tasks of a pair pass a baton to each other: an operation is one wake, and one wait until it comes back.
+/// The tasks of a pair pass a baton to each other: an operation is one wake, and one wait until it
+/// comes back.
 fn wake<E: Executor>(pairs: usize, window: Window) -> Result<Measurement> {
     const TIMES: usize = 100;
     repeat::<E>(window, async || {
@@ -109,7 +110,8 @@ fn start_stop<E: Executor>(window: Window) -> Result<Measurement> {
     gauge.measure(&from, &gauge.mark(ops)?, None)
 }
 
-/// Resident bytes for each of `tasks` that wait for ever. The time it takes to spawn them is measured beside.
+/// Resident bytes for each of `tasks` that wait for ever. The time it takes to spawn them is
+/// measured beside.
 fn task_memory<E: Executor>(tasks: usize, window: Window) -> Result<Measurement> {
     static BEGUN: AtomicUsize = AtomicUsize::new(0);
     let pid = std::process::id();
@@ -135,8 +137,8 @@ fn task_memory<E: Executor>(tasks: usize, window: Window) -> Result<Measurement>
     })?
 }
 
-/// What a pair of tasks shares: whose turn it is, and who waits for it. No runtime's own channel, so that none but the
-/// waker is measured.
+/// What a pair of tasks shares: whose turn it is, and who waits for it. No runtime's own channel,
+/// so that none but the waker is measured.
 #[derive(Default)]
 struct Baton(Mutex<Turn>);
 
@@ -176,7 +178,8 @@ async fn join_all<J: Future>(spawned: impl Iterator<Item = J>) {
     }
 }
 
-/// Repeats `batch`, which returns how many operations it did, until the window closes; it is made of whole batches.
+/// Repeats `batch`, which returns how many operations it did, until the window closes; it is made
+/// of whole batches.
 fn repeat<E: Executor>(window: Window, mut batch: impl AsyncFnMut() -> usize) -> Result<Measurement> {
     let gauge = Gauge::of(std::process::id(), window);
     E::block_on(async {

@@ -1,4 +1,5 @@
-//! mixed: the echo server, whose loop copies a big file meanwhile, with direct reads and writes, over and over.
+//! mixed: the echo server, whose loop copies a big file meanwhile, with direct reads and writes,
+//! over and over.
 
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ const CHUNKS: u64 = BLOCK_COUNT * BLOCK_SIZE as u64 / CHUNK as u64;
 /// The first block of one chunk in so many is looked at.
 const SAMPLE: usize = 16;
 
-/// What a runtime is to do beside its connections: one task reads a [`CHUNK`], writes it to where it was read from, and
-/// goes on with the next.
+/// What a runtime is to do beside its connections: one task reads a [`CHUNK`], writes it to where
+/// it was read from, and goes on with the next.
 pub struct Copying {
     /// To be opened with O_DIRECT, like the other.
     pub from: PathBuf,

@@ -1,5 +1,5 @@
-//! What is measured. Each workload's file has all that is the same for every runtime: the client's side, the wire, the
-//! way of counting.
+//! What is measured. Each workload's file has all that is the same for every runtime: the client's
+//! side, the wire, the way of counting.
 
 pub mod case;
 pub mod echo;

@@ -1,4 +1,5 @@
-//! unified: a request is the number of a block, 8 bytes little endian; the answer is that block, 4096 bytes.
+//! unified: a request is the number of a block, 8 bytes little endian; the answer is that block,
+//! 4096 bytes.
 
 use std::sync::LazyLock;
 
@@ -8,7 +9,8 @@ use crate::workloads::{Case, Choice};
 
 const REQUEST_SIZE: usize = 8;
 const ROOM: usize = 4 * REQUEST_SIZE;
-/// How much a runtime that receives to a buffer of its own may take at once: with a request cut short before, it fits.
+/// How much a runtime that receives to a buffer of its own may take at once: with a request cut
+/// short before, it fits.
 pub const RECEIVE_SIZE: usize = ROOM - REQUEST_SIZE;
 
 pub struct Client {
@@ -50,7 +52,8 @@ impl Dialogue for Client {
 
 static ZIPF: LazyLock<Zipf> = LazyLock::new(Zipf::new);
 
-/// Zipf's law with the exponent that YCSB made usual: the most popular blocks are asked for again and again.
+/// Zipf's law with the exponent that YCSB made usual: the most popular blocks are asked for again
+/// and again.
 struct Zipf {
     /// For each rank, the chance of it or a more popular one.
     up_to: Vec<f64>,
@@ -71,15 +74,16 @@ impl Zipf {
     fn choose(&self, random: &mut fastrand::Rng) -> u64 {
         let chance = random.f64();
         let rank = self.up_to.partition_point(|&up_to| up_to <= chance) as u64;
-        // An odd factor gives every rank a block of its own, as BLOCK_COUNT is a power of two: popular blocks are not
-        // neighbours on the disk.
+        // An odd factor gives every rank a block of its own, as BLOCK_COUNT is a power of two:
+        // popular blocks are not neighbours on the disk.
         rank.wrapping_mul(0x9E37_79B9_7F4A_7C15) % BLOCK_COUNT
     }
 }
 
 /// The server's side: cuts what is received into requests.
 ///
-/// There is room for more than one, so that a runtime sees a short read, and knows from it that the socket is drained.
+/// There is room for more than one, so that a runtime sees a short read, and knows from it that the
+/// socket is drained.
 #[derive(Default)]
 pub struct Requests {
     bytes: [u8; ROOM],
@@ -97,7 +101,8 @@ impl Requests {
         self.filled += count;
     }
 
-    /// Takes what was received elsewhere, at most [`RECEIVE_SIZE`], when all requests received whole have been taken.
+    /// Takes what was received elsewhere, at most [`RECEIVE_SIZE`], when all requests received
+    /// whole have been taken.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.space()[..bytes.len()].copy_from_slice(bytes);
         self.received(bytes.len());

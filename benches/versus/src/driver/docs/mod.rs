@@ -1,4 +1,5 @@
-//! What is shown to readers who do not measure themselves: a page, and pictures that other pages may show too.
+//! What is shown to readers who do not measure themselves: a page, and pictures that other pages
+//! may show too.
 
 mod gallery;
 mod page;

@@ -60,7 +60,8 @@ const GAP: u32 = 26;
 const INK: RGBColor = RGBColor(0x24, 0x29, 0x2f);
 const PALE_INK: RGBColor = RGBColor(0x57, 0x60, 0x6a);
 const GRID: RGBColor = RGBColor(0xe4, 0xe7, 0xea);
-/// From Okabe and Ito's palette, which nobody is blind to: one warm colour for us, cool and grey ones for the rest.
+/// From Okabe and Ito's palette, which nobody is blind to: one warm colour for us, cool and grey
+/// ones for the rest.
 const OURS: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 
 fn colour(kind: Kind) -> RGBColor {

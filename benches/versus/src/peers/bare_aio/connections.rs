@@ -17,7 +17,8 @@ const LISTENER: u64 = u64::MAX;
 
 /// The state of a connection. It has one request at a time, in an iocb of its own.
 pub trait Connection {
-    /// Goes on after an event, with the iocb that it came from; what that then points to must stay for ever.
+    /// Goes on after an event, with the iocb that it came from; what that then points to must stay
+    /// for ever.
     fn advance(&mut self, event: &Event, iocb: &mut Iocb) -> Result<Step>;
 }
 
@@ -93,8 +94,8 @@ impl<C: Connection> Slots<C> {
             None => self.slots.push_mut(None),
         };
         let slot = slot.insert(Box::new(Slot { iocb, connection }));
-        // SAFETY: the slot is boxed, and dropped only after an event, when nothing of it is queued; what its iocb may
-        // point to stays for ever.
+        // SAFETY: the slot is boxed, and dropped only after an event, when nothing of it is queued;
+        // what its iocb may point to stays for ever.
         unsafe { kioctx.queue(&mut slot.iocb) };
     }
 

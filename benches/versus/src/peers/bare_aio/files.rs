@@ -1,4 +1,5 @@
-//! read, buffered, write: every reader or writer has an iocb and a block, and goes on with the next when it is done.
+//! read, buffered, write: every reader or writer has an iocb and a block, and goes on with the next
+//! when it is done.
 
 #![allow(unsafe_code)]
 
@@ -89,7 +90,8 @@ impl Transfers for Writing {
 struct Slot<T> {
     iocb: Iocb,
     transfers: T,
-    /// Leaked: the kernel may write to it for as long as the process lives, even if the loop ends with an error.
+    /// Leaked: the kernel may write to it for as long as the process lives, even if the loop ends
+    /// with an error.
     block: &'static mut Block,
 }
 
@@ -102,7 +104,8 @@ impl<T: Transfers> Slot<T> {
     fn next(&mut self, file: RawFd, data: u64, kioctx: &mut Kioctx) -> bool {
         let Some(iocb) = self.transfers.begin(file, self.block, data) else { return false };
         self.iocb = iocb;
-        // SAFETY: the slots are neither moved nor dropped before the next turn; the block stays for ever.
+        // SAFETY: the slots are neither moved nor dropped before the next turn; the block stays for
+        // ever.
         unsafe { kioctx.queue(&mut self.iocb) };
         true
     }

@@ -90,7 +90,8 @@ impl Kioctx {
         check(result)
             .with_context(|| format!("io_setup({requests}): is fs.aio-max-nr less than fs.aio-nr + {requests}?"))?;
         let ring = NonNull::new(id).context("io_setup returned no context")?;
-        // SAFETY: an aio_context_t is the address of a ring that stays mapped until io_destroy, which is never called.
+        // SAFETY: an aio_context_t is the address of a ring that stays mapped until io_destroy,
+        // which is never called.
         let Ring { magic, incompat_features, header_length, .. } = unsafe { ring.as_ref() };
         ensure!(
             *magic == RING_MAGIC && *incompat_features == 0 && *header_length == 32,
@@ -103,13 +104,14 @@ impl Kioctx {
     ///
     /// # Safety
     ///
-    /// `iocb` must stay where it is until that turn has returned. What it points to must stay until its event was
-    /// taken.
+    /// `iocb` must stay where it is until that turn has returned. What it points to must stay until
+    /// its event was taken.
     pub unsafe fn queue(&mut self, iocb: *mut Iocb) {
         self.queued.push(iocb);
     }
 
-    /// Submits what is queued, and puts what has come into `events`; sleeps if that would be nothing.
+    /// Submits what is queued, and puts what has come into `events`; sleeps if that would be
+    /// nothing.
     pub fn turn(&mut self, events: &mut Vec<Event>) -> Result<()> {
         events.clear();
         self.submit()?;
@@ -146,7 +148,8 @@ impl Kioctx {
             return;
         }
         while head != tail {
-            // SAFETY: head is below nr, so this is an event of the ring, and the tail says it has been written.
+            // SAFETY: head is below nr, so this is an event of the ring, and the tail says it has
+            // been written.
             events.push(unsafe { first.add(head as usize).read() });
             head += 1;
             if head == ring.nr {
@@ -172,7 +175,8 @@ impl Kioctx {
             )
         };
         let taken = check(result).context("io_getevents")?;
-        // SAFETY: the kernel has written that many events from the start of the vector, which was empty.
+        // SAFETY: the kernel has written that many events from the start of the vector, which was
+        // empty.
         unsafe { events.set_len(taken) };
         Ok(())
     }

@@ -24,7 +24,8 @@ struct Copier {
     offsets: Box<dyn Iterator<Item = u64>>,
     offset: u64,
     state: State,
-    /// Leaked: the kernel may write to it for as long as the process lives, even if the loop ends with an error.
+    /// Leaked: the kernel may write to it for as long as the process lives, even if the loop ends
+    /// with an error.
     chunk: &'static mut Block<CHUNK>,
 }
 

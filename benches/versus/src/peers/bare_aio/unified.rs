@@ -1,4 +1,5 @@
-//! unified: wait, receive, read the block, send it, wait again; the one iocb is by turns a poll and a read.
+//! unified: wait, receive, read the block, send it, wait again; the one iocb is by turns a poll and
+//! a read.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
@@ -16,7 +17,8 @@ struct Connection {
     stream: TcpStream,
     file: RawFd,
     requests: Requests,
-    /// Leaked: the kernel may write to it for as long as the process lives, even if the loop ends with an error.
+    /// Leaked: the kernel may write to it for as long as the process lives, even if the loop ends
+    /// with an error.
     block: &'static mut Block,
     state: State,
 }

@@ -18,7 +18,8 @@ type RuntimeBuilder<D> = monoio::RuntimeBuilder<TimeDriver<D>>;
 pub type Runtime<D> = monoio::Runtime<TimeDriver<D>>;
 
 pub trait Driver: monoio::Driver + Buildable + 'static {
-    /// io_uring does not wait for a connection to a nonblocking listener, but says EAGAIN; epoll cannot do without.
+    /// io_uring does not wait for a connection to a nonblocking listener, but says EAGAIN; epoll
+    /// cannot do without.
     const NONBLOCKING: bool;
 
     type File: Clone + 'static;
@@ -68,7 +69,8 @@ impl Driver for IoUringDriver {
     }
 }
 
-/// monoio's own files would be read on the loop's thread here, and keep everybody waiting: hence the pool.
+/// monoio's own files would be read on the loop's thread here, and keep everybody waiting: hence
+/// the pool.
 impl Driver for LegacyDriver {
     const NONBLOCKING: bool = true;
 
