@@ -2,20 +2,21 @@
 
 #[allow(dead_code, reason = "a part is used")]
 mod common;
+/// The pure floors of the reactor, which make no call.
 #[allow(dead_code, reason = "a part is used")]
-#[path = "../reactor/source.rs"]
-mod source;
-#[allow(dead_code, reason = "a part is used")]
-#[path = "../reactor/table.rs"]
-mod table;
+#[path = "../reactor"]
+mod reactor {
+    pub(crate) mod readiness;
+    pub(crate) mod requests;
+}
 
 use std::hint::black_box;
 use std::task::Waker;
 
 use criterion::{Criterion, Throughput};
 
-use source::{Direction, SourceId};
-use table::{Key, Table};
+use reactor::readiness::{Direction, SourceId};
+use reactor::requests::{Key, Table};
 
 const CAPACITY: usize = 4096;
 const IDLE: u32 = 1000;

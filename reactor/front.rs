@@ -12,9 +12,9 @@ use std::time::Duration;
 use super::driver::{Config, Driver, Waiter};
 use super::metrics::Counters;
 use super::operation::Request;
-use super::source::{Direction, SourceId};
-use super::table::OperationId;
 use super::unpark::Unparker;
+use crate::reactor::readiness::{Direction, SourceId};
+use crate::reactor::requests::OperationId;
 
 /// How many leaf operations a task may complete in one poll before it must let others run; tokio's
 /// number.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use super::driver::Waiter;
 use super::front::Reactor;
-use super::source::{Direction, SourceId};
+use crate::reactor::readiness::{Direction, SourceId};
 
 /// A non-blocking descriptor and its registration.
 ///

@@ -33,25 +33,17 @@
 //! kernel does. `unsafe` stands in `abi`, `ring`, `kioctx`, `submission`, `fork` and one line of
 //! `overflow`.
 
-mod abi;
 mod buf;
-mod contexts;
 mod driver;
 mod error;
-#[cfg(test)]
-mod fault;
-mod fork;
 mod front;
 mod io;
-mod kioctx;
+mod kernel;
 mod metrics;
 mod operation;
-mod overflow;
 mod park;
-mod ring;
-mod source;
-mod submission;
-mod table;
+mod readiness;
+mod requests;
 mod unpark;
 
 #[cfg(test)]
@@ -71,5 +63,5 @@ pub(crate) use front::{Reactor, wake_all};
 pub(crate) use io::{Close, Io};
 pub(crate) use metrics::Counters;
 pub(crate) use operation::{Operation, Request};
-pub(crate) use source::Direction;
+pub(crate) use readiness::Direction;
 pub(crate) use unpark::Unparker;

@@ -10,10 +10,10 @@ use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 
-use super::abi::Iocb;
 use super::buf::Buf;
 use super::front::Reactor;
-use super::table::{Key, OperationId};
+use crate::reactor::kernel::abi::Iocb;
+use crate::reactor::requests::{Key, OperationId};
 
 /// What is asked of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

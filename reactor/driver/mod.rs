@@ -1,13 +1,13 @@
 //! The parts put together: registrations and operations on one side, the context on the other.
 //!
-//! One struct, told in the order of a request's way: [`waiting`] decides what is armed,
-//! [`submitting`] hands it to the kernel, [`completing`] takes what comes back, [`ending`] closes.
+//! One struct, told in the order of a request's way: [`arm`] decides what is armed,
+//! [`submit`] hands it to the kernel, [`complete`] takes what comes back, [`close`] closes.
 //! Here: what there is, and the turn of the loop with its sleep.
 
-mod completing;
-mod ending;
-mod submitting;
-mod waiting;
+mod arm;
+mod close;
+mod complete;
+mod submit;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -18,21 +18,21 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use slab::Slab;
 
-use super::abi::{self, IoEvent, SignalMask};
-use super::contexts;
-use super::error::explain;
-use super::kioctx::Kioctx;
-use super::metrics::Counters;
-use super::operation::Request;
-use super::overflow::Overflow;
-use super::source::{Direction, OVERFLOW, Side, Source, SourceId, UNPARK};
-use super::submission::Submission;
-use super::table::{Key, OperationId, Table};
-use super::unpark::Unparker;
-use ending::Closing;
-use submitting::BACK_OFF;
+use crate::reactor::error::explain;
+use crate::reactor::kernel::abi::{self, IoEvent, SignalMask};
+use crate::reactor::kernel::batch::Submission;
+use crate::reactor::kernel::context_pool;
+use crate::reactor::kernel::kioctx::Kioctx;
+use crate::reactor::kernel::overflow::Overflow;
+use crate::reactor::metrics::Counters;
+use crate::reactor::operation::Request;
+use crate::reactor::readiness::{Direction, OVERFLOW, Side, Source, SourceId, UNPARK};
+use crate::reactor::requests::{Key, OperationId, Table};
+use crate::reactor::unpark::Unparker;
+use close::Closing;
+use submit::BACK_OFF;
 
-pub(super) use waiting::Waiter;
+pub(super) use arm::Waiter;
 
 /// What a reactor is made with.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ impl Driver {
             let at = sources.insert(Source::new(fd.as_raw_fd()));
             debug_assert_eq!(at, id.index(), "the reactor's own sources come first");
         }
-        let mut kioctx = contexts::acquire(config.capacity)?;
+        let mut kioctx = context_pool::acquire(config.capacity)?;
         if config.signal_mask.is_some() {
             // With all signals blocked: those of the mask are to be let in by the sleep alone.
             let probed = kioctx.wait(Some(Duration::ZERO), Some(&abi::all_signals()), &mut Vec::new());

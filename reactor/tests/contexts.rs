@@ -9,9 +9,9 @@ use std::time::Duration;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::fault::{self, Call};
 use super::super::{Buf, Config, Operation, Reactor, Request};
 use super::{Hand, alone, assert_at_rest, config, eventfd_pair, fire, fresh_capacity, next_counter, wait_until};
+use crate::reactor::kernel::fault::{self, Call};
 
 /// Whether a reactor could be made without a new context.
 fn is_made_without_setup(capacity: u32) -> bool {

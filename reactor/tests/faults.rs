@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::fault::{self, Call};
-use super::super::kioctx::Kioctx;
 use super::super::{Buf, Config, Direction, Operation, Reactor, Request};
 use super::sleep::no_signals;
 use super::{
@@ -22,6 +20,8 @@ use super::{
     metrics, new_eventfd, next_byte, next_counter, register, run, set_nonblocking, turn_and_park, turn_until,
     wait_until,
 };
+use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::kernel::kioctx::Kioctx;
 
 const FOR_EVER: usize = usize::MAX;
 

@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use super::fault::{self, Call};
 use super::{Close, Config, Direction, Io, Reactor};
+use crate::reactor::kernel::fault::{self, Call};
 
 /// For what comes at once, on a machine that may be busy with other things: longer is a hang.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -12,12 +12,12 @@ use std::task::Poll;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::fault::{self, Call};
 use super::super::{Buf, Config, Operation, Reactor, Request};
 use super::{
     Hand, alone, assert_at_rest, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics,
     next_counter, turn_until, wait_until, with_reactor,
 };
+use crate::reactor::kernel::fault::{self, Call};
 
 /// A file in memory of `blocks` blocks of 512 bytes, each of which is filled with its number.
 fn numbered_file(blocks: usize) -> Arc<File> {

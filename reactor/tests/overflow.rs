@@ -14,13 +14,13 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::io::Errno;
 
-use super::super::fault::{self, Call};
 use super::super::{Direction, Io, Reactor};
 use super::{
     Hand, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_byte,
     next_counter, read_byte, register, set_nonblocking, turn_and_park, turn_until, until_woken, wait_until,
     with_reactor,
 };
+use crate::reactor::kernel::fault::{self, Call};
 
 /// Registrations that wait for nothing, as many as there are slots for polls.
 struct Crowd {

@@ -14,13 +14,13 @@ use std::task::{Context, Poll, Waker};
 use rustix::io::Errno;
 
 use super::super::driver::Waiter;
-use super::super::fault::{self, Call};
 use super::super::{Direction, Io, Reactor};
 use super::{
     Flag, Hand, alone, assert_sleeps, block_on, config, eventfd_pair, fire, fresh_capacity, in_each_mode, metrics,
     new_eventfd, next_byte, next_counter, read_byte, read_counter, register, run, set_nonblocking, turn_and_park,
     until_woken, with_reactor,
 };
+use crate::reactor::kernel::fault::{self, Call};
 
 fn stream_pair() -> (UnixStream, UnixStream) {
     let (a, b) = UnixStream::pair().unwrap();
@@ -492,7 +492,7 @@ fn a_poll_that_could_not_be_cancelled_ends_for_nobody() {
 }
 
 /// One wait for reading, past the hint that a try may succeed.
-fn wait_for(reactor: &Rc<Reactor>, id: super::super::source::SourceId, flag: &Arc<Flag>) -> Poll<io::Result<()>> {
+fn wait_for(reactor: &Rc<Reactor>, id: crate::reactor::readiness::SourceId, flag: &Arc<Flag>) -> Poll<io::Result<()>> {
     reactor.clear_ready(id, Direction::Read);
     let waker = Waker::from(Arc::clone(flag));
     reactor.poll_ready(id, Direction::Read, false, &mut Waiter::Task, &mut Context::from_waker(&waker))

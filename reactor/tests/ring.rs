@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::abi::{Cancel, IoEvent, Iocb};
-use super::super::fault::{self, Call};
-use super::super::kioctx::Kioctx;
-use super::super::submission::{Outcome, Submission};
-use super::super::table::Key;
 use super::sleep::no_signals;
 use super::{PATIENCE, alone, fire, new_eventfd, read_counter};
+use crate::reactor::kernel::abi::{Cancel, IoEvent, Iocb};
+use crate::reactor::kernel::batch::{Outcome, Submission};
+use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::kernel::kioctx::Kioctx;
+use crate::reactor::requests::Key;
 
 /// A context with the places of its iocbs, which are numbered by their `aio_data`.
 struct Kernel {

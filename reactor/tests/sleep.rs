@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::abi::SignalMask;
 use super::super::{Config, Reactor};
 use super::{
     A_WHILE, Hand, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_counter,
     run, turn_and_park, with_reactor,
 };
+use crate::reactor::kernel::abi::SignalMask;
 
 /// Longer than any test takes: a sleep of this length must be ended by something.
 const FOR_EVER: Duration = Duration::from_secs(1_000);

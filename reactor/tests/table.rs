@@ -9,9 +9,9 @@ use std::task::Waker;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::super::source::{Direction, SourceId};
-use super::super::table::{Completion, Disarm, Key, OperationId, Table, Tenant};
 use super::Flag;
+use crate::reactor::readiness::{Direction, SourceId};
+use crate::reactor::requests::{Completion, Disarm, Key, OperationId, Table, Tenant};
 
 /// What the table reserves, see `Table::new`.
 const OWN_POLLS: usize = 2;

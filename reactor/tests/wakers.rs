@@ -12,12 +12,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::fault::{self, Call};
 use super::super::{Buf, Config, Direction, Io, Operation, Reactor, Request};
 use super::{
     Hand, alone, assert_at_rest, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_counter,
     read_counter, register, turn_and_park,
 };
+use crate::reactor::kernel::fault::{self, Call};
 
 thread_local! {
     /// What the wakers of this thread meddle with.

@@ -18,7 +18,7 @@ use super::abi::{AIO_RING_MAGIC, ContextId, IoEvent, RingHeader};
 
 /// The consumer's end of one context's ring.
 #[derive(Debug)]
-pub(super) struct Ring {
+pub(crate) struct Ring {
     header: NonNull<RingHeader>,
     events: NonNull<IoEvent>,
     /// Events that the ring can hold, plus one. No power of two: wrap by comparison.
@@ -37,7 +37,7 @@ impl Ring {
     ///
     /// `id` names a live context of this process that has no other `Ring`, and outlives the one
     /// returned.
-    pub(super) unsafe fn map(id: ContextId) -> Option<Self> {
+    pub(crate) unsafe fn map(id: ContextId) -> Option<Self> {
         #[cfg(test)]
         super::fault::check(super::fault::Call::MapRing).ok()?;
         let header = NonNull::new(id.0 as *mut RingHeader)?;
@@ -70,7 +70,7 @@ impl Ring {
     }
 
     /// The most events that can be unread at a time, which bounds the requests in flight.
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.nr as usize - 1
     }
 
@@ -86,12 +86,12 @@ impl Ring {
     }
 
     /// Whether nothing is there to be reaped. A hint: the kernel may be writing at this moment.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.head().load(Ordering::Relaxed) == self.tail().load(Ordering::Relaxed)
     }
 
     /// Moves all events that are there into `events`, oldest first, and returns their number.
-    pub(super) fn reap(&mut self, events: &mut Vec<IoEvent>) -> usize {
+    pub(crate) fn reap(&mut self, events: &mut Vec<IoEvent>) -> usize {
         // Ours alone to move, except inside io_getevents, which we do not call at the same time.
         let head = self.head().load(Ordering::Relaxed);
         // Acquire: the events before `tail` were written before it.

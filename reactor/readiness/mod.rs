@@ -8,24 +8,24 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use slab::Slab;
 
-use super::table::Key;
+use crate::reactor::requests::Key;
 
 /// A registration's place in the reactor's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SourceId(pub(super) u32);
+pub(crate) struct SourceId(pub(crate) u32);
 
 /// The cross-thread wake's place.
-pub(super) const UNPARK: SourceId = SourceId(0);
+pub(crate) const UNPARK: SourceId = SourceId(0);
 /// The nested epoll's.
-pub(super) const OVERFLOW: SourceId = SourceId(1);
+pub(crate) const OVERFLOW: SourceId = SourceId(1);
 
 impl SourceId {
     /// Whether this is one of the reactor's own sources.
-    pub(super) fn is_own(self) -> bool {
+    pub(crate) fn is_own(self) -> bool {
         self == UNPARK || self == OVERFLOW
     }
 
-    pub(super) fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -40,9 +40,9 @@ pub(crate) enum Direction {
 }
 
 impl Direction {
-    pub(super) const BOTH: [Self; 2] = [Self::Read, Self::Write];
+    pub(crate) const BOTH: [Self; 2] = [Self::Read, Self::Write];
 
-    pub(super) fn other(self) -> Self {
+    pub(crate) fn other(self) -> Self {
         match self {
             Self::Read => Self::Write,
             Self::Write => Self::Read,
@@ -50,7 +50,7 @@ impl Direction {
     }
 
     /// The mask of an `IOCB_CMD_POLL`.
-    pub(super) fn poll_mask(self) -> i16 {
+    pub(crate) fn poll_mask(self) -> i16 {
         match self {
             Self::Read => libc::POLLIN | libc::POLLRDHUP,
             Self::Write => libc::POLLOUT,
@@ -58,7 +58,7 @@ impl Direction {
     }
 
     /// The same for the nested epoll.
-    pub(super) fn epoll_flags(self) -> EventFlags {
+    pub(crate) fn epoll_flags(self) -> EventFlags {
         match self {
             Self::Read => EventFlags::IN | EventFlags::RDHUP,
             Self::Write => EventFlags::OUT,
@@ -68,7 +68,7 @@ impl Direction {
 
 /// How readiness is waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(crate) enum Wait {
     /// Not at all: nobody has met `EAGAIN` since the last event.
     #[default]
     Idle,
@@ -82,7 +82,7 @@ pub(super) enum Wait {
 
 /// Whether the nested epoll knows the descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Membership {
+pub(crate) enum Membership {
     #[default]
     Stranger,
     Member,
@@ -90,7 +90,7 @@ pub(super) enum Membership {
 
 /// What the next try is likely to find.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Hint {
+pub(crate) enum Hint {
     /// Nobody knows: nothing was tried, or nothing has happened since.
     #[default]
     Untried,
@@ -104,38 +104,38 @@ pub(super) enum Hint {
 
 /// One direction of one source.
 #[derive(Debug, Default)]
-pub(super) struct Side {
-    pub(super) hint: Hint,
-    pub(super) wait: Wait,
+pub(crate) struct Side {
+    pub(crate) hint: Hint,
+    pub(crate) wait: Wait,
     /// How many polls in a row were ready when they were submitted; 0 again when a try in place of
     /// one met `EAGAIN`.
     born_ready: u8,
     /// Why waiting is impossible; told to the next who would have to wait.
-    pub(super) error: Option<Errno>,
+    pub(crate) error: Option<Errno>,
     /// The task of the latest `poll_*` call.
-    pub(super) task: Option<Waker>,
+    pub(crate) task: Option<Waker>,
     /// Futures that wait, any number of them.
-    pub(super) waiters: Slab<Option<Waker>>,
+    pub(crate) waiters: Slab<Option<Waker>>,
 }
 
 impl Side {
     /// Whether a poll would be ready by the time it is submitted, as far as the past tells. Then to
     /// submit it, and to reap its event, only tells what a try at that time finds out by itself, so
     /// the poll is spared.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         /// One may be chance; and of many in a row, each costs more than a try that fails.
         const ENOUGH: u8 = 2;
         self.born_ready >= ENOUGH
     }
 
     /// A poll is over.
-    pub(super) fn poll_completed(&mut self, born_ready: bool) {
+    pub(crate) fn poll_completed(&mut self, born_ready: bool) {
         self.wait = Wait::Idle;
         self.born_ready = if born_ready { self.born_ready.saturating_add(1) } else { 0 };
     }
 
     /// A try met `EAGAIN`.
-    pub(super) fn would_block(&mut self) {
+    pub(crate) fn would_block(&mut self) {
         // Where a poll was spared, it would not have been ready. (After a transfer it only shows
         // that all was taken.)
         if matches!(self.hint, Hint::Untried | Hint::OnTrial) {
@@ -145,13 +145,13 @@ impl Side {
     }
 
     /// Marks the direction as worth a try, and hands over everyone who waits for it.
-    pub(super) fn wake_into(&mut self, wakers: &mut Vec<Waker>) {
+    pub(crate) fn wake_into(&mut self, wakers: &mut Vec<Waker>) {
         self.hint = Hint::Ready;
         self.take_waiters(wakers);
     }
 
     /// Hands over everyone who waits.
-    pub(super) fn take_waiters(&mut self, wakers: &mut Vec<Waker>) {
+    pub(crate) fn take_waiters(&mut self, wakers: &mut Vec<Waker>) {
         wakers.extend(self.task.take());
         wakers.extend(self.waiters.iter_mut().filter_map(|(_, waker)| waker.take()));
     }
@@ -159,26 +159,26 @@ impl Side {
 
 /// One registered file descriptor.
 #[derive(Debug)]
-pub(super) struct Source {
-    pub(super) fd: RawFd,
-    pub(super) membership: Membership,
+pub(crate) struct Source {
+    pub(crate) fd: RawFd,
+    pub(crate) membership: Membership,
     read: Side,
     write: Side,
 }
 
 impl Source {
-    pub(super) fn new(fd: RawFd) -> Self {
+    pub(crate) fn new(fd: RawFd) -> Self {
         Self { fd, membership: Membership::default(), read: Side::default(), write: Side::default() }
     }
 
-    pub(super) fn side(&self, direction: Direction) -> &Side {
+    pub(crate) fn side(&self, direction: Direction) -> &Side {
         match direction {
             Direction::Read => &self.read,
             Direction::Write => &self.write,
         }
     }
 
-    pub(super) fn side_mut(&mut self, direction: Direction) -> &mut Side {
+    pub(crate) fn side_mut(&mut self, direction: Direction) -> &mut Side {
         match direction {
             Direction::Read => &mut self.read,
             Direction::Write => &mut self.write,
@@ -186,7 +186,7 @@ impl Source {
     }
 
     /// What the nested epoll should watch this descriptor for.
-    pub(super) fn epoll_interest(&self) -> EventFlags {
+    pub(crate) fn epoll_interest(&self) -> EventFlags {
         Direction::BOTH
             .into_iter()
             .filter(|direction| self.side(*direction).wait == Wait::Epoll)
@@ -195,7 +195,7 @@ impl Source {
 
     /// Takes note that a direction cannot be waited for. Who waits tries once more, and is told if
     /// that finds nothing.
-    pub(super) fn fail(&mut self, direction: Direction, errno: Errno, wakers: &mut Vec<Waker>) {
+    pub(crate) fn fail(&mut self, direction: Direction, errno: Errno, wakers: &mut Vec<Waker>) {
         let side = self.side_mut(direction);
         side.wait = Wait::Idle;
         side.error = Some(errno);
@@ -206,7 +206,7 @@ impl Source {
 /// Whether the mask of a completed poll speaks of both directions. A keyed wake carries the waker's
 /// own key: error and hang-up bits may stand alone or be missing, and 0 means only that the poll is
 /// over.
-pub(super) fn concerns_both(res: i64) -> bool {
+pub(crate) fn concerns_both(res: i64) -> bool {
     let known = i64::from(libc::POLLIN | libc::POLLPRI | libc::POLLOUT | libc::POLLRDHUP)
         | i64::from(libc::POLLRDNORM | libc::POLLRDBAND | libc::POLLWRNORM | libc::POLLWRBAND);
     res <= 0 || res & !known != 0

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 /// A call that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(crate) enum Call {
     Setup,
     Submit,
     Cancel,
@@ -30,17 +30,17 @@ thread_local! {
 }
 
 /// The next `times` calls of this kind fail.
-pub(super) fn inject(call: Call, errno: Errno, times: usize) {
+pub(crate) fn inject(call: Call, errno: Errno, times: usize) {
     PLAN.with_borrow_mut(|plan| plan.push(Fault { call, errno, times }));
 }
 
 /// Takes back what was injected; says whether any of it was still to come.
-pub(super) fn clear() -> bool {
+pub(crate) fn clear() -> bool {
     PLAN.with_borrow_mut(|plan| plan.drain(..).any(|fault| fault.times > 0))
 }
 
 /// The errno that this call is to fail with, if it is.
-pub(super) fn check(call: Call) -> Result<(), Errno> {
+pub(crate) fn check(call: Call) -> Result<(), Errno> {
     PLAN.with_borrow_mut(|plan| match plan.iter_mut().find(|fault| fault.call == call && fault.times > 0) {
         Some(fault) => {
             fault.times -= 1;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use rustix::net::Shutdown;
 
-use super::super::contexts;
-use super::super::overflow;
-use super::super::source::{Direction, Membership, Source, SourceId, Wait};
-use super::super::table::{Disarm, Key};
 use super::Driver;
+use crate::reactor::kernel::context_pool;
+use crate::reactor::kernel::overflow;
+use crate::reactor::readiness::{Direction, Membership, Source, SourceId, Wait};
+use crate::reactor::requests::{Disarm, Key};
 
 /// How long a close that others see in time anyway waits for the events of its cancelled polls.
 /// They take microseconds; what takes longer is left to the loop.
@@ -141,9 +141,9 @@ impl Driver {
         self.counters.slots_in_use.set(0);
         self.counters.overflow_fds.set(0);
         if self.table.in_use() == 0 {
-            contexts::keep(self.kioctx);
+            context_pool::keep(self.kioctx);
         } else {
-            contexts::destroy(self.kioctx, Box::new((self.table, self.closing)));
+            context_pool::destroy(self.kioctx, Box::new((self.table, self.closing)));
         }
         self.wakers
     }

@@ -35,26 +35,26 @@ use std::task::Waker;
 
 use slab::Slab;
 
-use super::source::{Direction, SourceId};
+use crate::reactor::readiness::{Direction, SourceId};
 
 /// A slot at one time of its life; travels through the kernel as `aio_data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key {
+pub(crate) struct Key {
     index: u32,
     generation: u32,
 }
 
 impl Key {
     /// The slot's place, below [`Table::capacity`].
-    pub(super) fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.index as usize
     }
 
-    pub(super) fn to_data(self) -> u64 {
+    pub(crate) fn to_data(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    pub(super) fn from_data(data: u64) -> Self {
+    pub(crate) fn from_data(data: u64) -> Self {
         Self { index: data as u32, generation: (data >> 32) as u32 }
     }
 }
@@ -62,11 +62,11 @@ impl Key {
 /// The name by which a future knows its operation. Valid until the result is fetched or the
 /// operation abandoned.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct OperationId(usize);
+pub(crate) struct OperationId(usize);
 
 /// Whose request a slot carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tenant {
+pub(crate) enum Tenant {
     Poll { source: SourceId, direction: Direction },
     Operation(usize),
 }
@@ -111,7 +111,7 @@ enum Stage {
 
 /// What an event, or a refusal, meant.
 #[derive(Debug)]
-pub(super) enum Completion<P> {
+pub(crate) enum Completion<P> {
     /// Nobody's: no slot has this key.
     Stale,
     /// The poll of a registration. `born_ready`: it came of the latest flush.
@@ -128,7 +128,7 @@ pub(super) enum Completion<P> {
 
 /// What [`Table::disarm`] leaves to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Disarm {
+pub(crate) enum Disarm {
     /// The kernel never heard of it.
     Vacated,
     /// Cancel the iocb; its event will come as [`Completion::Disarmed`].
@@ -154,7 +154,7 @@ const LOOKS: usize = 8;
 
 /// See the [module's essay](self).
 #[derive(Debug)]
-pub(super) struct Table<P> {
+pub(crate) struct Table<P> {
     slots: Slab<Slot>,
     operations: Slab<Operation<P>>,
     /// Slots to be submitted, in order; stale keys among them are skipped.
@@ -183,7 +183,7 @@ pub(super) struct Table<P> {
 impl<P> Table<P> {
     /// A table of `capacity` slots, a few of which are for the reactor's own polls and a quarter
     /// for files alone.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             slots: Slab::new(),
             operations: Slab::new(),
@@ -202,38 +202,38 @@ impl<P> Table<P> {
         }
     }
 
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
     /// Slots that are taken, the most that ever were, and operations that nobody waits for any
     /// more.
-    pub(super) fn in_use(&self) -> usize {
+    pub(crate) fn in_use(&self) -> usize {
         self.slots.len()
     }
 
-    pub(super) fn peak(&self) -> usize {
+    pub(crate) fn peak(&self) -> usize {
         self.peak
     }
 
-    pub(super) fn orphans(&self) -> usize {
+    pub(crate) fn orphans(&self) -> usize {
         self.orphans
     }
 
     /// As if so many polls had been armed that are over.
     #[cfg(test)]
-    pub(super) fn let_pass(&mut self, arms: usize) {
+    pub(crate) fn let_pass(&mut self, arms: usize) {
         self.arms = self.arms.wrapping_add(arms as u32);
     }
 
     /// Operations of which anything is kept.
     #[cfg(test)]
-    pub(super) fn kept_operations(&self) -> usize {
+    pub(crate) fn kept_operations(&self) -> usize {
         self.operations.len()
     }
 
     /// Takes a slot for a registration's poll, or `None` where none is left for polls.
-    pub(super) fn arm(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
+    pub(crate) fn arm(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
         self.arms = self.arms.wrapping_add(1);
         let for_all = self.capacity - OWN_POLLS;
         let for_polls = for_all - for_all / 4;
@@ -244,12 +244,12 @@ impl<P> Table<P> {
     }
 
     /// Takes a slot for a poll that has just vacated one, or `None` where an operation was faster.
-    pub(super) fn arm_again(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
+    pub(crate) fn arm_again(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
         self.has_slot_for_all().then(|| self.occupy(Tenant::Poll { source, direction }))
     }
 
     /// Takes a slot for one of the reactor's own polls. The caller keeps to one per source.
-    pub(super) fn arm_own(&mut self, source: SourceId) -> Key {
+    pub(crate) fn arm_own(&mut self, source: SourceId) -> Key {
         debug_assert!(self.slots.len() < self.capacity, "the reactor's own polls have slots of their own");
         self.occupy(Tenant::Poll { source, direction: Direction::Read })
     }
@@ -257,7 +257,7 @@ impl<P> Table<P> {
     /// Chooses a poll that is idle, to be cancelled: its event will come as
     /// [`Completion::Evicted`], and vacate a slot. A few slots are looked at, where the last search
     /// ended: most are idle where it matters. `elsewhere`: how many wait in the nested epoll.
-    pub(super) fn evict(&mut self, elsewhere: usize) -> Option<Key> {
+    pub(crate) fn evict(&mut self, elsewhere: usize) -> Option<Key> {
         // A slot that operations are queueing for would go to one of them.
         if self.evicting || !self.backlog.is_empty() {
             return None;
@@ -281,7 +281,7 @@ impl<P> Table<P> {
     }
 
     /// Leaves an evicted poll where it is after all, since it could not be cancelled.
-    pub(super) fn stay(&mut self, key: Key) {
+    pub(crate) fn stay(&mut self, key: Key) {
         let (flush, arms) = (self.flush, self.arms);
         let slot = self.slot_mut(key).expect("evicted just now");
         debug_assert_eq!(slot.state, SlotState::Evicted, "only what was to go can stay");
@@ -295,7 +295,7 @@ impl<P> Table<P> {
     /// # Panics
     ///
     /// If the key is not that of a poll that is queued or armed.
-    pub(super) fn disarm(&mut self, key: Key) -> Disarm {
+    pub(crate) fn disarm(&mut self, key: Key) -> Disarm {
         let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
         match slot.state {
             SlotState::Queued => {
@@ -318,7 +318,7 @@ impl<P> Table<P> {
     }
 
     /// Takes over an operation. It is queued at once, or as soon as a slot is free.
-    pub(super) fn start(&mut self, payload: P, waker: Waker) -> OperationId {
+    pub(crate) fn start(&mut self, payload: P, waker: Waker) -> OperationId {
         let waker = Some(waker);
         let id = self.operations.vacant_key();
         let stage = if self.backlog.is_empty() && self.has_slot_for_all() {
@@ -333,14 +333,14 @@ impl<P> Table<P> {
 
     /// The payload back with bytes or a negated errno, if the operation is done. That gives up the
     /// id.
-    pub(super) fn fetch(&mut self, id: &OperationId) -> Option<(P, i64)> {
+    pub(crate) fn fetch(&mut self, id: &OperationId) -> Option<(P, i64)> {
         let Stage::Done { result } = self.operations[id.0].stage else { return None };
         let payload = self.operations.remove(id.0).payload;
         Some((payload.expect("only what is withdrawn has no payload"), result))
     }
 
     /// Has the operation wake this waker, and returns the one before.
-    pub(super) fn await_result(&mut self, id: &OperationId, waker: Waker) -> Option<Waker> {
+    pub(crate) fn await_result(&mut self, id: &OperationId, waker: Waker) -> Option<Waker> {
         match &mut self.operations[id.0].stage {
             Stage::Backlog { waker: kept } | Stage::InFlight { waker: kept, .. } => kept.replace(waker),
             Stage::Done { .. } | Stage::Orphaned | Stage::Withdrawn => {
@@ -352,7 +352,7 @@ impl<P> Table<P> {
     /// Gives up an operation whose future is gone. The payload comes back if the kernel does not
     /// have it; otherwise it stays here until the event. The waker comes back in any case: its drop
     /// is user code.
-    pub(super) fn abandon(&mut self, id: OperationId) -> (Option<P>, Option<Waker>) {
+    pub(crate) fn abandon(&mut self, id: OperationId) -> (Option<P>, Option<Waker>) {
         let operation = &mut self.operations[id.0];
         match std::mem::replace(&mut operation.stage, Stage::Withdrawn) {
             Stage::Backlog { waker } => {
@@ -382,23 +382,23 @@ impl<P> Table<P> {
     }
 
     /// Moves the keys to be submitted into `keys`, oldest first.
-    pub(super) fn take_queue(&mut self, keys: &mut Vec<Key>) {
+    pub(crate) fn take_queue(&mut self, keys: &mut Vec<Key>) {
         let (slots, queue) = (&self.slots, &mut self.queue);
         keys.extend(queue.drain(..).filter(|key| is_in_state(slots, *key, SlotState::Queued)));
     }
 
     /// Whether a flush would have something to do. Stale keys count.
-    pub(super) fn has_queue(&self) -> bool {
+    pub(crate) fn has_queue(&self) -> bool {
         !self.queue.is_empty()
     }
 
     /// Puts back what `take_queue` took and the kernel has no room for.
-    pub(super) fn requeue(&mut self, keys: &[Key]) {
+    pub(crate) fn requeue(&mut self, keys: &[Key]) {
         self.queue.splice(0..0, keys.iter().copied());
     }
 
     /// Whose request this is; `None` for a stale key.
-    pub(super) fn tenant(&self, key: Key) -> Option<Tenant> {
+    pub(crate) fn tenant(&self, key: Key) -> Option<Tenant> {
         let slot = self.slots.get(key.index())?;
         (slot.generation == key.generation).then_some(slot.tenant)
     }
@@ -408,7 +408,7 @@ impl<P> Table<P> {
     /// # Panics
     ///
     /// If the operation is not in flight.
-    pub(super) fn payload_mut(&mut self, operation: usize) -> &mut P {
+    pub(crate) fn payload_mut(&mut self, operation: usize) -> &mut P {
         match &mut self.operations[operation] {
             Operation { payload: Some(payload), stage: Stage::InFlight { .. } } => payload,
             _ => unreachable!("a queued slot's operation is in flight"),
@@ -417,12 +417,12 @@ impl<P> Table<P> {
 
     /// The events that the latest flush brought at once have been looked at; what comes from now on
     /// was not born ready.
-    pub(super) fn end_flush(&mut self) {
+    pub(crate) fn end_flush(&mut self) {
         self.flush = self.flush.wrapping_add(1);
     }
 
     /// The kernel has the request now.
-    pub(super) fn accepted(&mut self, key: Key) {
+    pub(crate) fn accepted(&mut self, key: Key) {
         let flush = self.flush;
         let slot = self.slot_mut(key).expect("accepted right after it was prepared");
         debug_assert_eq!(slot.state, SlotState::Queued, "accepted twice");
@@ -430,7 +430,7 @@ impl<P> Table<P> {
     }
 
     /// The slot's event has come, or `io_submit` refused it with the negated errno `result`.
-    pub(super) fn complete(&mut self, key: Key, result: i64) -> Completion<P> {
+    pub(crate) fn complete(&mut self, key: Key, result: i64) -> Completion<P> {
         let Some(slot) = self.slot_mut(key) else {
             return Completion::Stale;
         };
@@ -453,7 +453,7 @@ impl<P> Table<P> {
 
     /// Ends the operations that the kernel has not got, with `ECANCELED`, since there will be no
     /// further flush.
-    pub(super) fn withdraw_queued(&mut self, wakers: &mut Vec<Waker>) {
+    pub(crate) fn withdraw_queued(&mut self, wakers: &mut Vec<Waker>) {
         const CANCELED: i64 = -(libc::ECANCELED as i64);
         self.queue.clear();
         self.backlog.clear();
@@ -482,7 +482,7 @@ impl<P> Table<P> {
     }
 
     /// Takes the wakers of all who wait for a result.
-    pub(super) fn take_wakers(&mut self, wakers: &mut Vec<Waker>) {
+    pub(crate) fn take_wakers(&mut self, wakers: &mut Vec<Waker>) {
         for (_, operation) in &mut self.operations {
             if let Stage::Backlog { waker } | Stage::InFlight { waker, .. } = &mut operation.stage {
                 wakers.extend(waker.take());

@@ -15,7 +15,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
 /// The calling process's number. It stands in a page that `fork` gives to the child as zeros, so
 /// the child takes the next one.
-pub(super) fn process() -> u32 {
+pub(crate) fn number() -> u32 {
     static PAGE: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
     /// An ordinary static, which a child inherits: it counts on from where its ancestors were.
     static LATEST: AtomicU32 = AtomicU32::new(0);

@@ -6,10 +6,10 @@ use std::task::{Poll, Waker};
 
 use rustix::io::Errno;
 
-use super::super::error::explain;
-use super::super::overflow;
-use super::super::source::{Direction, Hint, OVERFLOW, Source, SourceId, Wait};
 use super::Driver;
+use crate::reactor::error::explain;
+use crate::reactor::kernel::overflow;
+use crate::reactor::readiness::{Direction, Hint, OVERFLOW, Source, SourceId, Wait};
 
 /// Which waker of a direction a caller speaks for.
 #[derive(Debug)]

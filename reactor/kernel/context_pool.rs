@@ -14,17 +14,17 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::fork;
 use super::kioctx::Kioctx;
+use super::process;
 
 /// How long an idle context waits for a runtime before its quota is given back.
 const LINGER: Duration = Duration::from_millis(250);
 
 /// What the kernel may touch until the context is destroyed.
-pub(super) type Leftovers = Box<dyn Send>;
+pub(crate) type Leftovers = Box<dyn Send>;
 
 /// A context for `asked` requests, used before or new.
-pub(super) fn acquire(asked: u32) -> io::Result<Kioctx> {
+pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
     if let Some(kioctx) = Depot::lock().take_idle(asked) {
         return Ok(kioctx);
     }
@@ -48,7 +48,7 @@ pub(super) fn acquire(asked: u32) -> io::Result<Kioctx> {
 }
 
 /// Takes back a context with nothing in flight.
-pub(super) fn keep(kioctx: Kioctx) {
+pub(crate) fn keep(kioctx: Kioctx) {
     if !kioctx.is_ours() || kioctx.is_cut() {
         // A cut one was a makeshift: the next runtime may find more.
         return destroy(kioctx, Box::new(()));
@@ -70,7 +70,7 @@ pub(super) fn keep(kioctx: Kioctx) {
 }
 
 /// Destroys a context, then drops what its requests may touch.
-pub(super) fn destroy(kioctx: Kioctx, leftovers: Leftovers) {
+pub(crate) fn destroy(kioctx: Kioctx, leftovers: Leftovers) {
     if !kioctx.is_ours() {
         // The parent's, which its `Drop` knows; the leftovers are our own copy.
         return;
@@ -111,7 +111,7 @@ static TAKEN: Condvar = Condvar::new();
 impl Depot {
     fn lock() -> MutexGuard<'static, Self> {
         let mut depot = DEPOT.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = fork::process();
+        let process = process::number();
         if depot.owner != process {
             // The parent's contexts mean nothing here: their `Drop` does nothing.
             *depot = Self { owner: process, idle: Vec::new(), worker_runs: false };

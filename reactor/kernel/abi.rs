@@ -17,13 +17,13 @@ use super::fault;
 
 /// `aio_context_t`: the kernel's name of a context, which is also the address of its mapped ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ContextId(pub(super) libc::c_ulong);
+pub(crate) struct ContextId(pub(crate) libc::c_ulong);
 
 /// One request. The layout is that of a little-endian machine, where `key` stands before
 /// `rw_flags`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Iocb {
+pub(crate) struct Iocb {
     /// Handed back in [`IoEvent::data`].
     data: u64,
     /// Written by `io_submit` and asked for by `io_cancel`: always `KIOCB_KEY`, which is 0.
@@ -66,19 +66,19 @@ impl Iocb {
     }
 
     /// An iocb that is in no state to be submitted: what an unused place of an array holds.
-    pub(super) fn vacant() -> Self {
+    pub(crate) fn vacant() -> Self {
         Self::new(u16::MAX, -1, 0)
     }
 
     /// A one-shot poll. `POLLERR` and `POLLHUP` are always added by the kernel.
-    pub(super) fn poll(fd: RawFd, mask: i16, data: u64) -> Self {
+    pub(crate) fn poll(fd: RawFd, mask: i16, data: u64) -> Self {
         let mut iocb = Self::new(IOCB_CMD_POLL, fd, data);
         iocb.buf = mask as u16 as u64;
         iocb
     }
 
     /// A positional read into `len` bytes at `buf`.
-    pub(super) fn read(fd: RawFd, buf: *mut u8, len: usize, offset: i64, data: u64) -> Self {
+    pub(crate) fn read(fd: RawFd, buf: *mut u8, len: usize, offset: i64, data: u64) -> Self {
         let mut iocb = Self::new(IOCB_CMD_PREAD, fd, data);
         iocb.buf = buf as u64;
         iocb.nbytes = len as u64;
@@ -87,7 +87,7 @@ impl Iocb {
     }
 
     /// A positional write from `len` bytes at `buf`.
-    pub(super) fn write(fd: RawFd, buf: *const u8, len: usize, offset: i64, data: u64) -> Self {
+    pub(crate) fn write(fd: RawFd, buf: *const u8, len: usize, offset: i64, data: u64) -> Self {
         let mut iocb = Self::new(IOCB_CMD_PWRITE, fd, data);
         iocb.buf = buf as u64;
         iocb.nbytes = len as u64;
@@ -96,13 +96,13 @@ impl Iocb {
     }
 
     /// `fsync`, or `fdatasync` where `data_only`.
-    pub(super) fn sync(fd: RawFd, data_only: bool, data: u64) -> Self {
+    pub(crate) fn sync(fd: RawFd, data_only: bool, data: u64) -> Self {
         let opcode = if data_only { IOCB_CMD_FDSYNC } else { IOCB_CMD_FSYNC };
         Self::new(opcode, fd, data)
     }
 
     /// The same request with `RWF_NOWAIT`: fail with `EAGAIN` rather than block inside `io_submit`.
-    pub(super) fn nowait(mut self) -> Self {
+    pub(crate) fn nowait(mut self) -> Self {
         self.rw_flags |= libc::RWF_NOWAIT;
         self
     }
@@ -111,38 +111,38 @@ impl Iocb {
 /// One completion.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct IoEvent {
+pub(crate) struct IoEvent {
     /// [`Iocb`]'s `data`.
-    pub(super) data: u64,
+    pub(crate) data: u64,
     /// The address of the iocb.
     _obj: u64,
     /// Bytes, a poll mask, or a negated errno.
-    pub(super) res: i64,
+    pub(crate) res: i64,
     _res2: i64,
 }
 
 /// The head of the mapped ring; the events follow at `header_length`.
 #[repr(C)]
 #[derive(Debug)]
-pub(super) struct RingHeader {
-    pub(super) id: u32,
-    pub(super) nr: u32,
-    pub(super) head: u32,
-    pub(super) tail: u32,
-    pub(super) magic: u32,
-    pub(super) compat_features: u32,
-    pub(super) incompat_features: u32,
-    pub(super) header_length: u32,
+pub(crate) struct RingHeader {
+    pub(crate) id: u32,
+    pub(crate) nr: u32,
+    pub(crate) head: u32,
+    pub(crate) tail: u32,
+    pub(crate) magic: u32,
+    pub(crate) compat_features: u32,
+    pub(crate) incompat_features: u32,
+    pub(crate) header_length: u32,
 }
 
 /// [`RingHeader`]'s `magic`.
-pub(super) const AIO_RING_MAGIC: u32 = 0xa10a_10a1;
+pub(crate) const AIO_RING_MAGIC: u32 = 0xa10a_10a1;
 
 /// The signal mask that `io_pgetevents` installs for the time of the call.
-pub(super) type SignalMask = libc::sigset_t;
+pub(crate) type SignalMask = libc::sigset_t;
 
 /// The mask that blocks every signal.
-pub(super) fn all_signals() -> SignalMask {
+pub(crate) fn all_signals() -> SignalMask {
     let mut mask = MaybeUninit::uninit();
     // SAFETY: sigfillset(3) initialises the set that it is given, and cannot fail on a valid
     // pointer.
@@ -177,7 +177,7 @@ fn result(ret: libc::c_long) -> Result<usize, Errno> {
 }
 
 /// Makes a context for `nr` requests.
-pub(super) fn io_setup(nr: u32) -> Result<ContextId, Errno> {
+pub(crate) fn io_setup(nr: u32) -> Result<ContextId, Errno> {
     #[cfg(test)]
     fault::check(fault::Call::Setup)?;
     let mut id: libc::c_ulong = 0;
@@ -191,7 +191,7 @@ pub(super) fn io_setup(nr: u32) -> Result<ContextId, Errno> {
 /// # Safety
 ///
 /// Nobody reads the context's ring afterwards.
-pub(super) unsafe fn io_destroy(id: ContextId) -> Result<(), Errno> {
+pub(crate) unsafe fn io_destroy(id: ContextId) -> Result<(), Errno> {
     // SAFETY: io_destroy(2) takes no pointer; that its ring is unmapped is the caller's concern.
     result(unsafe { libc::syscall(libc::SYS_io_destroy, id.0) }).map(drop)
 }
@@ -205,7 +205,7 @@ pub(super) unsafe fn io_destroy(id: ContextId) -> Result<(), Errno> {
 /// and no other request has its address until its event (`io_cancel` takes it as a name). What the
 /// iocb *names* (buffer, file descriptor) stays valid, unmoved and untouched by others until the
 /// event, or until `io_destroy` has returned.
-pub(super) unsafe fn io_submit(id: ContextId, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
+pub(crate) unsafe fn io_submit(id: ContextId, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
     #[cfg(test)]
     fault::check(fault::Call::Submit)?;
     // SAFETY: the array is valid for its length; the rest is the caller's promise.
@@ -214,7 +214,7 @@ pub(super) unsafe fn io_submit(id: ContextId, iocbs: &[*mut Iocb]) -> Result<usi
 
 /// What [`io_cancel`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cancel {
+pub(crate) enum Cancel {
     /// `EINPROGRESS`: the request was cancelled and its event comes through the ring.
     InProgress,
     /// `EINVAL`: nothing to cancel, since the event is in the ring already or on its way there.
@@ -222,7 +222,7 @@ pub(super) enum Cancel {
 }
 
 /// Cancels the poll whose iocb stands at this address.
-pub(super) fn io_cancel(id: ContextId, iocb: *mut Iocb) -> Result<Cancel, Errno> {
+pub(crate) fn io_cancel(id: ContextId, iocb: *mut Iocb) -> Result<Cancel, Errno> {
     #[cfg(test)]
     fault::check(fault::Call::Cancel)?;
     let mut never_written = MaybeUninit::<IoEvent>::uninit();
@@ -238,7 +238,7 @@ pub(super) fn io_cancel(id: ContextId, iocb: *mut Iocb) -> Result<Cancel, Errno>
 
 /// Takes up to `events.len()` events, waiting for `min` of them no longer than `timeout`.
 /// `None` is no limit.
-pub(super) fn io_getevents(
+pub(crate) fn io_getevents(
     id: ContextId,
     min: usize,
     events: &mut [MaybeUninit<IoEvent>],
@@ -261,7 +261,7 @@ pub(super) fn io_getevents(
 }
 
 /// [`io_getevents`] with the thread's signal mask replaced by `mask`, atomically, while it waits.
-pub(super) fn io_pgetevents(
+pub(crate) fn io_pgetevents(
     id: ContextId,
     min: usize,
     events: &mut [MaybeUninit<IoEvent>],

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rustix::event::epoll::EventFlags;
 
-use super::super::source::{Direction, Hint, OVERFLOW, SourceId, UNPARK, Wait, concerns_both};
-use super::super::table::{Completion, Key};
 use super::Driver;
-use super::submitting::BACK_OFF;
+use super::submit::BACK_OFF;
+use crate::reactor::readiness::{Direction, Hint, OVERFLOW, SourceId, UNPARK, Wait, concerns_both};
+use crate::reactor::requests::{Completion, Key};
 
 impl Driver {
     /// Takes all events that are there, from the ring where it can be read.

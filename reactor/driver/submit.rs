@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::super::abi::Iocb;
-use super::super::operation::Command;
-use super::super::source::OVERFLOW;
-use super::super::submission::Outcome;
-use super::super::table::{Completion, Tenant};
 use super::Driver;
+use crate::reactor::kernel::abi::Iocb;
+use crate::reactor::kernel::batch::Outcome;
+use crate::reactor::operation::Command;
+use crate::reactor::readiness::OVERFLOW;
+use crate::reactor::requests::{Completion, Tenant};
 
 /// After `EAGAIN` from `io_submit`: how long to wait for an event before trying again all the same.
 pub(super) const BACK_OFF: Duration = Duration::from_millis(10);

@@ -14,30 +14,30 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::source::{Membership, SourceId};
+use crate::reactor::readiness::{Membership, SourceId};
 
 /// Events taken by one `epoll_wait`.
 const BATCH: usize = 64;
 
 /// See the [module](self).
 #[derive(Debug)]
-pub(super) struct Overflow {
+pub(crate) struct Overflow {
     epoll: OwnedFd,
     members: usize,
 }
 
 impl Overflow {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, members: 0 })
     }
 
     /// Descriptors that it knows, armed or not.
-    pub(super) fn members(&self) -> usize {
+    pub(crate) fn members(&self) -> usize {
         self.members
     }
 
     /// Watches a descriptor, once, for `interest`.
-    pub(super) fn watch(
+    pub(crate) fn watch(
         &mut self,
         id: SourceId,
         fd: BorrowedFd<'_>,
@@ -60,14 +60,14 @@ impl Overflow {
     }
 
     /// Takes a member out. Fails if it was closed already.
-    pub(super) fn forget(&mut self, fd: BorrowedFd<'_>, membership: &mut Membership) -> Result<(), Errno> {
+    pub(crate) fn forget(&mut self, fd: BorrowedFd<'_>, membership: &mut Membership) -> Result<(), Errno> {
         *membership = Membership::Stranger;
         self.members -= 1;
         epoll::delete(&self.epoll, fd)
     }
 
     /// What has fired, until nothing is left. Each has to be armed again.
-    pub(super) fn drain(&self, mut fired: impl FnMut(SourceId, EventFlags)) {
+    pub(crate) fn drain(&self, mut fired: impl FnMut(SourceId, EventFlags)) {
         let mut room = [const { MaybeUninit::<Event>::uninit() }; BATCH];
         loop {
             let events = match epoll::wait(&self.epoll, &mut room, Some(&Timespec::default())) {
@@ -99,7 +99,7 @@ impl AsFd for Overflow {
 /// so the number is open. It could be wrong only if someone closed it behind `Io`'s back, and then
 /// the kernel answers EBADF or acts on the file that has the number now; no memory is at stake.
 #[allow(unsafe_code)]
-pub(super) fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
+pub(crate) fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
     // SAFETY: not -1, since it came from an `OwnedFd`; open, as said above.
     unsafe { BorrowedFd::borrow_raw(fd) }
 }

@@ -11,14 +11,14 @@ use rustix::io::Errno;
 
 use super::abi::{Cancel, Iocb};
 use super::kioctx::Kioctx;
-use super::table::Key;
+use crate::reactor::requests::Key;
 
 /// The most iocbs of one `io_submit`, which is not to be preempted on its way through them.
 const CHUNK: usize = 256;
 
 /// What became of one iocb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// The kernel has it: one event will come.
     Accepted,
     /// The kernel looked at it and will not have it: no event will come.
@@ -29,7 +29,7 @@ pub(super) enum Outcome {
 
 /// The iocbs of all slots, and those that the next `io_submit` takes.
 #[derive(Debug)]
-pub(super) struct Submission {
+pub(crate) struct Submission {
     /// One place per slot. Invariant: as long as its capacity, so that it never moves.
     iocbs: Vec<UnsafeCell<Iocb>>,
     capacity: usize,
@@ -40,13 +40,13 @@ pub(super) struct Submission {
 
 impl Submission {
     /// Places for slots below `capacity`.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         // Reserved, not filled: places that are never used cost no memory.
         Self { iocbs: Vec::with_capacity(capacity), capacity, keys: Vec::new(), pointers: Vec::new() }
     }
 
     /// Adds a queued slot's iocb to the batch.
-    pub(super) fn push(&mut self, key: Key, iocb: Iocb) {
+    pub(crate) fn push(&mut self, key: Key, iocb: Iocb) {
         let pointer = self.place(key);
         // SAFETY: the place belongs to this slot, which is queued: the kernel does not have it yet.
         unsafe { pointer.write(iocb) };
@@ -56,7 +56,7 @@ impl Submission {
 
     /// Submits the batch and tells what became of each iocb, in order. Returns the number of calls
     /// made.
-    pub(super) fn submit(&mut self, kioctx: &Kioctx, mut tell: impl FnMut(Key, Outcome)) -> u64 {
+    pub(crate) fn submit(&mut self, kioctx: &Kioctx, mut tell: impl FnMut(Key, Outcome)) -> u64 {
         let mut calls = 0;
         let mut done = 0;
         while done < self.keys.len() {
@@ -87,7 +87,7 @@ impl Submission {
     }
 
     /// Cancels the poll of an armed slot.
-    pub(super) fn cancel(&mut self, kioctx: &Kioctx, key: Key) -> Result<Cancel, Errno> {
+    pub(crate) fn cancel(&mut self, kioctx: &Kioctx, key: Key) -> Result<Cancel, Errno> {
         kioctx.cancel(self.place(key))
     }
 

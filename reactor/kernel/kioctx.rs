@@ -11,16 +11,16 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
 use super::abi::{self, Cancel, ContextId, IoEvent, Iocb, SignalMask};
-use super::error::explain;
-use super::fork;
+use super::process;
 use super::ring::Ring;
+use crate::reactor::error::explain;
 
 /// Events taken by one system call. What is left waits in the ring for the next look.
 const EVENTS_PER_CALL: usize = 256;
 
 /// A native-AIO context with its mapped ring.
 #[derive(Debug)]
-pub(super) struct Kioctx {
+pub(crate) struct Kioctx {
     id: ContextId,
     ring: Option<Ring>,
     /// Requests asked for, before any halving.
@@ -35,14 +35,14 @@ pub(super) struct Kioctx {
 
 impl Kioctx {
     /// Makes a context for `asked` requests.
-    pub(super) fn setup_whole(asked: u32) -> Result<Self, Errno> {
+    pub(crate) fn setup_whole(asked: u32) -> Result<Self, Errno> {
         Self::setup_part(asked, asked)
     }
 
     /// Makes a context for `asked` requests, or for as many as the host still grants:
     /// `fs.aio-max-nr` bounds the sum over all processes and containers, so the number is halved
     /// down to 1 before giving up. Even 1 comes with a page of ring, 120 slots and more.
-    pub(super) fn setup(asked: u32) -> io::Result<Self> {
+    pub(crate) fn setup(asked: u32) -> io::Result<Self> {
         let mut part = asked;
         loop {
             match Self::setup_part(asked, part) {
@@ -58,35 +58,35 @@ impl Kioctx {
         // SAFETY: the context is new, so nobody has its ring yet, and `Kioctx` destroys it after
         // the `Ring`'s last use.
         let ring = unsafe { Ring::map(id) };
-        Ok(Self { id, ring, asked, granted, owner: fork::process(), without_pgetevents: false })
+        Ok(Self { id, ring, asked, granted, owner: process::number(), without_pgetevents: false })
     }
 
     /// Whether less was granted than asked for.
-    pub(super) fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.granted < self.asked
     }
 
     /// Requests that `setup` was asked for.
-    pub(super) fn asked(&self) -> u32 {
+    pub(crate) fn asked(&self) -> u32 {
         self.asked
     }
 
     /// How many requests may be in flight for sure. The kernel grants what was asked for; where the
     /// ring can be seen, half of it is granted whatever the spread over CPUs (`put_reqs_available`
     /// may strand the rest).
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         let seen = self.ring.as_ref().map_or(0, |ring| ring.capacity() / 2);
         (self.granted as usize).max(seen)
     }
 
     /// Whether the calling process made this context. After a fork the child must leave it alone:
     /// it has neither the ring (`MADV_DONTFORK`) nor the right to its events.
-    pub(super) fn is_ours(&self) -> bool {
-        self.owner == fork::process()
+    pub(crate) fn is_ours(&self) -> bool {
+        self.owner == process::number()
     }
 
     /// Whether events can be reaped without a system call.
-    pub(super) fn has_ring(&self) -> bool {
+    pub(crate) fn has_ring(&self) -> bool {
         self.ring.is_some()
     }
 
@@ -95,30 +95,30 @@ impl Kioctx {
     /// # Safety
     ///
     /// As for [`abi::io_submit`].
-    pub(super) unsafe fn submit(&self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
+    pub(crate) unsafe fn submit(&self, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
         // SAFETY: the caller's promise.
         unsafe { abi::io_submit(self.id, iocbs) }
     }
 
     /// Cancels the poll of the iocb at this address; its event comes through the ring in any case.
-    pub(super) fn cancel(&self, iocb: *mut Iocb) -> Result<Cancel, Errno> {
+    pub(crate) fn cancel(&self, iocb: *mut Iocb) -> Result<Cancel, Errno> {
         abi::io_cancel(self.id, iocb)
     }
 
     /// Whether the ring holds events; false where it cannot be seen.
-    pub(super) fn has_events(&self) -> bool {
+    pub(crate) fn has_events(&self) -> bool {
         self.ring.as_ref().is_some_and(|ring| !ring.is_empty())
     }
 
     /// Takes what the ring holds, without a system call.
-    pub(super) fn reap(&mut self, events: &mut Vec<IoEvent>) -> usize {
+    pub(crate) fn reap(&mut self, events: &mut Vec<IoEvent>) -> usize {
         self.ring.as_mut().map_or(0, |ring| ring.reap(events))
     }
 
     /// Waits until there is an event, for `timeout` at the most (`None`: for ever), and takes what
     /// is there. A zero timeout takes without waiting. A signal that was handled counts as no
     /// event.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
         mask: Option<&SignalMask>,
@@ -152,7 +152,7 @@ impl Kioctx {
     /// Tries each step that the reactor lives on, since sandboxes and old kernels fail a different
     /// one each: gVisor refuses to poll, seccomp filters deny single calls, Linux before 4.19 has
     /// no `IOCB_CMD_POLL`.
-    pub(super) fn probe(&mut self) -> io::Result<()> {
+    pub(crate) fn probe(&mut self) -> io::Result<()> {
         const PROBE: u64 = u64::MAX;
         let fd =
             eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| explain(errno, "cannot start the reactor: eventfd2"))?;
@@ -195,7 +195,7 @@ impl Kioctx {
 
 impl Drop for Kioctx {
     /// Waits for all that is in flight, and costs tens of milliseconds even when that is nothing:
-    /// see [`super::contexts`] for who calls it, and where.
+    /// see [`super::context_pool`] for who calls it, and where.
     fn drop(&mut self) {
         if !self.is_ours() {
             return;
