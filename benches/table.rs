@@ -16,7 +16,7 @@ use std::task::Waker;
 use criterion::{Criterion, Throughput};
 
 use reactor::readiness::{Direction, SourceId};
-use reactor::requests::{Key, Table};
+use reactor::requests::{Key, Requests};
 
 const CAPACITY: usize = 4096;
 const IDLE: u32 = 1000;
@@ -59,8 +59,8 @@ fn operations(criterion: &mut Criterion) {
 }
 
 /// Times batches of `round` on a table that holds idle connections' polls.
-fn bench(criterion: &mut Criterion, name: &str, mut round: impl FnMut(&mut Table<Payload>, &mut Vec<Key>)) {
-    let mut table = Table::new(CAPACITY);
+fn bench(criterion: &mut Criterion, name: &str, mut round: impl FnMut(&mut Requests<Payload>, &mut Vec<Key>)) {
+    let mut table = Requests::new(CAPACITY);
     let mut keys = Vec::new();
     for source in 0..IDLE {
         table.arm(SourceId(source), Direction::Read).expect("there is room");
@@ -75,7 +75,7 @@ fn bench(criterion: &mut Criterion, name: &str, mut round: impl FnMut(&mut Table
 }
 
 /// What a flush does to the table; the keys of what was submitted are added to `keys`.
-fn submit(table: &mut Table<Payload>, keys: &mut Vec<Key>) {
+fn submit(table: &mut Requests<Payload>, keys: &mut Vec<Key>) {
     table.take_queue(keys);
     for key in keys.iter() {
         table.accepted(*key);

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::alignment::Direct;
 use super::known_len::KnownLen;
 use super::{Alignment, Buf, OpenOptions};
-use crate::reactor::{Operation, Request, explain};
+use crate::reactor::{FileOperation, Request, explain};
 use crate::runtime::context::{self, InRuntime};
 
 /// An open file, read and written at offsets. It has no position; any number of operations may be
@@ -421,8 +421,8 @@ impl File {
 }
 
 /// Does a request in the context of the current runtime.
-fn run(request: Request) -> Operation {
-    Operation::new(context::current().reactor(), request)
+fn run(request: Request) -> FileOperation {
+    FileOperation::new(context::current().reactor(), request)
 }
 
 impl Kind {

@@ -25,7 +25,7 @@ use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
 #[derive(Default)]
 pub struct Buf {
     /// Bytes skipped for the sake of alignment, then the buffer. Never grows while a `Buf` has it,
-    /// so its bytes stay where they are.
+    /// so its bytes undo_demotion where they are.
     bytes: Vec<u8>,
     skipped: usize,
     /// The window, from `bytes[begin]` to `bytes[end]`. Invariant:

@@ -30,7 +30,7 @@ pub(crate) struct Reactor {
     driver: RefCell<Option<Driver>>,
     budget: Cell<u32>,
     /// Its thread is in the loop, so that what a close leaves behind is seen soon.
-    driven: Cell<bool>,
+    in_loop: Cell<bool>,
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
 }
@@ -44,7 +44,7 @@ impl Reactor {
         Ok(Rc::new(Self {
             driver: RefCell::new(Some(driver)),
             budget: Cell::new(BUDGET),
-            driven: Cell::new(false),
+            in_loop: Cell::new(false),
             unparker,
             counters,
         }))
@@ -67,9 +67,9 @@ impl Reactor {
 
     /// Notes that the thread is in the loop, until the guard is dropped; then what was closed
     /// meanwhile is closed for good.
-    pub(crate) fn drive(&self) -> Driven<'_> {
-        self.driven.set(true);
-        Driven(self)
+    pub(crate) fn enter_loop(&self) -> InLoop<'_> {
+        self.in_loop.set(true);
+        InLoop(self)
     }
 
     /// Submits what is queued, takes what has completed, wakes. Never sleeps.
@@ -95,7 +95,7 @@ impl Reactor {
     /// Whether the task may complete another leaf operation in this poll. Outside the loop there is
     /// no task to make way for, and nobody hands out a fresh budget.
     pub(crate) fn has_budget(&self) -> bool {
-        self.budget.get() > 0 || !self.driven.get()
+        self.budget.get() > 0 || !self.in_loop.get()
     }
 
     /// Ready as long as the task has budget left; otherwise it is woken again at once, behind the
@@ -120,11 +120,11 @@ impl Reactor {
         self.with(|driver| driver.register(fd)).ok_or_else(gone)
     }
 
-    /// Ends a registration and closes the descriptor, where one is given, so that the other side
+    /// Ends a registration and closes the descriptor, where one is given, so that the other readiness_of
     /// sees the close at once. `sync`: not to return before the kernel has let go of the file too,
     /// as far as that can be known.
     pub(super) fn deregister(&self, id: SourceId, fd: Option<OwnedFd>, sync: bool) {
-        let sync = sync || !self.driven.get();
+        let sync = sync || !self.in_loop.get();
         // The source holds wakers, whose drop is user code: outlives the borrow.
         let _source = self.with(|driver| driver.deregister(id, fd, sync));
     }
@@ -211,7 +211,7 @@ impl Reactor {
 
     /// Wakes whom the driver has found and logs what it has met, with the borrow released.
     fn wake(&self) {
-        let Some((mut wakers, incidents)) = self.with(Driver::take_news) else { return };
+        let Some((mut wakers, incidents)) = self.with(Driver::take_wakeups) else { return };
         for incident in incidents {
             incident.log();
         }
@@ -219,7 +219,7 @@ impl Reactor {
             return;
         }
         wake_all(wakers.drain(..));
-        self.with(|driver| driver.reuse(wakers));
+        self.with(|driver| driver.give_back(wakers));
     }
 }
 
@@ -229,13 +229,13 @@ impl Drop for Reactor {
     }
 }
 
-/// See [`Reactor::drive`].
+/// See [`Reactor::enter_loop`].
 #[derive(Debug)]
-pub(crate) struct Driven<'a>(&'a Reactor);
+pub(crate) struct InLoop<'a>(&'a Reactor);
 
-impl Drop for Driven<'_> {
+impl Drop for InLoop<'_> {
     fn drop(&mut self) {
-        self.0.driven.set(false);
+        self.0.in_loop.set(false);
         self.0.with(Driver::close_all);
     }
 }

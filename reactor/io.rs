@@ -74,13 +74,13 @@ impl Io {
         direction: Direction,
         mut operation: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
-        let mut turn = Turn { io: self, direction, waiter: Waiter::Future(None) };
-        std::future::poll_fn(|cx| self.poll_io_as(cx, direction, &mut turn.waiter, &mut operation)).await
+        let mut ready = Ready { io: self, direction, waiter: Waiter::Future(None) };
+        std::future::poll_fn(|cx| self.poll_io_as(cx, direction, &mut ready.waiter, &mut operation)).await
     }
 
     /// Waits until an event says that a try may succeed.
     pub(crate) fn ready(&self, direction: Direction) -> impl Future<Output = io::Result<()>> {
-        Turn { io: self, direction, waiter: Waiter::Future(None) }
+        Ready { io: self, direction, waiter: Waiter::Future(None) }
     }
 
     /// Tries once. `WouldBlock` makes the next wait a real one.
@@ -150,13 +150,13 @@ impl fmt::Debug for Io {
 
 /// A future's place among those that wait for a direction.
 #[derive(Debug)]
-struct Turn<'a> {
+struct Ready<'a> {
     io: &'a Io,
     direction: Direction,
     waiter: Waiter,
 }
 
-impl Future for Turn<'_> {
+impl Future for Ready<'_> {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -168,7 +168,7 @@ impl Future for Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Ready<'_> {
     fn drop(&mut self) {
         self.io.reactor.forget_waiter(self.io.id, self.direction, &self.waiter);
     }

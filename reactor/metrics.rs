@@ -51,12 +51,12 @@ metrics! {
     /// Completions that a system call returned.
     events_from_syscall,
     /// Polls that had completed when the `io_submit` that armed them returned.
-    polls_born_ready,
-    /// Waits for a descriptor that was ready whenever it was polled of late: it was tried again in
-    /// the loop's next turn, without a poll.
-    polls_spared,
-    /// Polls that had stood for long when slots were short, and were moved to the nested epoll.
-    polls_evicted,
+    polls_completed_inline,
+    /// Polls skipped because the descriptor's recent polls had all completed at once; it was
+    /// retried on the next turn.
+    polls_skipped,
+    /// Idle polls moved to the nested epoll to free their slots.
+    polls_demoted,
     /// Calls of `io_cancel`.
     cancels,
     /// File operations, now, whose future was dropped while the kernel had their buffer.

@@ -4,14 +4,14 @@
 //! Everything that a runtime waits for goes through one native-AIO context:
 //!
 //! ```text
-//!            Io (fd readiness)                Operation (file I/O)          Unparker (other threads)
+//!            Io (fd readiness)                FileOperation (file I/O)          Unparker (other threads)
 //!                  │ arm                            │ start                       │ eventfd
 //!                  ▼                                ▼                             ▼
 //!   ┌─ Driver ─────────────────────────────────────────────────────────────────────────────┐
-//!   │  sources ◄───────────── Table: slots, operations, buffers ─────────────► own polls   │
+//!   │  sources ◄───────────── Requests: slots, operations, buffers ─────────────► own polls   │
 //!   │     │ no slot, EINVAL          │ queue                    ▲ completions             │
 //!   │     ▼                          ▼                          │                         │
-//!   │  Overflow (epoll) ──poll──► Submission ─io_submit─►    Kioctx + Ring ◄─ io_pgetevents│
+//!   │  Overflow (epoll) ──poll──► Batch ─io_submit─►    Kioctx + Ring ◄─ io_pgetevents│
 //!   └──────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -62,6 +62,6 @@ pub(crate) use error::explain;
 pub(crate) use front::{Reactor, wake_all};
 pub(crate) use io::{Close, Io};
 pub(crate) use metrics::Counters;
-pub(crate) use operation::{Operation, Request};
+pub(crate) use operation::{FileOperation, Request};
 pub(crate) use readiness::Direction;
 pub(crate) use unpark::Unparker;

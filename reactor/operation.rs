@@ -17,7 +17,7 @@ use crate::reactor::requests::{Key, OperationId};
 
 /// What is asked of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Command {
+pub(super) enum Opcode {
     Read,
     Write,
     Sync { data_only: bool },
@@ -28,7 +28,7 @@ pub(super) enum Command {
 /// must not pass to another file.)
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(super) command: Command,
+    pub(super) opcode: Opcode,
     file: Arc<File>,
     buf: Buf,
     offset: i64,
@@ -36,23 +36,23 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    fn new(command: Command, file: &Arc<File>, buf: Buf, offset: i64) -> Self {
-        Self { command, file: Arc::clone(file), buf, offset, nowait: false }
+    fn new(opcode: Opcode, file: &Arc<File>, buf: Buf, offset: i64) -> Self {
+        Self { opcode, file: Arc::clone(file), buf, offset, nowait: false }
     }
 
     /// Reads up to `buf.len()` bytes at `offset`.
     pub(crate) fn read(file: &Arc<File>, buf: Buf, offset: i64) -> Self {
-        Self::new(Command::Read, file, buf, offset)
+        Self::new(Opcode::Read, file, buf, offset)
     }
 
     /// Writes up to `buf.len()` bytes at `offset`.
     pub(crate) fn write(file: &Arc<File>, buf: Buf, offset: i64) -> Self {
-        Self::new(Command::Write, file, buf, offset)
+        Self::new(Opcode::Write, file, buf, offset)
     }
 
     /// `fsync`, or `fdatasync` where `data_only`.
     pub(crate) fn sync(file: &Arc<File>, data_only: bool) -> Self {
-        Self::new(Command::Sync { data_only }, file, Buf::default(), 0)
+        Self::new(Opcode::Sync { data_only }, file, Buf::default(), 0)
     }
 
     /// With `RWF_NOWAIT`: `EAGAIN` where `io_submit` would block.
@@ -69,10 +69,10 @@ impl Request {
     /// The kernel's form of it, which points into the buffer.
     pub(super) fn iocb(&mut self, key: Key) -> Iocb {
         let (fd, data) = (self.file.as_raw_fd(), key.to_data());
-        let iocb = match self.command {
-            Command::Read => Iocb::read(fd, self.buf.as_mut_ptr(), self.buf.len(), self.offset, data),
-            Command::Write => Iocb::write(fd, self.buf.as_ptr(), self.buf.len(), self.offset, data),
-            Command::Sync { data_only } => Iocb::sync(fd, data_only, data),
+        let iocb = match self.opcode {
+            Opcode::Read => Iocb::read(fd, self.buf.as_mut_ptr(), self.buf.len(), self.offset, data),
+            Opcode::Write => Iocb::write(fd, self.buf.as_ptr(), self.buf.len(), self.offset, data),
+            Opcode::Sync { data_only } => Iocb::sync(fd, data_only, data),
         };
         if self.nowait { iocb.nowait() } else { iocb }
     }
@@ -85,7 +85,7 @@ impl Request {
 /// The kernel does not cancel file I/O. Dropped before the kernel has it, the request is withdrawn;
 /// after that it takes place, and the buffer is kept until it has.
 #[derive(Debug)]
-pub(crate) struct Operation {
+pub(crate) struct FileOperation {
     reactor: Rc<Reactor>,
     state: State,
 }
@@ -97,13 +97,13 @@ enum State {
     Finished,
 }
 
-impl Operation {
+impl FileOperation {
     pub(crate) fn new(reactor: &Rc<Reactor>, request: Request) -> Self {
         Self { reactor: Rc::clone(reactor), state: State::New(request) }
     }
 }
 
-impl Future for Operation {
+impl Future for FileOperation {
     type Output = (io::Result<usize>, Buf);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -138,7 +138,7 @@ impl Future for Operation {
     }
 }
 
-impl Drop for Operation {
+impl Drop for FileOperation {
     fn drop(&mut self) {
         if let State::Started(id) = std::mem::replace(&mut self.state, State::Finished) {
             self.reactor.abandon(id);

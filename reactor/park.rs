@@ -16,9 +16,9 @@ const NOTIFIED: u8 = 2;
 
 /// See the [module](self).
 #[derive(Debug)]
-pub(super) struct Park(AtomicU8);
+pub(super) struct SleepState(AtomicU8);
 
-impl Park {
+impl SleepState {
     pub(super) fn new() -> Self {
         Self(AtomicU8::new(AWAKE))
     }
@@ -42,7 +42,7 @@ impl Park {
     }
 
     /// The loop is about to sleep. False: it has been notified and must not.
-    pub(super) fn fall_asleep(&self) -> bool {
+    pub(super) fn try_sleep(&self) -> bool {
         self.0.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 

@@ -5,25 +5,25 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::park::Park;
+use super::park::SleepState;
 
 /// Shared by the loop and by everyone who may wake it.
 #[derive(Debug)]
 pub(crate) struct Unparker {
-    pub(super) park: Park,
+    pub(super) state: SleepState,
     eventfd: OwnedFd,
 }
 
 impl Unparker {
     pub(super) fn new() -> io::Result<Self> {
         let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { park: Park::new(), eventfd })
+        Ok(Self { state: SleepState::new(), eventfd })
     }
 
     /// Makes the loop look at what was handed over before this call. One atomic swap, and a write
     /// only if it sleeps.
     pub(crate) fn unpark(&self) {
-        if self.park.notify() {
+        if self.state.notify() {
             // Can fail only by a full counter, and then the eventfd is readable all the same.
             let _ = rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes());
         }
@@ -31,7 +31,7 @@ impl Unparker {
 
     /// Whether the loop was notified since the last look.
     pub(crate) fn take_notification(&self) -> bool {
-        self.park.take_notification()
+        self.state.take_notification()
     }
 
     /// Makes the eventfd unreadable again, after its poll has completed.

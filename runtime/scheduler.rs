@@ -101,7 +101,7 @@ impl Scheduler {
     pub(super) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
         self.assert_ours();
         let _entered = context::enter(self);
-        let _driven = self.reactor.drive();
+        let _driven = self.reactor.enter_loop();
         // Dropped before the guards: what it holds open is closed when this returns.
         let future = pin!(future);
         self.drive(future)

@@ -14,11 +14,11 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-use park::Park;
+use park::SleepState;
 
 /// What a reactor shares with other threads, made of loom's parts.
 struct Shared {
-    park: Park,
+    park: SleepState,
     /// What each notifier hands over. Relaxed throughout, so that only the park's own orders can
     /// make it visible.
     handed: Vec<AtomicBool>,
@@ -55,7 +55,7 @@ impl Eventfd {
 impl Shared {
     fn new(notifiers: usize) -> Arc<Self> {
         Arc::new(Self {
-            park: Park::new(),
+            park: SleepState::new(),
             handed: (0..notifiers).map(|_| AtomicBool::new(false)).collect(),
             eventfd: Eventfd::default(),
         })
@@ -82,7 +82,7 @@ impl Shared {
             if self.park.take_notification() && self.has_all() {
                 return sleeps;
             }
-            if self.park.fall_asleep() {
+            if self.park.try_sleep() {
                 sleeps += 1;
                 if sleeps > short_sleeps {
                     self.eventfd.sleep_until_readable();

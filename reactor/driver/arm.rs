@@ -33,34 +33,34 @@ impl Driver {
         direction: Direction,
         certain: bool,
     ) -> Poll<io::Result<()>> {
-        let side = self.side(id, direction);
-        match side.hint {
+        let readiness_of = self.readiness_of(id, direction);
+        match readiness_of.hint {
             Hint::Ready => return Poll::Ready(Ok(())),
             // The try before has found something: `would_block` would have said otherwise.
-            Hint::OnTrial if !certain => {
-                side.hint = Hint::Ready;
+            Hint::Assumed if !certain => {
+                readiness_of.hint = Hint::Ready;
                 return Poll::Ready(Ok(()));
             }
-            Hint::Untried if !certain => {
-                side.hint = Hint::OnTrial;
+            Hint::Unknown if !certain => {
+                readiness_of.hint = Hint::Assumed;
                 return Poll::Ready(Ok(()));
             }
-            Hint::Untried | Hint::OnTrial | Hint::NotReady => {}
+            Hint::Unknown | Hint::Assumed | Hint::Blocked => {}
         }
         // Only after a try has failed: what is there can be had, whether it can be waited for or
         // not.
-        match side.error.take() {
+        match readiness_of.error.take() {
             Some(errno) => Poll::Ready(Err(wait_error(errno))),
             None => Poll::Pending,
         }
     }
 
     pub(in crate::reactor) fn would_block(&mut self, id: SourceId, direction: Direction) {
-        self.side(id, direction).would_block();
+        self.readiness_of(id, direction).would_block();
     }
 
     pub(in crate::reactor) fn clear_ready(&mut self, id: SourceId, direction: Direction) {
-        self.side(id, direction).hint = Hint::NotReady;
+        self.readiness_of(id, direction).hint = Hint::Blocked;
     }
 
     /// Makes sure that the direction is waited for, and by whom. `certain`: by an event. Returns
@@ -73,21 +73,21 @@ impl Driver {
         waiter: &mut Waiter,
         waker: Waker,
     ) -> Option<Waker> {
-        let side = self.side(id, direction);
+        let readiness_of = self.readiness_of(id, direction);
         let replaced = match waiter {
-            Waiter::Task => side.task.replace(waker),
-            Waiter::Future(Some(at)) => side.waiters[*at].replace(waker),
+            Waiter::Task => readiness_of.task.replace(waker),
+            Waiter::Future(Some(at)) => readiness_of.waiters[*at].replace(waker),
             Waiter::Future(at @ None) => {
-                *at = Some(side.waiters.insert(Some(waker)));
+                *at = Some(readiness_of.waiters.insert(Some(waker)));
                 None
             }
         };
-        match side.wait {
-            Wait::Idle if !certain && side.is_busy() => self.spare_poll(id, direction),
+        match readiness_of.wait {
+            Wait::Idle if !certain && readiness_of.completes_inline() => self.skip_poll(id, direction),
             Wait::Idle => self.arm(id, direction),
             // A try that finds nothing is no answer to this one.
-            Wait::NextTurn if certain => self.arm(id, direction),
-            Wait::NextTurn | Wait::Poll(_) | Wait::Epoll => {}
+            Wait::Retry if certain => self.arm(id, direction),
+            Wait::Retry | Wait::Poll(_) | Wait::Overflow => {}
         }
         replaced
     }
@@ -100,18 +100,18 @@ impl Driver {
     ) -> Option<Waker> {
         match waiter {
             Waiter::Task | Waiter::Future(None) => None,
-            Waiter::Future(Some(at)) => self.side(id, direction).waiters.try_remove(*at).flatten(),
+            Waiter::Future(Some(at)) => self.readiness_of(id, direction).waiters.try_remove(*at).flatten(),
         }
     }
 
     /// Has the direction tried again in the next turn, since a poll would be ready by then.
-    fn spare_poll(&mut self, id: SourceId, direction: Direction) {
+    fn skip_poll(&mut self, id: SourceId, direction: Direction) {
         if !self.kioctx.is_ours() {
             return self.left_behind(id, direction);
         }
-        self.side(id, direction).wait = Wait::NextTurn;
-        self.next_turn.push((id, direction));
-        self.counters.polls_spared.add(1);
+        self.readiness_of(id, direction).wait = Wait::Retry;
+        self.retries.push((id, direction));
+        self.counters.polls_skipped.add(1);
     }
 
     /// Arms an AIO poll where there is a slot, the nested epoll where there is none. The choice is
@@ -121,12 +121,12 @@ impl Driver {
             return self.left_behind(id, direction);
         }
         match self.table.arm(id, direction) {
-            Some(key) => self.side(id, direction).wait = Wait::Poll(key),
+            Some(key) => self.readiness_of(id, direction).wait = Wait::Poll(key),
             None => {
-                self.arm_by_epoll(id, direction);
+                self.arm_in_overflow(id, direction);
                 // Not if the epoll is full: the evicted one would wait there.
-                if self.side(id, direction).wait == Wait::Epoll {
-                    self.evict_idle();
+                if self.readiness_of(id, direction).wait == Wait::Overflow {
+                    self.demote_idle();
                 }
             }
         }
@@ -139,44 +139,44 @@ impl Driver {
 
     /// Has a poll that has stood for long give up its slot, for one that comes and goes. Its
     /// registration waits on in the nested epoll, as soon as the poll's event has come.
-    fn evict_idle(&mut self) {
-        let Some(key) = self.table.evict(self.overflow.members()) else { return };
+    fn demote_idle(&mut self) {
+        let Some(key) = self.table.demote(self.overflow.members()) else { return };
         if self.cancel(key) {
-            self.counters.polls_evicted.add(1);
+            self.counters.polls_demoted.add(1);
         } else {
-            self.table.stay(key);
+            self.table.undo_demotion(key);
         }
     }
 
     /// An evicted poll's event has come. `res` is a mask if the descriptor became ready meanwhile,
     /// and nobody has been told yet; 0, or a negated errno on other kernels, only says that the
     /// poll is over.
-    pub(super) fn wait_elsewhere(&mut self, id: SourceId, direction: Direction, res: i64) {
-        self.side(id, direction).poll_completed(false);
+    pub(super) fn move_to_overflow(&mut self, id: SourceId, direction: Direction, res: i64) {
+        self.readiness_of(id, direction).poll_completed(false);
         if res > 0 {
             return self.wake_by_poll(id, direction, res);
         }
-        match self.watch_by_epoll(id, direction) {
+        match self.watch_in_overflow(id, direction) {
             Ok(()) => {}
             // It has just vacated a slot.
             Err(errno) => match self.table.arm_again(id, direction) {
-                Some(key) => self.side(id, direction).wait = Wait::Poll(key),
+                Some(key) => self.readiness_of(id, direction).wait = Wait::Poll(key),
                 None => self.sources[id.index()].fail(direction, errno, &mut self.wakers),
             },
         }
         self.publish();
     }
 
-    pub(super) fn arm_by_epoll(&mut self, id: SourceId, direction: Direction) {
-        if let Err(errno) = self.watch_by_epoll(id, direction) {
+    pub(super) fn arm_in_overflow(&mut self, id: SourceId, direction: Direction) {
+        if let Err(errno) = self.watch_in_overflow(id, direction) {
             self.sources[id.index()].fail(direction, errno, &mut self.wakers);
         }
         self.publish();
     }
 
-    fn watch_by_epoll(&mut self, id: SourceId, direction: Direction) -> Result<(), Errno> {
+    fn watch_in_overflow(&mut self, id: SourceId, direction: Direction) -> Result<(), Errno> {
         let source = &mut self.sources[id.index()];
-        source.side_mut(direction).wait = Wait::Epoll;
+        source.readiness_of_mut(direction).wait = Wait::Overflow;
         let interest = source.epoll_interest();
         match self.overflow.watch(id, overflow::borrow(source.fd), &mut source.membership, interest) {
             Ok(()) => {
@@ -184,11 +184,11 @@ impl Driver {
                 Ok(())
             }
             refused => {
-                let side = source.side_mut(direction);
-                side.wait = Wait::Idle;
+                let readiness_of = source.readiness_of_mut(direction);
+                readiness_of.wait = Wait::Idle;
                 // epoll refuses what is always ready: a regular file, a directory.
                 if refused == Err(Errno::PERM) {
-                    side.wake_into(&mut self.wakers);
+                    readiness_of.wake_into(&mut self.wakers);
                     return Ok(());
                 }
                 refused
@@ -198,9 +198,9 @@ impl Driver {
 
     /// Arms one of the reactor's own polls, unless it stands already.
     pub(super) fn arm_own(&mut self, id: SourceId) {
-        if self.side(id, Direction::Read).wait == Wait::Idle {
+        if self.readiness_of(id, Direction::Read).wait == Wait::Idle {
             let key = self.table.arm_own(id);
-            self.side(id, Direction::Read).wait = Wait::Poll(key);
+            self.readiness_of(id, Direction::Read).wait = Wait::Poll(key);
         }
     }
 }

@@ -48,20 +48,20 @@ impl Driver {
         // Most often the event is in the ring when io_cancel returns.
         self.reap();
         let patience = if sync { CLOSE_PATIENCE } else { CLOSE_SOON };
-        self.settle(patience, |driver| !driver.any_in_flight(&polls));
+        self.reap_until(patience, |driver| !driver.any_in_flight(&polls));
         source
     }
 
     /// Waits until what was dropped is closed.
     pub(in crate::reactor) fn close_all(&mut self) {
-        self.settle(CLOSE_PATIENCE, |driver| driver.closing.is_empty());
+        self.reap_until(CLOSE_PATIENCE, |driver| driver.closing.is_empty());
     }
 
     /// Ends all waiting for a source, which is going to be closed if a descriptor is given. Returns
     /// the polls whose events are still to come.
     fn disarm_all(&mut self, id: SourceId, closing: Option<&OwnedFd>) -> [Option<Key>; 2] {
         let polls = Direction::BOTH.map(|direction| {
-            let Wait::Poll(key) = std::mem::take(&mut self.side(id, direction).wait) else { return None };
+            let Wait::Poll(key) = std::mem::take(&mut self.readiness_of(id, direction).wait) else { return None };
             match self.table.disarm(key) {
                 Disarm::Vacated => None,
                 Disarm::Cancel => {
@@ -87,7 +87,7 @@ impl Driver {
     /// Cancels a poll, whose event comes in any case. False if that is denied.
     pub(super) fn cancel(&mut self, key: Key) -> bool {
         self.counters.cancels.add(1);
-        match self.submission.cancel(&self.kioctx, key) {
+        match self.batch.cancel(&self.kioctx, key) {
             Ok(_) => true,
             Err(errno) => {
                 self.report("io_cancel failed", errno);
@@ -97,16 +97,16 @@ impl Driver {
     }
 
     fn any_in_flight(&self, polls: &[Option<Key>]) -> bool {
-        polls.iter().flatten().any(|key| self.table.tenant(*key).is_some())
+        polls.iter().flatten().any(|key| self.table.owner(*key).is_some())
     }
 
     pub(super) fn close_what_is_free(&mut self) {
         let table = &self.table;
-        self.closing.retain(|closing| closing.polls.iter().flatten().any(|key| table.tenant(*key).is_some()));
+        self.closing.retain(|closing| closing.polls.iter().flatten().any(|key| table.owner(*key).is_some()));
     }
 
     /// Takes events until `done`, but no longer than `patience`. Wakers are kept for the next turn.
-    fn settle(&mut self, patience: Duration, done: impl Fn(&Self) -> bool) {
+    fn reap_until(&mut self, patience: Duration, done: impl Fn(&Self) -> bool) {
         let mut deadline = None;
         while !done(self) && self.kioctx.is_ours() {
             let now = Instant::now();
@@ -129,11 +129,11 @@ impl Driver {
             for id in &ids {
                 self.disarm_all(*id, None);
             }
-            self.settle(SHUTDOWN_PATIENCE, |driver| driver.table.in_use() == 0);
+            self.reap_until(SHUTDOWN_PATIENCE, |driver| driver.table.in_use() == 0);
         }
         for id in ids {
             for direction in Direction::BOTH {
-                self.sources[id.index()].side_mut(direction).wake_into(&mut self.wakers);
+                self.sources[id.index()].readiness_of_mut(direction).wake_into(&mut self.wakers);
             }
         }
         self.table.take_wakers(&mut self.wakers);
@@ -141,7 +141,7 @@ impl Driver {
         self.counters.slots_in_use.set(0);
         self.counters.overflow_fds.set(0);
         if self.table.in_use() == 0 {
-            context_pool::keep(self.kioctx);
+            context_pool::put(self.kioctx);
         } else {
             context_pool::destroy(self.kioctx, Box::new((self.table, self.closing)));
         }

@@ -49,16 +49,16 @@ impl Driver {
         let mut events = std::mem::take(&mut self.events);
         for event in events.drain(..) {
             match self.table.complete(Key::from_data(event.data), event.res) {
-                Completion::Poll { source, direction, born_ready } => {
-                    self.counters.polls_born_ready.add(born_ready.into());
-                    self.side(source, direction).poll_completed(born_ready);
+                Completion::Poll { source, direction, inline } => {
+                    self.counters.polls_completed_inline.add(inline.into());
+                    self.readiness_of(source, direction).poll_completed(inline);
                     match source {
                         UNPARK => self.unparker.drain(),
-                        OVERFLOW => self.drain_overflow(born_ready),
+                        OVERFLOW => self.drain_overflow(inline),
                         _ => self.wake_by_poll(source, direction, event.res),
                     }
                 }
-                Completion::Evicted { source, direction } => self.wait_elsewhere(source, direction, event.res),
+                Completion::Demoted { source, direction } => self.move_to_overflow(source, direction, event.res),
                 Completion::Operation(waker) => self.wakers.extend(waker),
                 // Its buffer and its reference to the file are freed here.
                 Completion::Orphan(_request) => {}
@@ -76,29 +76,29 @@ impl Driver {
     /// The mask of a completed poll is only a hint: the next try tells.
     pub(super) fn wake_by_poll(&mut self, id: SourceId, direction: Direction, res: i64) {
         let source = &mut self.sources[id.index()];
-        source.side_mut(direction).wake_into(&mut self.wakers);
+        source.readiness_of_mut(direction).wake_into(&mut self.wakers);
         if concerns_both(res) {
-            source.side_mut(direction.other()).wake_into(&mut self.wakers);
+            source.readiness_of_mut(direction.other()).wake_into(&mut self.wakers);
         }
     }
 
     /// Wakes those whose poll was spared. Whether their try finds anything is not known.
-    pub(super) fn wake_for_next_turn(&mut self) {
-        for (id, direction) in self.next_turn.drain(..) {
+    pub(super) fn wake_retries(&mut self) {
+        for (id, direction) in self.retries.drain(..) {
             // Deregistered meanwhile; or armed, for one who wants to know and not to try.
             let Some(source) = self.sources.get_mut(id.index()) else { continue };
-            let side = source.side_mut(direction);
-            if side.wait == Wait::NextTurn {
-                side.wait = Wait::Idle;
-                side.hint = Hint::Untried;
-                side.take_waiters(&mut self.wakers);
+            let readiness_of = source.readiness_of_mut(direction);
+            if readiness_of.wait == Wait::Retry {
+                readiness_of.wait = Wait::Idle;
+                readiness_of.hint = Hint::Unknown;
+                readiness_of.take_waiters(&mut self.wakers);
             }
         }
     }
 
-    /// `born_ready`: some member was ready when the epoll was polled, and most of those that have
+    /// `inline`: some member was ready when the epoll was polled, and most of those that have
     /// fired were, where it matters: a wrong guess costs them one try.
-    fn drain_overflow(&mut self, born_ready: bool) {
+    fn drain_overflow(&mut self, inline: bool) {
         let (sources, wakers) = (&mut self.sources, &mut self.wakers);
         let mut half_fired = Vec::new();
         self.overflow.drain(|id, flags| {
@@ -107,20 +107,21 @@ impl Driver {
             let Some(source) = sources.get_mut(id.index()) else { return };
             let both = flags.intersects(EventFlags::ERR | EventFlags::HUP);
             for direction in Direction::BOTH {
-                let side = source.side_mut(direction);
+                let readiness_of = source.readiness_of_mut(direction);
                 if both || flags.intersects(direction.epoll_flags()) {
-                    if side.wait == Wait::Epoll {
-                        side.poll_completed(born_ready);
+                    if readiness_of.wait == Wait::Overflow {
+                        readiness_of.poll_completed(inline);
                     }
-                    side.wake_into(wakers);
+                    readiness_of.wake_into(wakers);
                 }
             }
             // The registration was for one shot of either direction.
-            let waits_on = Direction::BOTH.into_iter().find(|direction| source.side(*direction).wait == Wait::Epoll);
+            let waits_on =
+                Direction::BOTH.into_iter().find(|direction| source.readiness_of(*direction).wait == Wait::Overflow);
             half_fired.extend(waits_on.map(|direction| (id, direction)));
         });
         for (id, direction) in half_fired {
-            self.arm_by_epoll(id, direction);
+            self.arm_in_overflow(id, direction);
         }
         if self.overflow.members() > 0 {
             self.arm_own(OVERFLOW);

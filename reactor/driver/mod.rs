@@ -1,4 +1,4 @@
-//! The parts put together: registrations and operations on one side, the context on the other.
+//! The parts put together: registrations and operations on one readiness_of, the context on the other.
 //!
 //! One struct, told in the order of a request's way: [`arm`] decides what is armed,
 //! [`submit`] hands it to the kernel, [`complete`] takes what comes back, [`close`] closes.
@@ -20,14 +20,14 @@ use slab::Slab;
 
 use crate::reactor::error::explain;
 use crate::reactor::kernel::abi::{self, IoEvent, SignalMask};
-use crate::reactor::kernel::batch::Submission;
+use crate::reactor::kernel::batch::Batch;
 use crate::reactor::kernel::context_pool;
 use crate::reactor::kernel::kioctx::Kioctx;
 use crate::reactor::kernel::overflow::Overflow;
 use crate::reactor::metrics::Counters;
 use crate::reactor::operation::Request;
-use crate::reactor::readiness::{Direction, OVERFLOW, Side, Source, SourceId, UNPARK};
-use crate::reactor::requests::{Key, OperationId, Table};
+use crate::reactor::readiness::{Direction, OVERFLOW, Readiness, Source, SourceId, UNPARK};
+use crate::reactor::requests::{Key, OperationId, Requests};
 use crate::reactor::unpark::Unparker;
 use close::Closing;
 use submit::BACK_OFF;
@@ -53,8 +53,8 @@ pub(super) struct Driver {
     /// The first field: dropped, it ends all requests, and only then may the table with their
     /// buffers go.
     kioctx: Kioctx,
-    table: Table<Request>,
-    submission: Submission,
+    table: Requests<Request>,
+    batch: Batch,
     config: Config,
     sources: Slab<Source>,
     overflow: Overflow,
@@ -68,7 +68,7 @@ pub(super) struct Driver {
     /// Who is to be woken as soon as the borrow is released.
     wakers: Vec<Waker>,
     /// Directions to be tried in the next turn, without a poll.
-    next_turn: Vec<(SourceId, Direction)>,
+    retries: Vec<(SourceId, Direction)>,
     /// What is to be logged then.
     incidents: Vec<Incident>,
     // Scratch space, empty between calls.
@@ -107,11 +107,11 @@ impl Driver {
             let probed = kioctx.wait(Some(Duration::ZERO), Some(&abi::all_signals()), &mut Vec::new());
             probed.map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
         }
-        let table = Table::new(kioctx.capacity());
+        let table = Requests::new(kioctx.capacity());
         counters.capacity.set(table.capacity());
         Ok(Self {
             kioctx,
-            submission: Submission::new(table.capacity()),
+            batch: Batch::new(table.capacity()),
             table,
             config,
             sources,
@@ -121,7 +121,7 @@ impl Driver {
             closing: Vec::new(),
             stalled_until: None,
             wakers: Vec::new(),
-            next_turn: Vec::new(),
+            retries: Vec::new(),
             incidents: Vec::new(),
             events: Vec::new(),
             keys: Vec::new(),
@@ -141,7 +141,7 @@ impl Driver {
         self.counters.turns.add(1);
         self.flush();
         self.reap();
-        self.wake_for_next_turn();
+        self.wake_retries();
     }
 
     /// Sleeps until there is an event, a notification, or no time left; not at all if there is
@@ -153,7 +153,7 @@ impl Driver {
         }
         self.flush();
         self.reap();
-        self.wake_for_next_turn();
+        self.wake_retries();
         // What the reaping woke or admitted comes first.
         if !self.wakers.is_empty() || self.can_submit() {
             return;
@@ -161,13 +161,13 @@ impl Driver {
         if self.spin(&mut timeout) {
             return self.reap();
         }
-        if !self.unparker.park.fall_asleep() {
+        if !self.unparker.state.try_sleep() {
             return;
         }
         let limit = self.stalled_until.map(|_| BACK_OFF);
         let timeout = [timeout, limit].into_iter().flatten().min();
         self.take_by_syscall(timeout);
-        self.unparker.park.wake_up();
+        self.unparker.state.wake_up();
         self.dispatch();
         self.reap();
     }
@@ -183,7 +183,7 @@ impl Driver {
         loop {
             // Reading the clock costs more than looking.
             for _ in 0..32 {
-                if self.kioctx.has_events() || self.unparker.park.is_notified() {
+                if self.kioctx.has_events() || self.unparker.state.is_notified() {
                     return true;
                 }
                 std::hint::spin_loop();
@@ -197,12 +197,12 @@ impl Driver {
     }
 
     /// Whom to wake and what to log.
-    pub(super) fn take_news(&mut self) -> (Vec<Waker>, Vec<Incident>) {
+    pub(super) fn take_wakeups(&mut self) -> (Vec<Waker>, Vec<Incident>) {
         (std::mem::take(&mut self.wakers), std::mem::take(&mut self.incidents))
     }
 
     /// Takes an allocation back.
-    pub(super) fn reuse(&mut self, wakers: Vec<Waker>) {
+    pub(super) fn give_back(&mut self, wakers: Vec<Waker>) {
         if self.wakers.is_empty() {
             self.wakers = wakers;
         }
@@ -230,8 +230,8 @@ impl Driver {
 
     // ---- what all parts use ----
 
-    fn side(&mut self, id: SourceId, direction: Direction) -> &mut Side {
-        self.sources[id.index()].side_mut(direction)
+    fn readiness_of(&mut self, id: SourceId, direction: Direction) -> &mut Readiness {
+        self.sources[id.index()].readiness_of_mut(direction)
     }
 
     fn report(&mut self, what: &'static str, errno: impl Into<Option<Errno>>) {

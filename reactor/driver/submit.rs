@@ -1,4 +1,4 @@
-//! Submission: one `io_submit` for all that is queued, and what becomes of what the kernel does not
+//! Batch: one `io_submit` for all that is queued, and what becomes of what the kernel does not
 //! take.
 
 use std::time::{Duration, Instant};
@@ -8,9 +8,9 @@ use rustix::io::Errno;
 use super::Driver;
 use crate::reactor::kernel::abi::Iocb;
 use crate::reactor::kernel::batch::Outcome;
-use crate::reactor::operation::Command;
+use crate::reactor::operation::Opcode;
 use crate::reactor::readiness::OVERFLOW;
-use crate::reactor::requests::{Completion, Tenant};
+use crate::reactor::requests::{Completion, Owner};
 
 /// After `EAGAIN` from `io_submit`: how long to wait for an event before trying again all the same.
 pub(super) const BACK_OFF: Duration = Duration::from_millis(10);
@@ -35,24 +35,24 @@ impl Driver {
     fn submit_queue(&mut self) {
         self.table.take_queue(&mut self.keys);
         for key in self.keys.drain(..) {
-            match self.table.tenant(key).expect("a queued slot has a tenant") {
-                Tenant::Poll { source, direction } => {
+            match self.table.owner(key).expect("a queued slot has a owner") {
+                Owner::Poll { source, direction } => {
                     let fd = self.sources[source.index()].fd;
-                    self.submission.push(key, Iocb::poll(fd, direction.poll_mask(), key.to_data()));
+                    self.batch.push(key, Iocb::poll(fd, direction.poll_mask(), key.to_data()));
                     self.counters.submitted_polls.add(1);
                 }
-                Tenant::Operation(id) => {
+                Owner::Operation(id) => {
                     let request = self.table.payload_mut(id);
-                    self.submission.push(key, request.iocb(key));
-                    match request.command {
-                        Command::Read => self.counters.submitted_reads.add(1),
-                        Command::Write => self.counters.submitted_writes.add(1),
-                        Command::Sync { .. } => self.counters.submitted_syncs.add(1),
+                    self.batch.push(key, request.iocb(key));
+                    match request.opcode {
+                        Opcode::Read => self.counters.submitted_reads.add(1),
+                        Opcode::Write => self.counters.submitted_writes.add(1),
+                        Opcode::Sync { .. } => self.counters.submitted_syncs.add(1),
                     }
                 }
             }
         }
-        let calls = self.submission.submit(&self.kioctx, |key, outcome| match outcome {
+        let calls = self.batch.submit(&self.kioctx, |key, outcome| match outcome {
             Outcome::Accepted => self.table.accepted(key),
             Outcome::Refused(errno) => self.refused.push((key, errno)),
             Outcome::NoRoom => self.no_room.push(key),
@@ -67,7 +67,7 @@ impl Driver {
             match self.table.complete(key, -i64::from(errno.raw_os_error())) {
                 // Two wait queues (a tty, a FIFO opened read-write), and not ready at this moment.
                 Completion::Poll { source, direction, .. } if errno == Errno::INVAL && source != OVERFLOW => {
-                    self.arm_by_epoll(source, direction);
+                    self.arm_in_overflow(source, direction);
                 }
                 Completion::Poll { source, direction, .. } => {
                     self.sources[source.index()].fail(direction, errno, &mut self.wakers);
@@ -77,7 +77,7 @@ impl Driver {
                     }
                 }
                 Completion::Operation(waker) => self.wakers.extend(waker),
-                Completion::Orphan(_) | Completion::Disarmed | Completion::Evicted { .. } | Completion::Stale => {
+                Completion::Orphan(_) | Completion::Disarmed | Completion::Demoted { .. } | Completion::Stale => {
                     unreachable!(
                         "a refused request was queued: what is dropped or disarmed then leaves at once, and is not evicted"
                     )
@@ -93,10 +93,10 @@ impl Driver {
             return;
         }
         let mut no_room = std::mem::take(&mut self.no_room);
-        no_room.retain(|key| match self.table.tenant(*key) {
-            Some(Tenant::Poll { source, direction }) if !source.is_own() => {
+        no_room.retain(|key| match self.table.owner(*key) {
+            Some(Owner::Poll { source, direction }) if !source.is_own() => {
                 self.table.complete(*key, 0);
-                self.arm_by_epoll(source, direction);
+                self.arm_in_overflow(source, direction);
                 false
             }
             _ => true,
@@ -109,7 +109,7 @@ impl Driver {
         self.no_room = no_room;
     }
 
-    /// No further submission before an event or the end of the back-off, and no longer sleep than
+    /// No further batch before an event or the end of the back-off, and no longer sleep than
     /// that.
     fn stall(&mut self) {
         self.stalled_until = Some(Instant::now() + BACK_OFF);

@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
 
 /// The iocbs of all slots, and those that the next `io_submit` takes.
 #[derive(Debug)]
-pub(crate) struct Submission {
+pub(crate) struct Batch {
     /// One place per slot. Invariant: as long as its capacity, so that it never moves.
     iocbs: Vec<UnsafeCell<Iocb>>,
     capacity: usize,
@@ -38,7 +38,7 @@ pub(crate) struct Submission {
     pointers: Vec<*mut Iocb>,
 }
 
-impl Submission {
+impl Batch {
     /// Places for slots below `capacity`.
     pub(crate) fn new(capacity: usize) -> Self {
         // Reserved, not filled: places that are never used cost no memory.

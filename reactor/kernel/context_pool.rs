@@ -25,14 +25,14 @@ pub(crate) type Leftovers = Box<dyn Send>;
 
 /// A context for `asked` requests, used before or new.
 pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
-    if let Some(kioctx) = Depot::lock().take_idle(asked) {
+    if let Some(kioctx) = Pool::lock().take_idle(asked) {
         return Ok(kioctx);
     }
-    let mut kioctx = match Kioctx::setup_whole(asked) {
+    let mut kioctx = match Kioctx::setup_exact(asked) {
         Ok(kioctx) => kioctx,
         Err(Errno::AGAIN) => {
             // Some of the host's quota may be held by idle contexts of our own.
-            let idle = Depot::lock().take_all_idle();
+            let idle = Pool::lock().take_all_idle();
             drop(idle);
             Kioctx::setup(asked)?
         }
@@ -48,21 +48,21 @@ pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
 }
 
 /// Takes back a context with nothing in flight.
-pub(crate) fn keep(kioctx: Kioctx) {
-    if !kioctx.is_ours() || kioctx.is_cut() {
+pub(crate) fn put(kioctx: Kioctx) {
+    if !kioctx.is_ours() || kioctx.is_reduced() {
         // A cut one was a makeshift: the next runtime may find more.
         return destroy(kioctx, Box::new(()));
     }
     let starts_worker = {
-        let mut depot = Depot::lock();
-        depot.idle.push(Idle { kioctx, until: Instant::now() + LINGER });
-        !std::mem::replace(&mut depot.worker_runs, true)
+        let mut pool = Pool::lock();
+        pool.idle.push(Idle { kioctx, until: Instant::now() + LINGER });
+        !std::mem::replace(&mut pool.worker_runs, true)
     };
     if starts_worker && !spawn("aio-idle", expire_idle) {
         let idle = {
-            let mut depot = Depot::lock();
-            depot.worker_runs = false;
-            depot.take_all_idle()
+            let mut pool = Pool::lock();
+            pool.worker_runs = false;
+            pool.take_all_idle()
         };
         // Slow here, but nothing is leaked.
         drop(idle);
@@ -97,7 +97,7 @@ struct Idle {
 
 /// The contexts of this process that no runtime has. Locked for list work only: neither
 /// `io_destroy` nor logging happens inside.
-struct Depot {
+struct Pool {
     /// The process that the rest is true for: a forked child inherits the list, but neither
     /// contexts nor thread.
     owner: u32,
@@ -105,18 +105,18 @@ struct Depot {
     worker_runs: bool,
 }
 
-static DEPOT: Mutex<Depot> = Mutex::new(Depot { owner: 0, idle: Vec::new(), worker_runs: false });
+static POOL: Mutex<Pool> = Mutex::new(Pool { owner: 0, idle: Vec::new(), worker_runs: false });
 static TAKEN: Condvar = Condvar::new();
 
-impl Depot {
+impl Pool {
     fn lock() -> MutexGuard<'static, Self> {
-        let mut depot = DEPOT.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         let process = process::number();
-        if depot.owner != process {
+        if pool.owner != process {
             // The parent's contexts mean nothing here: their `Drop` does nothing.
-            *depot = Self { owner: process, idle: Vec::new(), worker_runs: false };
+            *pool = Self { owner: process, idle: Vec::new(), worker_runs: false };
         }
-        depot
+        pool
     }
 
     fn take_idle(&mut self, asked: u32) -> Option<Kioctx> {
@@ -132,22 +132,22 @@ impl Depot {
 
 /// The thread that destroys what has been idle for long, until nothing is left.
 fn expire_idle() {
-    let mut depot = Depot::lock();
+    let mut pool = Pool::lock();
     loop {
         let now = Instant::now();
-        let (expired, idle): (Vec<_>, Vec<_>) = depot.idle.drain(..).partition(|idle| idle.until <= now);
-        depot.idle = idle;
+        let (expired, idle): (Vec<_>, Vec<_>) = pool.idle.drain(..).partition(|idle| idle.until <= now);
+        pool.idle = idle;
         if !expired.is_empty() {
-            drop(depot);
+            drop(pool);
             drop(expired);
-            depot = Depot::lock();
+            pool = Pool::lock();
             continue;
         }
-        let Some(next) = depot.idle.iter().map(|idle| idle.until).min() else {
-            depot.worker_runs = false;
+        let Some(next) = pool.idle.iter().map(|idle| idle.until).min() else {
+            pool.worker_runs = false;
             return;
         };
-        let wait = TAKEN.wait_timeout(depot, next.saturating_duration_since(now));
-        depot = wait.unwrap_or_else(PoisonError::into_inner).0;
+        let wait = TAKEN.wait_timeout(pool, next.saturating_duration_since(now));
+        pool = wait.unwrap_or_else(PoisonError::into_inner).0;
     }
 }

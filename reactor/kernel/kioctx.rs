@@ -35,7 +35,7 @@ pub(crate) struct Kioctx {
 
 impl Kioctx {
     /// Makes a context for `asked` requests.
-    pub(crate) fn setup_whole(asked: u32) -> Result<Self, Errno> {
+    pub(crate) fn setup_exact(asked: u32) -> Result<Self, Errno> {
         Self::setup_part(asked, asked)
     }
 
@@ -62,7 +62,7 @@ impl Kioctx {
     }
 
     /// Whether less was granted than asked for.
-    pub(crate) fn is_cut(&self) -> bool {
+    pub(crate) fn is_reduced(&self) -> bool {
         self.granted < self.asked
     }
 

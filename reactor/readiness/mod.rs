@@ -75,9 +75,9 @@ pub(crate) enum Wait {
     /// By a poll of its own.
     Poll(Key),
     /// In the nested epoll.
-    Epoll,
-    /// By a try in the loop's next turn: see [`Side::is_busy`].
-    NextTurn,
+    Overflow,
+    /// By a try in the loop's next turn: see [`Readiness::completes_inline`].
+    Retry,
 }
 
 /// Whether the nested epoll knows the descriptor.
@@ -93,23 +93,23 @@ pub(crate) enum Membership {
 pub(crate) enum Hint {
     /// Nobody knows: nothing was tried, or nothing has happened since.
     #[default]
-    Untried,
-    /// The try of an untried direction will tell: if it meets `EAGAIN` this becomes `NotReady`.
-    OnTrial,
+    Unknown,
+    /// The try of an untried direction will tell: if it meets `EAGAIN` this becomes `Blocked`.
+    Assumed,
     /// Something, an event says.
     Ready,
     /// Nothing: the latest try met `EAGAIN`, or moved less than it could have.
-    NotReady,
+    Blocked,
 }
 
 /// One direction of one source.
 #[derive(Debug, Default)]
-pub(crate) struct Side {
+pub(crate) struct Readiness {
     pub(crate) hint: Hint,
     pub(crate) wait: Wait,
     /// How many polls in a row were ready when they were submitted; 0 again when a try in place of
     /// one met `EAGAIN`.
-    born_ready: u8,
+    inline: u8,
     /// Why waiting is impossible; told to the next who would have to wait.
     pub(crate) error: Option<Errno>,
     /// The task of the latest `poll_*` call.
@@ -118,30 +118,30 @@ pub(crate) struct Side {
     pub(crate) waiters: Slab<Option<Waker>>,
 }
 
-impl Side {
+impl Readiness {
     /// Whether a poll would be ready by the time it is submitted, as far as the past tells. Then to
     /// submit it, and to reap its event, only tells what a try at that time finds out by itself, so
     /// the poll is spared.
-    pub(crate) fn is_busy(&self) -> bool {
+    pub(crate) fn completes_inline(&self) -> bool {
         /// One may be chance; and of many in a row, each costs more than a try that fails.
         const ENOUGH: u8 = 2;
-        self.born_ready >= ENOUGH
+        self.inline >= ENOUGH
     }
 
     /// A poll is over.
-    pub(crate) fn poll_completed(&mut self, born_ready: bool) {
+    pub(crate) fn poll_completed(&mut self, inline: bool) {
         self.wait = Wait::Idle;
-        self.born_ready = if born_ready { self.born_ready.saturating_add(1) } else { 0 };
+        self.inline = if inline { self.inline.saturating_add(1) } else { 0 };
     }
 
     /// A try met `EAGAIN`.
     pub(crate) fn would_block(&mut self) {
         // Where a poll was spared, it would not have been ready. (After a transfer it only shows
         // that all was taken.)
-        if matches!(self.hint, Hint::Untried | Hint::OnTrial) {
-            self.born_ready = 0;
+        if matches!(self.hint, Hint::Unknown | Hint::Assumed) {
+            self.inline = 0;
         }
-        self.hint = Hint::NotReady;
+        self.hint = Hint::Blocked;
     }
 
     /// Marks the direction as worth a try, and hands over everyone who waits for it.
@@ -162,23 +162,23 @@ impl Side {
 pub(crate) struct Source {
     pub(crate) fd: RawFd,
     pub(crate) membership: Membership,
-    read: Side,
-    write: Side,
+    read: Readiness,
+    write: Readiness,
 }
 
 impl Source {
     pub(crate) fn new(fd: RawFd) -> Self {
-        Self { fd, membership: Membership::default(), read: Side::default(), write: Side::default() }
+        Self { fd, membership: Membership::default(), read: Readiness::default(), write: Readiness::default() }
     }
 
-    pub(crate) fn side(&self, direction: Direction) -> &Side {
+    pub(crate) fn readiness_of(&self, direction: Direction) -> &Readiness {
         match direction {
             Direction::Read => &self.read,
             Direction::Write => &self.write,
         }
     }
 
-    pub(crate) fn side_mut(&mut self, direction: Direction) -> &mut Side {
+    pub(crate) fn readiness_of_mut(&mut self, direction: Direction) -> &mut Readiness {
         match direction {
             Direction::Read => &mut self.read,
             Direction::Write => &mut self.write,
@@ -189,17 +189,17 @@ impl Source {
     pub(crate) fn epoll_interest(&self) -> EventFlags {
         Direction::BOTH
             .into_iter()
-            .filter(|direction| self.side(*direction).wait == Wait::Epoll)
+            .filter(|direction| self.readiness_of(*direction).wait == Wait::Overflow)
             .fold(EventFlags::empty(), |flags, direction| flags | direction.epoll_flags())
     }
 
     /// Takes note that a direction cannot be waited for. Who waits tries once more, and is told if
     /// that finds nothing.
     pub(crate) fn fail(&mut self, direction: Direction, errno: Errno, wakers: &mut Vec<Waker>) {
-        let side = self.side_mut(direction);
-        side.wait = Wait::Idle;
-        side.error = Some(errno);
-        side.wake_into(wakers);
+        let readiness_of = self.readiness_of_mut(direction);
+        readiness_of.wait = Wait::Idle;
+        readiness_of.error = Some(errno);
+        readiness_of.wake_into(wakers);
     }
 }
 

@@ -10,14 +10,14 @@
 //!   arm, start ──► Queued ──accepted──► Armed ──complete──► vacant
 //!                    │ │                  │
 //!                    │ └─refused─► vacant ├─disarm (poll)──► Cancelling ──complete──► vacant
-//!                    └─disarm──► vacant   ├─evict (poll)───► Evicted ──complete──► vacant, waited for elsewhere
+//!                    └─disarm──► vacant   ├─demote (poll)───► Demoted ──complete──► vacant, waited for elsewhere
 //!                                         │                  (or stays: Armed)
 //!                                         └─abandon (file)─► (operation Orphaned) ──complete──► vacant
 //! ```
 //!
 //! Law: *a slot that was accepted is freed by its event and by nothing else*; exactly one event
 //! comes, also after a cancel. A [`Key`] is a slot's index and generation, so an event can never
-//! reach the next tenant.
+//! reach the next owner.
 //!
 //! An **operation** is a read, write or sync with all that the kernel may touch (`P`): the buffer,
 //! the file. It lives in this table and not in the future, which holds only an [`OperationId`]; so
@@ -45,7 +45,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The slot's place, below [`Table::capacity`].
+    /// The slot's place, below [`Requests::capacity`].
     pub(crate) fn index(self) -> usize {
         self.index as usize
     }
@@ -66,7 +66,7 @@ pub(crate) struct OperationId(usize);
 
 /// Whose request a slot carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tenant {
+pub(crate) enum Owner {
     Poll { source: SourceId, direction: Direction },
     Operation(usize),
 }
@@ -81,14 +81,14 @@ enum SlotState {
     Cancelling,
     /// A poll that was accepted and then cancelled for its slot's sake. Its registration still
     /// waits.
-    Evicted,
+    Demoted,
 }
 
 #[derive(Debug)]
 struct Slot {
     generation: u32,
     state: SlotState,
-    tenant: Tenant,
+    owner: Owner,
     /// The table's count of arms when it was taken.
     since: u32,
 }
@@ -114,19 +114,19 @@ enum Stage {
 pub(crate) enum Completion<P> {
     /// Nobody's: no slot has this key.
     Stale,
-    /// The poll of a registration. `born_ready`: it came of the latest flush.
-    Poll { source: SourceId, direction: Direction, born_ready: bool },
+    /// The poll of a registration. `inline`: it came of the latest flush.
+    Poll { source: SourceId, direction: Direction, inline: bool },
     /// The end of a poll that was disarmed.
     Disarmed,
     /// The end of a poll that was evicted: the registration has to wait elsewhere.
-    Evicted { source: SourceId, direction: Direction },
+    Demoted { source: SourceId, direction: Direction },
     /// The result is ready to be fetched.
     Operation(Option<Waker>),
     /// The end of an abandoned operation: now the payload may be freed.
     Orphan(P),
 }
 
-/// What [`Table::disarm`] leaves to the caller.
+/// What [`Requests::disarm`] leaves to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Disarm {
     /// The kernel never heard of it.
@@ -154,7 +154,7 @@ const LOOKS: usize = 8;
 
 /// See the [module's essay](self).
 #[derive(Debug)]
-pub(crate) struct Table<P> {
+pub(crate) struct Requests<P> {
     slots: Slab<Slot>,
     operations: Slab<Operation<P>>,
     /// Slots to be submitted, in order; stale keys among them are skipped.
@@ -177,10 +177,10 @@ pub(crate) struct Table<P> {
     hand: usize,
     /// The event of an evicted poll is still to come. One at a time: the slot that it vacates may
     /// be enough.
-    evicting: bool,
+    demoting: bool,
 }
 
-impl<P> Table<P> {
+impl<P> Requests<P> {
     /// A table of `capacity` slots, a few of which are for the reactor's own polls and a quarter
     /// for files alone.
     pub(crate) fn new(capacity: usize) -> Self {
@@ -198,7 +198,7 @@ impl<P> Table<P> {
             next_generation: 0,
             arms: 0,
             hand: 0,
-            evicting: false,
+            demoting: false,
         }
     }
 
@@ -222,7 +222,7 @@ impl<P> Table<P> {
 
     /// As if so many polls had been armed that are over.
     #[cfg(test)]
-    pub(crate) fn let_pass(&mut self, arms: usize) {
+    pub(crate) fn advance_clock(&mut self, arms: usize) {
         self.arms = self.arms.wrapping_add(arms as u32);
     }
 
@@ -240,26 +240,26 @@ impl<P> Table<P> {
         if self.polls >= for_polls || self.slots.len() >= for_all {
             return None;
         }
-        Some(self.occupy(Tenant::Poll { source, direction }))
+        Some(self.occupy(Owner::Poll { source, direction }))
     }
 
     /// Takes a slot for a poll that has just vacated one, or `None` where an operation was faster.
     pub(crate) fn arm_again(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
-        self.has_slot_for_all().then(|| self.occupy(Tenant::Poll { source, direction }))
+        self.has_slot_for_all().then(|| self.occupy(Owner::Poll { source, direction }))
     }
 
     /// Takes a slot for one of the reactor's own polls. The caller keeps to one per source.
     pub(crate) fn arm_own(&mut self, source: SourceId) -> Key {
         debug_assert!(self.slots.len() < self.capacity, "the reactor's own polls have slots of their own");
-        self.occupy(Tenant::Poll { source, direction: Direction::Read })
+        self.occupy(Owner::Poll { source, direction: Direction::Read })
     }
 
     /// Chooses a poll that is idle, to be cancelled: its event will come as
-    /// [`Completion::Evicted`], and vacate a slot. A few slots are looked at, where the last search
+    /// [`Completion::Demoted`], and vacate a slot. A few slots are looked at, where the last search
     /// ended: most are idle where it matters. `elsewhere`: how many wait in the nested epoll.
-    pub(crate) fn evict(&mut self, elsewhere: usize) -> Option<Key> {
+    pub(crate) fn demote(&mut self, elsewhere: usize) -> Option<Key> {
         // A slot that operations are queueing for would go to one of them.
-        if self.evicting || !self.backlog.is_empty() {
+        if self.demoting || !self.backlog.is_empty() {
             return None;
         }
         let idle = IDLE * (self.capacity + elsewhere);
@@ -268,12 +268,12 @@ impl<P> Table<P> {
             self.hand = (index + 1) % self.capacity;
             let Some(slot) = self.slots.get_mut(index) else { continue };
             let age = self.arms.wrapping_sub(slot.since) as usize;
-            if let (Tenant::Poll { source, .. }, SlotState::Armed { .. }) = (slot.tenant, slot.state)
+            if let (Owner::Poll { source, .. }, SlotState::Armed { .. }) = (slot.owner, slot.state)
                 && !source.is_own()
                 && age >= idle
             {
-                slot.state = SlotState::Evicted;
-                self.evicting = true;
+                slot.state = SlotState::Demoted;
+                self.demoting = true;
                 return Some(Key { index: index as u32, generation: slot.generation });
             }
         }
@@ -281,13 +281,13 @@ impl<P> Table<P> {
     }
 
     /// Leaves an evicted poll where it is after all, since it could not be cancelled.
-    pub(crate) fn stay(&mut self, key: Key) {
+    pub(crate) fn undo_demotion(&mut self, key: Key) {
         let (flush, arms) = (self.flush, self.arms);
         let slot = self.slot_mut(key).expect("evicted just now");
-        debug_assert_eq!(slot.state, SlotState::Evicted, "only what was to go can stay");
+        debug_assert_eq!(slot.state, SlotState::Demoted, "only what was to go can undo_demotion");
         // Not of the latest flush: it has stood for long, and will for as long again.
         (slot.state, slot.since) = (SlotState::Armed { flush: flush.wrapping_sub(1) }, arms);
-        self.evicting = false;
+        self.demoting = false;
     }
 
     /// Gives back a poll's slot: at once, or by way of a cancel.
@@ -306,9 +306,9 @@ impl<P> Table<P> {
                 slot.state = SlotState::Cancelling;
                 Disarm::Cancel
             }
-            SlotState::Evicted => {
+            SlotState::Demoted => {
                 slot.state = SlotState::Cancelling;
-                self.evicting = false;
+                self.demoting = false;
                 Disarm::AwaitEvent
             }
             SlotState::Cancelling => {
@@ -322,7 +322,7 @@ impl<P> Table<P> {
         let waker = Some(waker);
         let id = self.operations.vacant_key();
         let stage = if self.backlog.is_empty() && self.has_slot_for_all() {
-            Stage::InFlight { waker, slot: self.occupy(Tenant::Operation(id)) }
+            Stage::InFlight { waker, slot: self.occupy(Owner::Operation(id)) }
         } else {
             self.backlog.push_back(id);
             Stage::Backlog { waker }
@@ -398,9 +398,9 @@ impl<P> Table<P> {
     }
 
     /// Whose request this is; `None` for a stale key.
-    pub(crate) fn tenant(&self, key: Key) -> Option<Tenant> {
+    pub(crate) fn owner(&self, key: Key) -> Option<Owner> {
         let slot = self.slots.get(key.index())?;
-        (slot.generation == key.generation).then_some(slot.tenant)
+        (slot.generation == key.generation).then_some(slot.owner)
     }
 
     /// What a queued operation asks of the kernel.
@@ -434,18 +434,18 @@ impl<P> Table<P> {
         let Some(slot) = self.slot_mut(key) else {
             return Completion::Stale;
         };
-        let (state, tenant) = (slot.state, slot.tenant);
-        let completion = match tenant {
-            Tenant::Poll { source, direction } => match state {
-                SlotState::Queued => Completion::Poll { source, direction, born_ready: false },
-                SlotState::Armed { flush } => Completion::Poll { source, direction, born_ready: flush == self.flush },
+        let (state, owner) = (slot.state, slot.owner);
+        let completion = match owner {
+            Owner::Poll { source, direction } => match state {
+                SlotState::Queued => Completion::Poll { source, direction, inline: false },
+                SlotState::Armed { flush } => Completion::Poll { source, direction, inline: flush == self.flush },
                 SlotState::Cancelling => Completion::Disarmed,
-                SlotState::Evicted => {
-                    self.evicting = false;
-                    Completion::Evicted { source, direction }
+                SlotState::Demoted => {
+                    self.demoting = false;
+                    Completion::Demoted { source, direction }
                 }
             },
-            Tenant::Operation(id) => self.finish(id, result),
+            Owner::Operation(id) => self.finish(id, result),
         };
         self.vacate(key);
         completion
@@ -512,7 +512,7 @@ impl<P> Table<P> {
             };
             match std::mem::replace(&mut self.operations[id].stage, Stage::Withdrawn) {
                 Stage::Backlog { waker } => {
-                    let slot = self.occupy(Tenant::Operation(id));
+                    let slot = self.occupy(Owner::Operation(id));
                     self.operations[id].stage = Stage::InFlight { waker, slot };
                 }
                 Stage::Withdrawn => {
@@ -544,11 +544,11 @@ impl<P> Table<P> {
         self.withdrawn = 0;
     }
 
-    fn occupy(&mut self, tenant: Tenant) -> Key {
+    fn occupy(&mut self, owner: Owner) -> Key {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
-        let index = self.slots.insert(Slot { generation, state: SlotState::Queued, tenant, since: self.arms }) as u32;
-        self.polls += usize::from(matches!(tenant, Tenant::Poll { .. }));
+        let index = self.slots.insert(Slot { generation, state: SlotState::Queued, owner, since: self.arms }) as u32;
+        self.polls += usize::from(matches!(owner, Owner::Poll { .. }));
         self.peak = self.peak.max(self.slots.len());
         let key = Key { index, generation };
         self.queue.push(key);
@@ -557,7 +557,7 @@ impl<P> Table<P> {
 
     fn vacate(&mut self, key: Key) {
         let slot = self.slots.remove(key.index());
-        self.polls -= usize::from(matches!(slot.tenant, Tenant::Poll { .. }));
+        self.polls -= usize::from(matches!(slot.owner, Owner::Poll { .. }));
         if !self.backlog.is_empty() {
             self.admit();
         }

@@ -8,28 +8,28 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::super::{Direction, Io, Reactor};
-use super::{Hand, assert_sleeps, eventfd_pair, fire, in_each_mode, metrics, next_counter, read_counter};
+use super::{ManualPoll, assert_sleeps, eventfd_pair, fire, in_each_mode, metrics, next_counter, read_counter};
 
 /// An eventfd whose latest polls were ready when they were submitted, so that the next one will be
 /// spared.
 fn busy_pair(reactor: &Rc<Reactor>) -> (Io, OwnedFd) {
     let (io, trigger) = eventfd_pair(reactor);
     for _ in 0..2 {
-        let waits = Hand::pending(reactor, next_counter(&io));
+        let waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
     }
-    assert_eq!(metrics(reactor).polls_spared, 0, "twice is needed to tell a habit from chance");
+    assert_eq!(metrics(reactor).polls_skipped, 0, "twice is needed to tell a habit from chance");
     io.clear_ready(Direction::Read);
     (io, trigger)
 }
 
 /// A future that waits, unwoken, while a poll is spared for it.
-fn spared<'a>(reactor: &Reactor, io: &'a Io) -> Hand<'a, io::Result<u64>> {
+fn spared<'a>(reactor: &Reactor, io: &'a Io) -> ManualPoll<'a, io::Result<u64>> {
     let before = metrics(reactor);
-    let waits = Hand::pending(reactor, next_counter(io));
+    let waits = ManualPoll::pending(reactor, next_counter(io));
     let now = metrics(reactor);
-    assert_eq!((now.polls_spared, now.slots_in_use), (before.polls_spared + 1, before.slots_in_use));
+    assert_eq!((now.polls_skipped, now.slots_in_use), (before.polls_skipped + 1, before.slots_in_use));
     waits
 }
 
@@ -48,7 +48,7 @@ fn a_poll_that_would_be_ready_is_spared() {
         }
         let now = metrics(reactor);
         assert_eq!(now.submitted_polls, before.submitted_polls);
-        assert_eq!(now.polls_spared, before.polls_spared + 10);
+        assert_eq!(now.polls_skipped, before.polls_skipped + 10);
     });
 }
 
@@ -64,11 +64,11 @@ fn a_try_that_finds_nothing_is_followed_by_a_poll() {
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
         // It has to earn it again.
-        assert_eq!(metrics(reactor).polls_spared, 1);
-        let waits = Hand::pending(reactor, next_counter(&io));
+        assert_eq!(metrics(reactor).polls_skipped, 1);
+        let waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
-        assert_eq!(metrics(reactor).polls_spared, 1);
+        assert_eq!(metrics(reactor).polls_skipped, 1);
     });
 }
 
@@ -90,10 +90,10 @@ fn who_asks_for_an_event_is_not_told_to_try() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = busy_pair(reactor);
         // Alone, ...
-        let mut alone = Hand::pending(reactor, io.ready(Direction::Read));
-        assert_eq!(metrics(reactor).polls_spared, 0);
+        let mut alone = ManualPoll::pending(reactor, io.ready(Direction::Read));
+        assert_eq!(metrics(reactor).polls_skipped, 0);
         // ... and beside one who would try.
-        let mut tries = Hand::pending(reactor, next_counter(&io));
+        let mut tries = ManualPoll::pending(reactor, next_counter(&io));
         reactor.turn();
         assert!(alone.poll(reactor).is_pending());
         assert!(tries.poll(reactor).is_pending());
@@ -108,7 +108,7 @@ fn who_asks_for_an_event_gets_a_poll_where_one_was_spared() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = busy_pair(reactor);
         let mut tries = spared(reactor, &io);
-        let mut asks = Hand::pending(reactor, io.ready(Direction::Read));
+        let mut asks = ManualPoll::pending(reactor, io.ready(Direction::Read));
         reactor.turn();
         assert!(asks.poll(reactor).is_pending(), "nothing has happened");
         assert!(tries.poll(reactor).is_pending());
@@ -125,8 +125,8 @@ fn who_asks_for_an_event_is_not_told_of_a_try_that_took_all() {
         let (io, trigger) = eventfd_pair(reactor);
         fire(&trigger);
         // The first of all tries, and it succeeds: nothing was said about the next.
-        assert!(matches!(Hand::new(next_counter(&io)).poll(reactor), Poll::Ready(Ok(1))));
-        let asks = Hand::pending(reactor, io.ready(Direction::Read));
+        assert!(matches!(ManualPoll::new(next_counter(&io)).poll(reactor), Poll::Ready(Ok(1))));
+        let asks = ManualPoll::pending(reactor, io.ready(Direction::Read));
         assert_sleeps(reactor);
         fire(&trigger);
         asks.complete(reactor).unwrap();
@@ -138,7 +138,7 @@ fn tries_by_hand_count_too() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = busy_pair(reactor);
         // As one drains a socket, by `try_read`, before one waits by `poll_read`.
-        let mut waits = Hand::new(poll_fn(|cx| match io.try_io(Direction::Read, read_counter) {
+        let mut waits = ManualPoll::new(poll_fn(|cx| match io.try_io(Direction::Read, read_counter) {
             Ok(counter) => Poll::Ready(Ok::<_, io::Error>(counter)),
             Err(_) => io.poll_io(cx, Direction::Read, read_counter),
         }));
@@ -165,7 +165,7 @@ fn a_try_ends_with_its_registration() {
         drop(io);
         // Has the place of the one before.
         let (io, trigger) = eventfd_pair(reactor);
-        let mut waits = Hand::pending(reactor, next_counter(&io));
+        let mut waits = ManualPoll::pending(reactor, next_counter(&io));
         reactor.turn();
         assert_eq!(waits.wakes(), 0, "the try of another");
         assert!(waits.poll(reactor).is_pending());
@@ -181,6 +181,6 @@ fn a_dropped_future_leaves_the_try_to_the_next_one() {
         drop(spared(reactor, &io));
         fire(&trigger);
         reactor.turn();
-        assert!(matches!(Hand::new(next_counter(&io)).poll(reactor), Poll::Ready(Ok(1))));
+        assert!(matches!(ManualPoll::new(next_counter(&io)).poll(reactor), Poll::Ready(Ok(1))));
     });
 }

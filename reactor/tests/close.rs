@@ -1,5 +1,5 @@
 //! The end of a registration: what is armed is cancelled before the descriptor closes, so that the
-//! other side sees the close at once.
+//! other readiness_of sees the close at once.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use super::super::{Close, Direction, Io, Reactor};
 use super::{
-    Hand, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_byte, next_counter,
-    read_byte, read_counter, register, set_nonblocking, turn_and_park, turn_until, wait_until, with_reactor,
+    ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_byte,
+    next_counter, read_byte, read_counter, register, set_nonblocking, turn_and_park, turn_until, wait_until,
+    with_reactor,
 };
 
 /// Both ends of something whose reader sees the writer's close. The second is the one to be closed.
@@ -38,7 +39,7 @@ fn pairs() -> Vec<(OwnedFd, OwnedFd)> {
 fn arm(reactor: &Reactor, io: &Io, directions: &[Direction]) {
     for direction in directions {
         io.clear_ready(*direction);
-        drop(Hand::new(io.ready(*direction)).poll(reactor));
+        drop(ManualPoll::new(io.ready(*direction)).poll(reactor));
     }
     reactor.turn();
 }
@@ -116,7 +117,7 @@ fn a_descriptor_comes_back_with_nothing_armed_on_it() {
         }
         let (io, trigger) = eventfd_pair(reactor);
         let io = register(reactor, io.into_fd());
-        let waits = Hand::pending(reactor, next_counter(&io));
+        let waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1, "it can be registered again");
     });
@@ -126,10 +127,10 @@ fn a_descriptor_comes_back_with_nothing_armed_on_it() {
 fn a_close_outside_the_loop_is_complete_when_it_returns() {
     alone(|| {
         let reactor = Reactor::new(config(1)).unwrap();
-        for driven in [true, false] {
+        for in_loop in [true, false] {
             for (reader, writer) in pairs() {
                 let io = register(&reactor, writer);
-                let loop_runs = driven.then(|| reactor.drive());
+                let loop_runs = in_loop.then(|| reactor.enter_loop());
                 arm(&reactor, &io, &Direction::BOTH);
                 drop(loop_runs);
                 drop(io);
@@ -147,7 +148,7 @@ fn what_was_closed_in_the_loop_is_closed_when_it_ends() {
         let reactor = Reactor::new(config(1)).unwrap();
         for _ in 0..100 {
             let (io, _trigger) = eventfd_pair(&reactor);
-            let loop_runs = reactor.drive();
+            let loop_runs = reactor.enter_loop();
             arm(&reactor, &io, &Direction::BOTH);
             drop(io);
             drop(loop_runs);
@@ -160,7 +161,7 @@ fn what_was_closed_in_the_loop_is_closed_when_it_ends() {
 fn a_poll_that_was_not_submitted_yet_needs_no_cancel() {
     in_each_mode(1, |reactor| {
         let (io, _trigger) = eventfd_pair(reactor);
-        drop(Hand::pending(reactor, next_counter(&io)));
+        drop(ManualPoll::pending(reactor, next_counter(&io)));
         assert_eq!(metrics(reactor).cancels, 0);
         drop(io);
         reactor.turn();
@@ -175,7 +176,7 @@ fn a_close_that_races_with_readiness_gives_every_slot_back() {
         for round in 0..500 {
             let (ios, triggers): (Vec<_>, Vec<_>) = (0..40).map(|_| eventfd_pair(reactor)).unzip();
             for io in &ios {
-                drop(Hand::pending(reactor, next_counter(io)));
+                drop(ManualPoll::pending(reactor, next_counter(io)));
             }
             reactor.turn();
             let firing = if round % 10 == 0 {
@@ -243,7 +244,7 @@ fn bytes_that_came_before_the_close_are_there_for_the_next_owner() {
         set_nonblocking(&near);
         let mut io = register(reactor, near);
         for byte in 0..100 {
-            let waits = Hand::pending(reactor, next_byte(&io));
+            let waits = ManualPoll::pending(reactor, next_byte(&io));
             reactor.turn();
             rustix::io::write(&far, &[byte]).unwrap();
             // The poll has fired, or is about to, and nobody reads.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::{Buf, Config, Operation, Reactor, Request};
-use super::{Hand, alone, assert_at_rest, config, eventfd_pair, fire, fresh_capacity, next_counter, wait_until};
+use super::super::{Buf, Config, FileOperation, Reactor, Request};
+use super::{ManualPoll, alone, assert_at_rest, config, eventfd_pair, fire, fresh_capacity, next_counter, wait_until};
 use crate::reactor::kernel::fault::{self, Call};
 
 /// Whether a reactor could be made without a new context.
@@ -50,7 +50,7 @@ fn a_context_that_was_used_before_has_no_event_of_the_past() {
         for round in 0..50 {
             let reactor = Reactor::new(config(capacity)).unwrap();
             let pairs: Vec<_> = (0..round).map(|_| eventfd_pair(&reactor)).collect();
-            let waits: Vec<_> = pairs.iter().map(|(io, _)| Hand::pending(&reactor, next_counter(io))).collect();
+            let waits: Vec<_> = pairs.iter().map(|(io, _)| ManualPoll::pending(&reactor, next_counter(io))).collect();
             reactor.turn();
             assert!(waits.iter().all(|wait| wait.wakes() == 0));
             // Some fire, some are cancelled.
@@ -92,11 +92,11 @@ fn a_context_with_something_in_flight_is_not_used_again() {
         let capacity = fresh_capacity();
         let file = Arc::new(File::from(memfd_create("", MemfdFlags::CLOEXEC).unwrap()));
         let reactor = Reactor::new(Config { force_syscalls: true, ..config(capacity) }).unwrap();
-        drop(Hand::pending(&reactor, Operation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0))));
+        drop(ManualPoll::pending(&reactor, FileOperation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0))));
         assert_at_rest(&reactor);
         // Submitted, and its event never seen.
         fault::inject(Call::Pgetevents, Errno::INTR, usize::MAX);
-        let read = Hand::pending(&reactor, Operation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0)));
+        let read = ManualPoll::pending(&reactor, FileOperation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0)));
         reactor.turn();
         drop((read, reactor));
         assert!(fault::clear());

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::{Buf, Config, Direction, Operation, Reactor, Request};
+use super::super::{Buf, Config, Direction, FileOperation, Reactor, Request};
 use super::sleep::no_signals;
 use super::{
-    A_WHILE, Hand, PATIENCE, alone, assert_sleeps, block_on, config, eventfd_pair, fire, fresh_capacity, in_each_mode,
-    metrics, new_eventfd, next_byte, next_counter, register, run, set_nonblocking, turn_and_park, turn_until,
-    wait_until,
+    A_WHILE, ManualPoll, PATIENCE, alone, assert_sleeps, block_on, config, eventfd_pair, fire, fresh_capacity,
+    in_each_mode, metrics, new_eventfd, next_byte, next_counter, register, run, set_nonblocking, turn_and_park,
+    turn_until, wait_until,
 };
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::kernel::kioctx::Kioctx;
@@ -146,10 +146,10 @@ fn the_probe_passes_under_a_storm_of_signals() {
 fn assert_all_complete(reactor: &Rc<Reactor>, while_they_wait: impl FnOnce()) {
     let file = Arc::new(File::from(memfd_create("", MemfdFlags::CLOEXEC).unwrap()));
     let (ios, triggers): (Vec<_>, Vec<_>) = (0..20).map(|_| eventfd_pair(reactor)).unzip();
-    let waits: Vec<_> = ios.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+    let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
     let writes: Vec<_> = (0..20)
-        .map(|at| Operation::new(reactor, Request::write(&file, Buf::from(vec![at; 8]), i64::from(at) * 8)))
-        .map(|write| Hand::pending(reactor, write))
+        .map(|at| FileOperation::new(reactor, Request::write(&file, Buf::from(vec![at; 8]), i64::from(at) * 8)))
+        .map(|write| ManualPoll::pending(reactor, write))
         .collect();
     while_they_wait();
     triggers.iter().for_each(fire);
@@ -191,7 +191,7 @@ fn the_loop_does_not_spin_while_the_kernel_has_no_room() {
             // Registrations come and go meanwhile.
             for _ in 0..10 {
                 let io = register(reactor, new_eventfd());
-                drop(Hand::pending(reactor, next_counter(&io)));
+                drop(ManualPoll::pending(reactor, next_counter(&io)));
             }
             assert!(fault::clear());
         });
@@ -223,7 +223,7 @@ fn a_poll_that_the_kernel_refuses_goes_to_the_nested_epoll() {
         for times in [1, 5, 20] {
             // As many as are refused, of those that come first.
             let (ios, triggers): (Vec<_>, Vec<_>) = (0..20).map(|_| eventfd_pair(reactor)).unzip();
-            let waits: Vec<_> = ios.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+            let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
             fault::inject(Call::Submit, Errno::INVAL, times);
             reactor.turn();
             assert_eq!(metrics(reactor).overflow_fds, times as u64);
@@ -233,7 +233,7 @@ fn a_poll_that_the_kernel_refuses_goes_to_the_nested_epoll() {
                 assert_eq!(wait.complete(reactor).unwrap(), 1);
             }
             // Not remembered: the next try is by poll.
-            let waits: Vec<_> = ios.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+            let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
             let polls = metrics(reactor).submitted_polls;
             reactor.turn();
             assert!(metrics(reactor).submitted_polls - polls >= 20);
@@ -254,7 +254,7 @@ fn an_io_submit_that_is_denied_later_is_an_error_for_all_who_need_it() {
         for _ in 0..3 {
             let denied = block_on(reactor, next_counter(&io)).unwrap_err();
             assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
-            let read = Operation::new(reactor, Request::read(&file, Buf::from(b"mine".to_vec()), 0));
+            let read = FileOperation::new(reactor, Request::read(&file, Buf::from(b"mine".to_vec()), 0));
             let (denied, buf) = block_on(reactor, read);
             assert_eq!(denied.unwrap_err().raw_os_error(), Some(libc::EPERM));
             assert_eq!(&buf[..], b"mine");
@@ -267,7 +267,7 @@ fn an_io_submit_that_is_denied_later_is_an_error_for_all_who_need_it() {
         let calls = metrics(reactor).submit_calls - before;
         assert!(calls <= 30, "{calls} calls of io_submit in 100 ms for the reactor's own poll");
         assert!(fault::clear());
-        let waits = Hand::pending(reactor, next_counter(&io));
+        let waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
     });
@@ -286,7 +286,7 @@ fn a_socket_whose_poll_cannot_be_cancelled_is_shut_down() {
             while rustix::io::write(&io, &[0; 4096]).is_ok() {}
             for direction in directions {
                 io.clear_ready(*direction);
-                drop(Hand::pending(reactor, io.ready(*direction)));
+                drop(ManualPoll::pending(reactor, io.ready(*direction)));
             }
             reactor.turn();
             fault::inject(Call::Cancel, Errno::NOSYS, directions.len());
@@ -307,8 +307,8 @@ fn what_cannot_be_cancelled_or_shut_down_ends_with_the_reactor() {
         set_nonblocking(&reader);
         set_nonblocking(&writer);
         let io = register(&reactor, reader);
-        let loop_runs = reactor.drive();
-        drop(Hand::pending(&reactor, next_byte(&io)));
+        let loop_runs = reactor.enter_loop();
+        drop(ManualPoll::pending(&reactor, next_byte(&io)));
         reactor.turn();
         fault::inject(Call::Cancel, Errno::NOSYS, FOR_EVER);
         drop(io);
@@ -318,7 +318,7 @@ fn what_cannot_be_cancelled_or_shut_down_ends_with_the_reactor() {
         wait_until("fired, it is over", || rustix::io::write(&writer, b"x") == Err(Errno::PIPE));
 
         let (io, trigger) = eventfd_pair(&reactor);
-        drop(Hand::pending(&reactor, next_counter(&io)));
+        drop(ManualPoll::pending(&reactor, next_counter(&io)));
         reactor.turn();
         drop((io, loop_runs));
         drop(reactor);
@@ -336,7 +336,7 @@ fn interrupted_waits_lose_nothing() {
         assert_all_complete(reactor, || fault::inject(Call::Pgetevents, Errno::INTR, 30));
         // A close that waits for its event goes on waiting.
         let (io, _trigger) = eventfd_pair(reactor);
-        drop(Hand::pending(reactor, next_counter(&io)));
+        drop(ManualPoll::pending(reactor, next_counter(&io)));
         reactor.turn();
         fault::inject(Call::Pgetevents, Errno::INTR, 30);
         io.into_fd();
@@ -376,7 +376,7 @@ fn the_loop_does_not_spin_when_no_wait_is_allowed() {
             assert!(sleeps <= 20, "{sleeps} sleeps in 100 ms");
             // The ring can be reaped all the same.
             let (io, trigger) = eventfd_pair(reactor);
-            let waits = Hand::pending(reactor, next_counter(&io));
+            let waits = ManualPoll::pending(reactor, next_counter(&io));
             fire(&trigger);
             assert_eq!(waits.complete(reactor).unwrap(), 1);
             assert!(fault::clear());
@@ -410,7 +410,7 @@ fn the_tightest_quota_and_an_unknown_ring_still_serve_polls_and_files() {
             assert!(metrics(reactor).capacity <= 16);
             let idle: Vec<_> = (0..50).map(|_| register(reactor, new_eventfd())).collect();
             for io in &idle {
-                drop(Hand::pending(reactor, next_counter(io)));
+                drop(ManualPoll::pending(reactor, next_counter(io)));
             }
             assert_all_complete(reactor, || {});
         });
@@ -444,7 +444,7 @@ fn what_is_ready_needs_no_call_that_could_fail() {
             }
             let (io, trigger) = eventfd_pair(reactor);
             fire(trigger);
-            let Poll::Ready(counter) = Hand::new(next_counter(&io)).poll(reactor) else { panic!("it was there") };
+            let Poll::Ready(counter) = ManualPoll::new(next_counter(&io)).poll(reactor) else { panic!("it was there") };
             assert_eq!(counter.unwrap(), 1);
             drop(io);
             assert!(fault::clear());

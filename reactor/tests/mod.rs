@@ -12,9 +12,9 @@ mod faults;
 mod operations;
 mod overflow;
 mod readiness;
+mod requests;
 mod ring;
 mod sleep;
-mod table;
 mod wakers;
 
 use std::io;
@@ -117,7 +117,7 @@ fn fresh_capacity() -> u32 {
 fn run(config: Config, test: impl FnOnce(&Rc<Reactor>)) {
     let reactor = Reactor::new(config).unwrap();
     {
-        let _driven = reactor.drive();
+        let _driven = reactor.enter_loop();
         test(&reactor);
     }
     assert_at_rest(&reactor);
@@ -170,12 +170,12 @@ impl Wake for Flag {
 }
 
 /// A future that is polled by hand.
-struct Hand<'a, T> {
+struct ManualPoll<'a, T> {
     future: Pin<Box<dyn Future<Output = T> + 'a>>,
     flag: Arc<Flag>,
 }
 
-impl<'a, T> Hand<'a, T> {
+impl<'a, T> ManualPoll<'a, T> {
     fn new(future: impl Future<Output = T> + 'a) -> Self {
         Self { future: Box::pin(future), flag: Arc::default() }
     }
@@ -224,7 +224,7 @@ impl<'a, T> Hand<'a, T> {
 /// Runs a future and the reactor until the future is complete.
 #[track_caller]
 fn block_on<T>(reactor: &Reactor, future: impl Future<Output = T>) -> T {
-    Hand::new(future).complete(reactor)
+    ManualPoll::new(future).complete(reactor)
 }
 
 /// What a runtime's loop does that has no task to run.

@@ -12,9 +12,9 @@ use std::task::Poll;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::{Buf, Config, Operation, Reactor, Request};
+use super::super::{Buf, Config, FileOperation, Reactor, Request};
 use super::{
-    Hand, alone, assert_at_rest, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics,
+    ManualPoll, alone, assert_at_rest, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics,
     next_counter, turn_until, wait_until, with_reactor,
 };
 use crate::reactor::kernel::fault::{self, Call};
@@ -27,8 +27,8 @@ fn numbered_file(blocks: usize) -> Arc<File> {
     file
 }
 
-fn read_block(reactor: &Rc<Reactor>, file: &Arc<File>, block: usize) -> Operation {
-    Operation::new(reactor, Request::read(file, Buf::zeroed(512), block as i64 * 512))
+fn read_block(reactor: &Rc<Reactor>, file: &Arc<File>, block: usize) -> FileOperation {
+    FileOperation::new(reactor, Request::read(file, Buf::zeroed(512), block as i64 * 512))
 }
 
 /// Submits everything and sees no event, however many there are.
@@ -48,7 +48,7 @@ fn blind(capacity: u32) -> Config {
 fn reads_writes_and_syncs_do_what_they_say() {
     in_each_mode(1, |reactor| {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let run = |request| block_on(reactor, Operation::new(reactor, request));
+        let run = |request| block_on(reactor, FileOperation::new(reactor, request));
 
         let (written, buf) = run(Request::write(&file, Buf::from(b"hello world".to_vec()).slice(6..), 3));
         assert_eq!((written.unwrap(), &buf[..]), (5, &b"world"[..]));
@@ -77,7 +77,7 @@ fn an_error_comes_with_the_buffer() {
             (Request::read(&file, buf(), -1), Errno::INVAL),
             (Request::read(&file, buf(), 0).nowait(), Errno::OPNOTSUPP),
         ] {
-            let (result, buf) = block_on(reactor, Operation::new(reactor, request));
+            let (result, buf) = block_on(reactor, FileOperation::new(reactor, request));
             assert_eq!(result.unwrap_err().raw_os_error(), Some(errno.raw_os_error()));
             assert_eq!(&buf[..], b"mine");
         }
@@ -100,10 +100,10 @@ fn a_bad_request_of_a_batch_fails_alone_wherever_it_stands() {
             for bad in 0..BATCH {
                 let batch: Vec<_> = (0..BATCH)
                     .map(|at| match at == bad {
-                        true => Operation::new(reactor, bad_request()),
+                        true => FileOperation::new(reactor, bad_request()),
                         false => read_block(reactor, &file, at),
                     })
-                    .map(|operation| Hand::pending(reactor, operation))
+                    .map(|operation| ManualPoll::pending(reactor, operation))
                     .collect();
                 let calls = metrics(reactor).submit_calls;
                 reactor.turn();
@@ -128,8 +128,9 @@ fn more_reads_than_there_are_slots_all_take_place() {
     in_each_mode(1, |reactor| {
         let file = numbered_file(200);
         let (io, trigger) = eventfd_pair(reactor);
-        let waits = Hand::pending(reactor, next_counter(&io));
-        let reads: Vec<_> = (0..READS).map(|at| Hand::pending(reactor, read_block(reactor, &file, at % 200))).collect();
+        let waits = ManualPoll::pending(reactor, next_counter(&io));
+        let reads: Vec<_> =
+            (0..READS).map(|at| ManualPoll::pending(reactor, read_block(reactor, &file, at % 200))).collect();
         for (at, read) in reads.into_iter().enumerate() {
             let (result, buf) = read.complete(reactor);
             assert_eq!(result.unwrap(), 512);
@@ -147,7 +148,7 @@ fn files_find_a_slot_beside_any_number_of_idle_polls() {
     in_each_mode(1, |reactor| {
         let file = numbered_file(10);
         let ios: Vec<_> = (0..300).map(|_| eventfd_pair(reactor)).collect();
-        let waits: Vec<_> = ios.iter().map(|(io, _)| Hand::pending(reactor, next_counter(io))).collect();
+        let waits: Vec<_> = ios.iter().map(|(io, _)| ManualPoll::pending(reactor, next_counter(io))).collect();
         // The own polls are armed after all others, which is the worst case.
         assert_sleeps(reactor);
         for block in 0..10 {
@@ -164,7 +165,7 @@ fn an_operation_that_was_not_submitted_is_withdrawn() {
     in_each_mode(1, |reactor| {
         let file = numbered_file(1);
         drop(read_block(reactor, &file, 0));
-        drop(Hand::pending(reactor, read_block(reactor, &file, 0)));
+        drop(ManualPoll::pending(reactor, read_block(reactor, &file, 0)));
         assert_eq!(Arc::strong_count(&file), 1);
         reactor.turn();
         let now = metrics(reactor);
@@ -176,7 +177,7 @@ fn an_operation_that_was_not_submitted_is_withdrawn() {
 fn an_operation_in_flight_keeps_buffer_and_file_until_its_event() {
     with_reactor(blind(1), |reactor| {
         let file = numbered_file(1);
-        let read = Hand::pending(reactor, read_block(reactor, &file, 0));
+        let read = ManualPoll::pending(reactor, read_block(reactor, &file, 0));
         submit_blindly(reactor);
         drop(read);
         let now = metrics(reactor);
@@ -191,7 +192,7 @@ fn an_operation_in_flight_keeps_buffer_and_file_until_its_event() {
 fn a_result_that_nobody_fetches_holds_no_slot() {
     with_reactor(config(1), |reactor| {
         let file = numbered_file(1);
-        let done = Hand::pending(reactor, read_block(reactor, &file, 0));
+        let done = ManualPoll::pending(reactor, read_block(reactor, &file, 0));
         reactor.turn();
         assert_eq!(done.wakes(), 1);
         assert_eq!(metrics(reactor).slots_in_use, 0);
@@ -206,7 +207,7 @@ fn futures_that_are_never_polled_again_hold_no_slot() {
     in_each_mode(1, |reactor| {
         let file = numbered_file(1);
         // As good as forgotten.
-        let idle: Vec<_> = (0..500).map(|_| Hand::pending(reactor, read_block(reactor, &file, 0))).collect();
+        let idle: Vec<_> = (0..500).map(|_| ManualPoll::pending(reactor, read_block(reactor, &file, 0))).collect();
         turn_until(reactor, |now| now.submitted_reads == 500 && now.slots_in_use == 0);
         assert_eq!(block_on(reactor, read_block(reactor, &file, 0)).0.unwrap(), 512);
         drop(idle);
@@ -225,8 +226,8 @@ fn real_reads_that_are_dropped_at_any_time_write_into_no_buffer_of_others() {
         let file = Arc::new(direct.unwrap_or_else(|_| File::open(named.path()).unwrap()));
         for round in 0..20 {
             let reads: Vec<_> = (0..64)
-                .map(|block| Operation::new(reactor, Request::read(&file, Buf::aligned(4096, 4096), block * 4096)))
-                .map(|read| Hand::pending(reactor, read))
+                .map(|block| FileOperation::new(reactor, Request::read(&file, Buf::aligned(4096, 4096), block * 4096)))
+                .map(|read| ManualPoll::pending(reactor, read))
                 .collect();
             for _ in 0..round % 4 {
                 reactor.turn();
@@ -248,11 +249,11 @@ fn the_end_of_the_reactor_is_told_to_those_who_wait_for_files() {
     alone(|| {
         let reactor = Reactor::new(blind(1)).unwrap();
         let file = numbered_file(1);
-        let mut in_flight = Hand::pending(&reactor, read_block(&reactor, &file, 0));
+        let mut in_flight = ManualPoll::pending(&reactor, read_block(&reactor, &file, 0));
         submit_blindly(&reactor);
         let mut not_submitted: Vec<_> =
-            (0..200).map(|_| Hand::pending(&reactor, read_block(&reactor, &file, 0))).collect();
-        let mut new = Hand::new(read_block(&reactor, &file, 0));
+            (0..200).map(|_| ManualPoll::pending(&reactor, read_block(&reactor, &file, 0))).collect();
+        let mut new = ManualPoll::new(read_block(&reactor, &file, 0));
         reactor.shutdown();
 
         // Its event may still have come, or not.
@@ -280,7 +281,8 @@ fn a_reactor_that_ends_with_requests_in_flight_frees_them_after_its_context() {
             let reactor = Reactor::new(blind(1)).unwrap();
             // Cannot be seen to end within the patience of the shutdown.
             fault::inject(Call::Pgetevents, Errno::INTR, usize::MAX);
-            let read = Hand::pending(&reactor, Operation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0)));
+            let read =
+                ManualPoll::pending(&reactor, FileOperation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0)));
             reactor.turn();
             drop(read);
             assert_eq!(metrics(&reactor).orphans, 1);

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::super::{Direction, Io, Reactor};
 use super::{
-    Hand, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_byte,
+    ManualPoll, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_byte,
     next_counter, read_byte, register, set_nonblocking, turn_and_park, turn_until, until_woken, wait_until,
     with_reactor,
 };
@@ -39,7 +39,7 @@ impl Crowd {
         let members = metrics(reactor).overflow_fds;
         loop {
             let io = register(reactor, new_eventfd());
-            drop(Hand::pending(reactor, next_counter(&io)));
+            drop(ManualPoll::pending(reactor, next_counter(&io)));
             if metrics(reactor).overflow_fds > members {
                 return;
             }
@@ -68,7 +68,7 @@ fn five_hundred_waits_on_the_smallest_ring_all_end() {
     in_each_mode(1, |reactor| {
         let (ios, triggers): (Vec<_>, Vec<_>) = (0..COUNT).map(|_| eventfd_pair(reactor)).unzip();
         for round in 0..2 {
-            let waits: Vec<_> = ios.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+            let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
             assert_sleeps(reactor);
             let now = metrics(reactor);
             assert!(now.slots_in_use < now.capacity && now.capacity < 200, "{now:?}");
@@ -103,7 +103,7 @@ fn a_wait_moves_between_epoll_and_poll_and_misses_nothing() {
                     fire(&semaphore);
                     moves.clear_ready(Direction::Read);
                 }
-                let mut wait = Hand::pending(reactor, next_counter(&moves));
+                let mut wait = ManualPoll::pending(reactor, next_counter(&moves));
                 reactor.turn();
                 if !ready {
                     // A poll may have been spared, since all were ready so far.
@@ -133,9 +133,9 @@ fn both_directions_of_one_member_are_waited_for() {
         set_nonblocking(&near);
         let io = register(reactor, near);
         while rustix::io::write(&io, &[0; 4096]).is_ok() {}
-        let mut writes = Hand::pending(reactor, io.io(Direction::Write, |fd| Ok(rustix::io::write(fd, b"w")?)));
+        let mut writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| Ok(rustix::io::write(fd, b"w")?)));
         for _ in 0..3 {
-            let reads = Hand::pending(reactor, next_byte(&io));
+            let reads = ManualPoll::pending(reactor, next_byte(&io));
             far.write_all(b"r").unwrap();
             assert_eq!(reads.complete(reactor).unwrap(), Some(b'r'));
             assert_eq!(writes.wakes(), 0, "one shot for either direction, and this one was not it");
@@ -157,8 +157,8 @@ fn a_hang_up_of_a_member_is_seen_in_both_directions() {
         let io = register(reactor, near);
         while rustix::io::write(&io, &[0; 4096]).is_ok() {}
         Direction::BOTH.into_iter().for_each(|direction| io.clear_ready(direction));
-        let reads = Hand::pending(reactor, io.ready(Direction::Read));
-        let writes = Hand::pending(reactor, io.ready(Direction::Write));
+        let reads = ManualPoll::pending(reactor, io.ready(Direction::Read));
+        let writes = ManualPoll::pending(reactor, io.ready(Direction::Write));
         drop(far);
         reads.complete(reactor).unwrap();
         writes.complete(reactor).unwrap();
@@ -188,13 +188,13 @@ fn a_member_leaves_the_set_when_it_is_dropped_though_a_duplicate_stays_open() {
         let _crowd = Crowd::new(reactor);
         for _ in 0..10 {
             let (io, duplicate) = eventfd_pair(reactor);
-            drop(Hand::pending(reactor, next_counter(&io)));
+            drop(ManualPoll::pending(reactor, next_counter(&io)));
             turn_and_park(reactor);
             drop(io);
             assert_eq!(metrics(reactor).overflow_fds, 0);
             // Most likely in the place of the one that is gone.
             let (next, trigger) = eventfd_pair(reactor);
-            let waits = Hand::pending(reactor, next_counter(&next));
+            let waits = ManualPoll::pending(reactor, next_counter(&next));
             fire(&duplicate);
             turn_and_park(reactor);
             assert_eq!(waits.wakes(), 0, "not by the duplicate of another");
@@ -212,9 +212,9 @@ fn a_member_that_was_closed_behind_the_reactors_back_does_no_harm() {
         // Keeps the epoll's own poll armed.
         let (other, trigger) = eventfd_pair(reactor);
         for place_is_taken in [false, true] {
-            let waits = Hand::pending(reactor, next_counter(&other));
+            let waits = ManualPoll::pending(reactor, next_counter(&other));
             let (io, duplicate) = eventfd_pair(reactor);
-            drop(Hand::pending(reactor, next_counter(&io)));
+            drop(ManualPoll::pending(reactor, next_counter(&io)));
             // The entry of a closed number cannot be taken out, and lives as long as the duplicate.
             // SAFETY: close(2) is given a number of ours. Only the registration uses it afterwards,
             // which is the test.
@@ -257,7 +257,7 @@ fn a_terminal_is_waited_for_while_it_is_idle_and_while_it_is_ready() {
         for (from, to) in [(&master, &slave), (&slave, &master), (&master, &slave)] {
             for byte in *b"ty" {
                 // Idle: the kernel refuses the poll.
-                let waits = Hand::pending(reactor, next_byte(to));
+                let waits = ManualPoll::pending(reactor, next_byte(to));
                 assert_sleeps(reactor);
                 assert_ne!(metrics(reactor).overflow_fds, 0);
                 rustix::io::write(from, &[byte]).unwrap();
@@ -280,7 +280,7 @@ fn the_end_of_a_terminal_is_seen() {
         let (master, slave) = open_terminal();
         set_nonblocking(&master);
         let master = register(reactor, master);
-        let waits = Hand::pending(reactor, next_byte(&master));
+        let waits = ManualPoll::pending(reactor, next_byte(&master));
         turn_and_park(reactor);
         drop(slave);
         assert_eq!(waits.complete(reactor).unwrap_err().raw_os_error(), Some(libc::EIO));
@@ -298,7 +298,7 @@ fn a_fifo_that_is_open_both_ways_is_waited_for() {
         };
         let (fifo, other) = (register(reactor, open().unwrap()), open().unwrap());
         for byte in *b"fifo" {
-            let waits = Hand::pending(reactor, next_byte(&fifo));
+            let waits = ManualPoll::pending(reactor, next_byte(&fifo));
             assert_sleeps(reactor);
             assert_eq!(metrics(reactor).overflow_fds, 1);
             rustix::io::write(&other, &[byte]).unwrap();
@@ -309,7 +309,7 @@ fn a_fifo_that_is_open_both_ways_is_waited_for() {
         while let Ok(bytes) = rustix::io::write(&fifo, &[b'w'; 4096]) {
             sent += bytes;
         }
-        let waits = Hand::pending(reactor, fifo.io(Direction::Write, |fd| Ok(rustix::io::write(fd, b"w")?)));
+        let waits = ManualPoll::pending(reactor, fifo.io(Direction::Write, |fd| Ok(rustix::io::write(fd, b"w")?)));
         assert_sleeps(reactor);
         assert_eq!(waits.wakes(), 0);
         let mut room = vec![0; sent];
@@ -325,7 +325,7 @@ fn many_members_that_are_ready_at_once_are_all_woken() {
         let _crowd = Crowd::new(reactor);
         // More than the reactor takes from the epoll at a time.
         let (ios, triggers): (Vec<_>, Vec<_>) = (0..300).map(|_| eventfd_pair(reactor)).unzip();
-        let waits: Vec<_> = ios.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+        let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
         turn_and_park(reactor);
         triggers.iter().for_each(fire);
         until_woken(reactor, &waits[0].flag);
@@ -344,11 +344,11 @@ fn come_and_go_until_there_is_room(reactor: &Rc<Reactor>, io: &Io, trigger: impl
     let capacity = metrics(reactor).capacity;
     // By then all of the crowd are idle, and at every wait a few of them are looked at.
     for _ in 0..20 * capacity {
-        let waits = Hand::pending(reactor, next_counter(io));
+        let waits = ManualPoll::pending(reactor, next_counter(io));
         reactor.turn();
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
-        if metrics(reactor).polls_evicted > 0 {
+        if metrics(reactor).polls_demoted > 0 {
             return;
         }
     }
@@ -362,18 +362,18 @@ fn an_idle_poll_gives_its_slot_to_one_that_comes_and_goes() {
         let (busy, trigger) = eventfd_pair(reactor);
         come_and_go_until_there_is_room(reactor, &busy, &trigger);
         turn_until(reactor, |now| now.overflow_fds == 2);
-        assert_eq!((metrics(reactor).polls_evicted, metrics(reactor).cancels), (1, 1));
+        assert_eq!((metrics(reactor).polls_demoted, metrics(reactor).cancels), (1, 1));
         for _ in 0..50 {
-            let waits = Hand::pending(reactor, next_counter(&busy));
+            let waits = ManualPoll::pending(reactor, next_counter(&busy));
             reactor.turn();
             fire(&trigger);
             assert_eq!(waits.complete(reactor).unwrap(), 1);
         }
         let now = metrics(reactor);
-        assert!(now.polls_evicted <= 2, "one for the epoll's own poll, one for the one that is busy: {now:?}");
+        assert!(now.polls_demoted <= 2, "one for the epoll's own poll, one for the one that is busy: {now:?}");
 
         // Who was evicted is woken by the epoll, and nobody by the eviction.
-        let waits: Vec<_> = crowd.idle.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+        let waits: Vec<_> = crowd.idle.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
         assert_sleeps(reactor);
         assert!(waits.iter().all(|wait| wait.wakes() == 0));
         crowd.idle.iter().for_each(fire);
@@ -388,7 +388,7 @@ fn an_idle_poll_gives_its_slot_to_one_that_comes_and_goes() {
 fn what_comes_while_a_poll_is_evicted_is_not_missed() {
     in_each_mode(1, |reactor| {
         let crowd = Crowd::new(reactor);
-        let waits: Vec<_> = crowd.idle.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+        let waits: Vec<_> = crowd.idle.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
         let (busy, trigger) = eventfd_pair(reactor);
         come_and_go_until_there_is_room(reactor, &busy, &trigger);
         // One of them is: its cancel's event has not been taken yet, or just now.
@@ -407,7 +407,7 @@ fn crowd_of_sockets(reactor: &Rc<Reactor>) -> (Vec<Io>, Vec<UnixStream>) {
         set_nonblocking(&near);
         set_nonblocking(&far);
         let near = register(reactor, near);
-        drop(Hand::pending(reactor, next_byte(&near)));
+        drop(ManualPoll::pending(reactor, next_byte(&near)));
         idle.push((near, far));
     }
     idle.into_iter().unzip()
@@ -425,8 +425,8 @@ fn a_descriptor_that_closes_while_its_poll_is_evicted_is_let_go_at_once() {
         let (near, far) = crowd_of_sockets(reactor);
         let (busy, trigger) = eventfd_pair(reactor);
         loop {
-            let waits = Hand::pending(reactor, next_counter(&busy));
-            if metrics(reactor).polls_evicted > 0 {
+            let waits = ManualPoll::pending(reactor, next_counter(&busy));
+            if metrics(reactor).polls_demoted > 0 {
                 break;
             }
             reactor.turn();
@@ -446,7 +446,7 @@ fn a_poll_that_cannot_be_evicted_stays_as_it_was() {
         let (busy, trigger) = eventfd_pair(reactor);
         fault::inject(Call::Cancel, Errno::PERM, 1);
         come_and_go_until_there_is_room(reactor, &busy, &trigger);
-        assert_eq!((metrics(reactor).polls_evicted, metrics(reactor).cancels), (1, 2), "the second try succeeds");
+        assert_eq!((metrics(reactor).polls_demoted, metrics(reactor).cancels), (1, 2), "the second try succeeds");
         drop(near);
         assert_closed(&far);
     });
@@ -456,11 +456,11 @@ fn a_poll_that_cannot_be_evicted_stays_as_it_was() {
 fn an_evicted_poll_for_which_the_epoll_has_no_room_gets_a_slot_again() {
     with_reactor(config(1), |reactor| {
         let crowd = Crowd::new(reactor);
-        let waits: Vec<_> = crowd.idle.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+        let waits: Vec<_> = crowd.idle.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
         let (busy, trigger) = eventfd_pair(reactor);
         loop {
-            let comes = Hand::pending(reactor, next_counter(&busy));
-            if metrics(reactor).polls_evicted > 0 {
+            let comes = ManualPoll::pending(reactor, next_counter(&busy));
+            if metrics(reactor).polls_demoted > 0 {
                 break;
             }
             reactor.turn();
@@ -483,10 +483,10 @@ fn a_member_that_is_ready_whenever_it_is_watched_is_watched_no_more() {
         let _crowd = Crowd::new(reactor);
         let (io, trigger) = eventfd_pair(reactor);
         for _ in 0..10 {
-            let waits = Hand::pending(reactor, next_counter(&io));
+            let waits = ManualPoll::pending(reactor, next_counter(&io));
             fire(&trigger);
             assert_eq!(waits.complete(reactor).unwrap(), 1);
         }
-        assert_eq!(metrics(reactor).polls_spared, 8, "twice is needed to tell a habit from chance");
+        assert_eq!(metrics(reactor).polls_skipped, 8, "twice is needed to tell a habit from chance");
     });
 }

@@ -16,9 +16,9 @@ use rustix::io::Errno;
 use super::super::driver::Waiter;
 use super::super::{Direction, Io, Reactor};
 use super::{
-    Flag, Hand, alone, assert_sleeps, block_on, config, eventfd_pair, fire, fresh_capacity, in_each_mode, metrics,
-    new_eventfd, next_byte, next_counter, read_byte, read_counter, register, run, set_nonblocking, turn_and_park,
-    until_woken, with_reactor,
+    Flag, ManualPoll, alone, assert_sleeps, block_on, config, eventfd_pair, fire, fresh_capacity, in_each_mode,
+    metrics, new_eventfd, next_byte, next_counter, read_byte, read_counter, register, run, set_nonblocking,
+    turn_and_park, until_woken, with_reactor,
 };
 use crate::reactor::kernel::fault::{self, Call};
 
@@ -52,7 +52,7 @@ fn what_is_ready_is_had_without_a_poll() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         fire(&trigger);
-        let Poll::Ready(counter) = Hand::new(next_counter(&io)).poll(reactor) else { panic!("it was there") };
+        let Poll::Ready(counter) = ManualPoll::new(next_counter(&io)).poll(reactor) else { panic!("it was there") };
         assert_eq!(counter.unwrap(), 1);
         assert_eq!(metrics(reactor).slots_in_use, 0);
         reactor.turn();
@@ -65,7 +65,7 @@ fn what_is_not_ready_is_had_when_it_comes() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         for round in 1..100 {
-            let waits = Hand::pending(reactor, next_counter(&io));
+            let waits = ManualPoll::pending(reactor, next_counter(&io));
             reactor.turn();
             assert_eq!(waits.wakes(), 0);
             fire(&trigger);
@@ -80,13 +80,13 @@ fn what_is_not_ready_is_had_when_it_comes() {
 fn a_poll_that_is_ready_when_it_is_armed_completes_inside_the_submission() {
     with_reactor(config(1), |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
-        let mut waits = Hand::pending(reactor, next_counter(&io));
+        let mut waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(&trigger);
         reactor.turn();
         assert_eq!(waits.wakes(), 1);
         assert!(waits.poll(reactor).is_ready());
         let now = metrics(reactor);
-        assert_eq!((now.polls_born_ready, now.getevents_calls), (1, 0));
+        assert_eq!((now.polls_completed_inline, now.getevents_calls), (1, 0));
     });
 }
 
@@ -95,12 +95,12 @@ fn the_poll_of_a_dropped_future_stands_for_the_next_one() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         for _ in 0..10 {
-            let dropped = Hand::pending(reactor, next_counter(&io));
+            let dropped = ManualPoll::pending(reactor, next_counter(&io));
             reactor.turn();
             drop(dropped);
         }
         assert_eq!((metrics(reactor).submitted_polls, metrics(reactor).cancels), (1, 0));
-        let waits = Hand::pending(reactor, next_counter(&io));
+        let waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
     });
@@ -110,9 +110,9 @@ fn the_poll_of_a_dropped_future_stands_for_the_next_one() {
 fn a_dropped_future_is_woken_no_more() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
-        let dropped = Hand::pending(reactor, next_counter(&io));
+        let dropped = ManualPoll::pending(reactor, next_counter(&io));
         let flag = Arc::clone(&dropped.flag);
-        let other = Hand::pending(reactor, next_counter(&io));
+        let other = ManualPoll::pending(reactor, next_counter(&io));
         drop(dropped);
         assert_eq!(Arc::strong_count(&flag), 1, "its waker is withdrawn");
         fire(&trigger);
@@ -141,7 +141,7 @@ fn a_short_transfer_makes_the_next_one_wait_first() {
 fn readiness_is_not_claimed_before_an_event_has_said_so() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
-        let waits = Hand::pending(reactor, io.ready(Direction::Read));
+        let waits = ManualPoll::pending(reactor, io.ready(Direction::Read));
         assert_sleeps(reactor);
         assert_eq!(waits.wakes(), 0);
         fire(&trigger);
@@ -150,7 +150,7 @@ fn readiness_is_not_claimed_before_an_event_has_said_so() {
         block_on(reactor, io.ready(Direction::Read)).unwrap();
         assert_eq!(io.try_io(Direction::Read, read_counter).unwrap(), 1);
         assert!(io.try_io(Direction::Read, read_counter).is_err());
-        assert!(Hand::new(io.ready(Direction::Read)).poll(reactor).is_pending());
+        assert!(ManualPoll::new(io.ready(Direction::Read)).poll(reactor).is_pending());
     });
 }
 
@@ -158,7 +158,7 @@ fn readiness_is_not_claimed_before_an_event_has_said_so() {
 fn what_is_there_can_be_had_even_if_it_cannot_be_waited_for() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
-        let waits = Hand::pending(reactor, next_counter(&io));
+        let waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(&trigger);
         fault::inject(Call::Submit, Errno::PERM, 1);
         reactor.turn();
@@ -171,7 +171,7 @@ fn a_task_that_is_always_ready_must_let_others_run() {
     with_reactor(config(1), |reactor| {
         let null = register(reactor, std::fs::File::open("/dev/null").unwrap());
         let mut reads = 0;
-        let mut greedy = Hand::new(async {
+        let mut greedy = ManualPoll::new(async {
             loop {
                 next_byte(&null).await.unwrap();
                 reads += 1;
@@ -192,7 +192,8 @@ fn a_task_that_is_always_ready_must_let_others_run() {
 fn everyone_who_waits_for_a_direction_is_woken_and_the_loser_waits_again() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
-        let mut both = [Hand::pending(reactor, next_counter(&io)), Hand::pending(reactor, next_counter(&io))];
+        let mut both =
+            [ManualPoll::pending(reactor, next_counter(&io)), ManualPoll::pending(reactor, next_counter(&io))];
         fire(&trigger);
         until_woken(reactor, &both[0].flag);
         assert_eq!(both[1].wakes(), 1);
@@ -211,8 +212,8 @@ fn of_two_registrations_of_one_file_the_loser_waits_again() {
         let (io, trigger) = eventfd_pair(reactor);
         let other = register(reactor, trigger.try_clone().unwrap());
         for _ in 0..3 {
-            let mut first = Hand::pending(reactor, next_counter(&io));
-            let second = Hand::pending(reactor, next_counter(&other));
+            let mut first = ManualPoll::pending(reactor, next_counter(&io));
+            let second = ManualPoll::pending(reactor, next_counter(&other));
             fire(&trigger);
             until_woken(reactor, &first.flag);
             assert!(first.poll(reactor).is_ready());
@@ -231,7 +232,7 @@ fn two_readers_of_one_pipe_share_its_bytes() {
         let (reader, writer) = io::pipe().unwrap();
         set_nonblocking(&reader);
         let readers = [register(reactor, reader.try_clone().unwrap()), register(reactor, reader)];
-        let mut waits: Vec<_> = readers.iter().map(|io| Hand::pending(reactor, next_byte(io))).collect();
+        let mut waits: Vec<_> = readers.iter().map(|io| ManualPoll::pending(reactor, next_byte(io))).collect();
         for byte in *b"pipe" {
             rustix::io::write(&writer, &[byte]).unwrap();
             let winner = loop {
@@ -252,7 +253,7 @@ fn two_readers_of_one_pipe_share_its_bytes() {
                     ref both => panic!("one byte for two: {both:?}"),
                 }
             };
-            waits[winner] = Hand::pending(reactor, next_byte(&readers[winner]));
+            waits[winner] = ManualPoll::pending(reactor, next_byte(&readers[winner]));
         }
         drop(writer);
         for wait in waits {
@@ -288,8 +289,8 @@ fn directions_are_waited_for_independently() {
         let (near, far) = stream_pair();
         let io = register(reactor, near);
         let sent = fill(&io);
-        let reads = Hand::pending(reactor, next_byte(&io));
-        let writes = Hand::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
+        let reads = ManualPoll::pending(reactor, next_byte(&io));
+        let writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
         reactor.turn();
 
         send(far.as_fd(), b"r").unwrap();
@@ -313,8 +314,8 @@ fn a_hang_up_is_seen_in_both_directions() {
             let (near, far) = stream_pair();
             let io = register(reactor, near);
             fill(&io);
-            let reads = Hand::pending(reactor, next_byte(&io));
-            let writes = Hand::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
+            let reads = ManualPoll::pending(reactor, next_byte(&io));
+            let writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
             reactor.turn();
             drop(far);
             // Unread bytes make it a reset.
@@ -331,7 +332,7 @@ fn bytes_and_the_end_that_follows_at_once_are_both_seen() {
         for _ in 0..50 {
             let (near, far) = stream_pair();
             let io = register(reactor, near);
-            let reads = Hand::pending(reactor, next_byte(&io));
+            let reads = ManualPoll::pending(reactor, next_byte(&io));
             reactor.turn();
             send(far.as_fd(), b"x").unwrap();
             drop(far);
@@ -390,7 +391,7 @@ fn a_registration_outlives_its_reactor_with_an_error() {
     alone(|| {
         let reactor = Reactor::new(config(1)).unwrap();
         let (io, _trigger) = eventfd_pair(&reactor);
-        let mut waits = Hand::pending(&reactor, next_counter(&io));
+        let mut waits = ManualPoll::pending(&reactor, next_counter(&io));
         let idle = register(&reactor, new_eventfd());
         reactor.turn();
         reactor.shutdown();
@@ -403,14 +404,14 @@ fn a_registration_outlives_its_reactor_with_an_error() {
         drop(io);
         idle.into_fd();
         reactor.turn();
-        drop(reactor.drive());
+        drop(reactor.enter_loop());
         reactor.shutdown();
         assert!(reactor.register(new_eventfd().as_fd()).is_err());
     });
 }
 
 fn block_on_without<T>(reactor: &Reactor, future: impl Future<Output = T>) -> T {
-    match Hand::new(future).poll(reactor) {
+    match ManualPoll::new(future).poll(reactor) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("would wait for a reactor that is gone"),
     }
@@ -436,13 +437,13 @@ fn the_event_of_a_closed_file_does_not_reach_the_next_owner_of_its_number() {
     in_each_mode(1, |reactor| {
         let (io, old_trigger) = eventfd_pair(reactor);
         let number = io.as_fd().as_raw_fd();
-        let old_waits = Hand::pending(reactor, next_counter(&io));
+        let old_waits = ManualPoll::pending(reactor, next_counter(&io));
         reactor.turn();
 
         let new_trigger = new_eventfd();
         pass_number_on(number, new_trigger.try_clone().unwrap());
         let new_io = register(reactor, own_again(number));
-        let new_waits = Hand::pending(reactor, next_counter(&new_io));
+        let new_waits = ManualPoll::pending(reactor, next_counter(&new_io));
         reactor.turn();
 
         fire(&old_trigger);

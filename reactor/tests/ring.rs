@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::sleep::no_signals;
 use super::{PATIENCE, alone, fire, new_eventfd, read_counter};
 use crate::reactor::kernel::abi::{Cancel, IoEvent, Iocb};
-use crate::reactor::kernel::batch::{Outcome, Submission};
+use crate::reactor::kernel::batch::{Batch, Outcome};
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::kernel::kioctx::Kioctx;
 use crate::reactor::requests::Key;
@@ -20,7 +20,7 @@ use crate::reactor::requests::Key;
 /// A context with the places of its iocbs, which are numbered by their `aio_data`.
 struct Kernel {
     kioctx: Kioctx,
-    submission: Submission,
+    batch: Batch,
     events: Vec<IoEvent>,
 }
 
@@ -32,12 +32,12 @@ impl Kernel {
         }
         let kioctx = Kioctx::setup(1).unwrap();
         assert_eq!(kioctx.has_ring(), ring_is_known);
-        Self { kioctx, submission: Submission::new(1 << 10), events: Vec::new() }
+        Self { kioctx, batch: Batch::new(1 << 10), events: Vec::new() }
     }
 
     fn push(&mut self, at: u32, iocb: impl FnOnce(u64) -> Iocb) {
         let key = Key::from_data(at.into());
-        self.submission.push(key, iocb(key.to_data()));
+        self.batch.push(key, iocb(key.to_data()));
     }
 
     fn push_poll(&mut self, at: u32, fd: RawFd) {
@@ -47,7 +47,7 @@ impl Kernel {
     /// What became of each, by its position in the batch.
     fn submit(&mut self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        self.submission.submit(&self.kioctx, |_, outcome| outcomes.push(outcome));
+        self.batch.submit(&self.kioctx, |_, outcome| outcomes.push(outcome));
         outcomes
     }
 
@@ -222,7 +222,7 @@ fn a_cancel_that_races_with_readiness_leaves_one_event() {
                 let order: Vec<u32> = if round % 2 == 0 { (0..BATCH).collect() } else { (0..BATCH).rev().collect() };
                 for at in order {
                     let key = Key::from_data(at.into());
-                    let found = kernel.submission.cancel(&kernel.kioctx, key).unwrap();
+                    let found = kernel.batch.cancel(&kernel.kioctx, key).unwrap();
                     cancelled += u32::from(found == Cancel::InProgress);
                 }
                 let mut events = kernel.take(BATCH as usize);

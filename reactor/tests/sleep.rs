@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::super::{Config, Reactor};
 use super::{
-    A_WHILE, Hand, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_counter,
-    run, turn_and_park, with_reactor,
+    A_WHILE, ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics,
+    next_counter, run, turn_and_park, with_reactor,
 };
 use crate::reactor::kernel::abi::SignalMask;
 
@@ -24,7 +24,7 @@ fn timed(f: impl FnOnce()) -> Duration {
 }
 
 /// Settles what the last wake has left: the notification and the eventfd's readiness.
-fn settle(reactor: &Reactor) {
+fn reap_until(reactor: &Reactor) {
     for _ in 0..3 {
         turn_and_park(reactor);
     }
@@ -47,8 +47,8 @@ fn a_deadline_that_is_past_or_next_to_it_is_no_sleep() {
 fn a_sleep_lasts_as_long_as_it_should_when_nothing_happens() {
     in_each_mode(1, |reactor| {
         let (io, _trigger) = eventfd_pair(reactor);
-        let _idle = Hand::pending(reactor, next_counter(&io));
-        settle(reactor);
+        let _idle = ManualPoll::pending(reactor, next_counter(&io));
+        reap_until(reactor);
         let slept = timed(|| reactor.park(Some(A_WHILE)));
         assert!(slept >= A_WHILE, "{slept:?}");
         assert!(slept < PATIENCE, "{slept:?}");
@@ -60,8 +60,8 @@ fn a_huge_timeout_is_a_sleep_and_ends_by_an_event() {
     for timeout in [None, Some(FOR_EVER), Some(Duration::from_secs(u64::MAX / 2)), Some(Duration::MAX)] {
         in_each_mode(1, |reactor| {
             let (io, trigger) = eventfd_pair(reactor);
-            let mut waits = Hand::pending(reactor, next_counter(&io));
-            settle(reactor);
+            let mut waits = ManualPoll::pending(reactor, next_counter(&io));
+            reap_until(reactor);
             let firing = thread::spawn(move || {
                 thread::sleep(A_WHILE);
                 fire(trigger);
@@ -84,7 +84,7 @@ fn a_watched_ring_ends_the_sleep_before_it_begins() {
     spinning.spin = FOR_EVER;
     with_reactor(spinning, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
-        let waits = Hand::pending(reactor, next_counter(&io));
+        let waits = ManualPoll::pending(reactor, next_counter(&io));
         reactor.turn();
         let before = metrics(reactor).getevents_calls;
         let firing = thread::spawn(move || {
@@ -266,8 +266,8 @@ fn a_signal_ends_a_sleep_and_nothing_else() {
     count_signal(libc::SIGUSR1);
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
-        let waits = Hand::pending(reactor, next_counter(&io));
-        settle(reactor);
+        let waits = ManualPoll::pending(reactor, next_counter(&io));
+        reap_until(reactor);
         let before = HANDLED.load(Ordering::Acquire);
         under_signals(libc::SIGUSR1, || {
             for _ in 0..20 {
@@ -288,7 +288,7 @@ fn no_event_is_lost_under_a_storm_of_signals() {
         let (io, trigger) = eventfd_pair(reactor);
         under_signals(libc::SIGUSR1, || {
             for round in 0..300 {
-                let waits = Hand::pending(reactor, next_counter(&io));
+                let waits = ManualPoll::pending(reactor, next_counter(&io));
                 // Sometimes the event is pending when the sleep begins, sometimes not even the poll
                 // is armed.
                 if round % 3 == 0 {
@@ -308,7 +308,7 @@ fn a_registration_ends_under_a_storm_of_signals() {
         under_signals(libc::SIGUSR1, || {
             for _ in 0..50 {
                 let (io, trigger) = eventfd_pair(reactor);
-                drop(Hand::pending(reactor, next_counter(&io)));
+                drop(ManualPoll::pending(reactor, next_counter(&io)));
                 reactor.turn();
                 let fd = io.into_fd();
                 fire(&trigger);
@@ -338,7 +338,7 @@ fn the_mask_of_the_sleep_lets_a_blocked_signal_in_and_is_gone_after_it() {
             assert_eq!(handled(), before + 1, "blocked again");
             // An event that is there is not lost to the signal.
             let (io, trigger) = eventfd_pair(reactor);
-            let waits = Hand::pending(reactor, next_counter(&io));
+            let waits = ManualPoll::pending(reactor, next_counter(&io));
             fire(trigger);
             assert_eq!(waits.complete(reactor).unwrap(), 1);
         });

@@ -12,9 +12,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::{Buf, Config, Direction, Io, Operation, Reactor, Request};
+use super::super::{Buf, Config, Direction, FileOperation, Io, Reactor, Request};
 use super::{
-    Hand, alone, assert_at_rest, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_counter,
+    ManualPoll, alone, assert_at_rest, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_counter,
     read_counter, register, turn_and_park,
 };
 use crate::reactor::kernel::fault::{self, Call};
@@ -85,9 +85,9 @@ fn count(f: impl FnOnce()) -> (usize, usize) {
     (DROPS.get(), WAKES.get())
 }
 
-fn read_of_a_file(reactor: &Rc<Reactor>) -> Operation {
+fn read_of_a_file(reactor: &Rc<Reactor>) -> FileOperation {
     let file = Arc::new(memfd_create("", MemfdFlags::CLOEXEC).unwrap().into());
-    Operation::new(reactor, Request::read(&file, Buf::zeroed(8), 0))
+    FileOperation::new(reactor, Request::read(&file, Buf::zeroed(8), 0))
 }
 
 #[test]
@@ -226,14 +226,14 @@ fn a_waker_that_panics_keeps_nobody_else_from_being_woken() {
         for read in &mut reads {
             assert!(pin!(read).poll(&mut Context::from_waker(&bomb)).is_pending());
         }
-        let waits: Vec<_> = ios.iter().map(|io| Hand::pending(reactor, next_counter(io))).collect();
+        let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
         triggers.iter().for_each(fire);
-        let driven = catch_unwind(AssertUnwindSafe(|| {
+        let in_loop = catch_unwind(AssertUnwindSafe(|| {
             for wait in waits {
                 assert_eq!(wait.complete(reactor).unwrap(), 1);
             }
         }));
-        assert!(driven.is_ok(), "and the loop goes on");
+        assert!(in_loop.is_ok(), "and the loop goes on");
         drop(reads);
         assert_eq!(metrics(reactor).orphans, 0);
     });

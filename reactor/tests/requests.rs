@@ -11,9 +11,9 @@ use proptest::test_runner::RngSeed;
 
 use super::Flag;
 use crate::reactor::readiness::{Direction, SourceId};
-use crate::reactor::requests::{Completion, Disarm, Key, OperationId, Table, Tenant};
+use crate::reactor::requests::{self, Completion, Disarm, Key, OperationId, Requests};
 
-/// What the table reserves, see `Table::new`.
+/// What the table reserves, see `Requests::new`.
 const OWN_POLLS: usize = 2;
 const FEWEST_SLOTS: usize = 16;
 /// How many times the capacity is armed before a poll is idle.
@@ -63,13 +63,13 @@ enum State {
     Queued,
     Armed { flush: usize },
     Cancelling,
-    Evicted,
+    Demoted,
 }
 
 /// A request with a slot.
 #[derive(Debug)]
 struct Slot {
-    tenant: Owner,
+    owner: Owner,
     state: State,
     since: usize,
     /// Known for polls at once, for operations when they are taken from the queue.
@@ -97,7 +97,7 @@ struct Operation {
 
 /// The table, and what is known about it.
 struct Walk {
-    table: Table<Payload>,
+    table: Requests<Payload>,
     capacity: usize,
     /// In the order of arrival, which is that of the queue while they are queued.
     slots: Vec<Slot>,
@@ -118,7 +118,7 @@ struct Walk {
 impl Walk {
     fn new(capacity: usize) -> Self {
         Self {
-            table: Table::new(capacity),
+            table: Requests::new(capacity),
             capacity: capacity.max(FEWEST_SLOTS),
             slots: Vec::new(),
             backlog: VecDeque::new(),
@@ -140,11 +140,11 @@ impl Walk {
             Step::ArmOwn(which) => self.arm_own(which),
             Step::Disarm(which) => self.disarm(which),
             Step::Age(times) => {
-                self.table.let_pass(self.capacity * usize::from(times));
+                self.table.advance_clock(self.capacity * usize::from(times));
                 self.arms += self.capacity * usize::from(times);
             }
-            Step::Evict => self.evict(),
-            Step::Stay => self.stay(),
+            Step::Evict => self.demote(),
+            Step::Stay => self.undo_demotion(),
             Step::Start => self.start(),
             Step::Await(which) => self.await_result(which),
             Step::Fetch(which) => self.fetch(which),
@@ -178,10 +178,10 @@ impl Walk {
         let owner = Owner::Poll { source: u32::from(which) % OWN_POLLS as u32, direction: Direction::Read };
         let Owner::Poll { source, .. } = owner else { unreachable!() };
         // The reactor has one poll of each, and arms it again when it is over.
-        if self.slots.iter().any(|slot| slot.tenant == owner && slot.state != State::Cancelling) {
+        if self.slots.iter().any(|slot| slot.owner == owner && slot.state != State::Cancelling) {
             return;
         }
-        if self.slots.iter().filter(|slot| is_own(slot.tenant)).count() == OWN_POLLS {
+        if self.slots.iter().filter(|slot| is_own(slot.owner)).count() == OWN_POLLS {
             return;
         }
         let key = self.table.arm_own(SourceId(source));
@@ -190,7 +190,7 @@ impl Walk {
     }
 
     fn disarm(&mut self, which: u8) {
-        let polls = |slot: &Slot| matches!(slot.tenant, Owner::Poll { .. }) && slot.state != State::Cancelling;
+        let polls = |slot: &Slot| matches!(slot.owner, Owner::Poll { .. }) && slot.state != State::Cancelling;
         let Some(at) = self.choose(which, polls) else { return };
         let key = self.slots[at].key.expect("the key of a poll is known");
         match self.slots[at].state {
@@ -202,7 +202,7 @@ impl Walk {
                 assert_eq!(self.table.disarm(key), Disarm::Cancel);
                 self.slots[at].state = State::Cancelling;
             }
-            State::Evicted => {
+            State::Demoted => {
                 assert_eq!(self.table.disarm(key), Disarm::AwaitEvent);
                 self.slots[at].state = State::Cancelling;
             }
@@ -211,30 +211,30 @@ impl Walk {
     }
 
     /// Of the idle polls any may be chosen; and one is, by searches that look at all slots.
-    fn evict(&mut self) {
+    fn demote(&mut self) {
         let is_idle = |slot: &Slot| {
-            matches!((slot.tenant, slot.state), (Owner::Poll { source, .. }, State::Armed { .. }) if !is_own_id(source))
+            matches!((slot.owner, slot.state), (Owner::Poll { source, .. }, State::Armed { .. }) if !is_own_id(source))
                 && self.arms - slot.since >= IDLE * self.capacity
         };
         let idle: Vec<usize> = (0..self.slots.len()).filter(|at| is_idle(&self.slots[*at])).collect();
-        match (0..self.capacity).find_map(|_| self.table.evict(0)) {
+        match (0..self.capacity).find_map(|_| self.table.demote(0)) {
             Some(key) => {
                 let at = self.slot_of(key);
                 assert!(idle.contains(&at), "{:?}", self.slots[at]);
-                assert!(self.slots.iter().all(|slot| slot.state != State::Evicted), "one at a time");
-                self.slots[at].state = State::Evicted;
+                assert!(self.slots.iter().all(|slot| slot.state != State::Demoted), "one at a time");
+                self.slots[at].state = State::Demoted;
             }
             None => assert!(
                 idle.is_empty()
                     || !self.backlog.is_empty()
-                    || self.slots.iter().any(|slot| slot.state == State::Evicted)
+                    || self.slots.iter().any(|slot| slot.state == State::Demoted)
             ),
         }
     }
 
-    fn stay(&mut self) {
-        let Some(at) = self.choose(0, |slot| slot.state == State::Evicted) else { return };
-        self.table.stay(self.slots[at].key.expect("the key of a poll is known"));
+    fn undo_demotion(&mut self) {
+        let Some(at) = self.choose(0, |slot| slot.state == State::Demoted) else { return };
+        self.table.undo_demotion(self.slots[at].key.expect("the key of a poll is known"));
         self.slots[at].since = self.arms;
         self.slots[at].state = State::Armed { flush: usize::MAX };
     }
@@ -276,7 +276,7 @@ impl Walk {
         let Some(at) = self.choose_operation(which) else { return };
         let operation = &mut self.operations[at];
         let (number, id) = (operation.number, operation.id.take().unwrap());
-        let slot = self.slots.iter().position(|slot| slot.tenant == Owner::Operation(number));
+        let slot = self.slots.iter().position(|slot| slot.owner == Owner::Operation(number));
         let with_kernel = slot.is_some_and(|slot| self.slots[slot].state != State::Queued);
 
         let (payload, waker) = self.table.abandon(id);
@@ -320,7 +320,7 @@ impl Walk {
         let mut rest = keys.split_off(room);
         rest.retain(|key| {
             let is_foreign =
-                matches!(self.table.tenant(*key), Some(Tenant::Poll { source, .. }) if !is_own_id(source.0));
+                matches!(self.table.owner(*key), Some(requests::Owner::Poll { source, .. }) if !is_own_id(source.0));
             if is_foreign {
                 self.expect_completion(*key, 0);
             }
@@ -340,29 +340,29 @@ impl Walk {
             return;
         }
         let key = self.dead[usize::from(which) % self.dead.len()];
-        assert_eq!(self.table.tenant(key), None);
+        assert_eq!(self.table.owner(key), None);
         assert!(matches!(self.table.complete(key, 1), Completion::Stale));
     }
 
     /// Frees a slot by its event or its refusal, and checks what the table makes of it.
     fn expect_completion(&mut self, key: Key, result: i64) {
         let at = self.slot_of(key);
-        let Slot { tenant, state, .. } = self.slots[at];
+        let Slot { owner, state, .. } = self.slots[at];
         let completion = self.table.complete(key, result);
-        match (tenant, state, completion) {
+        match (owner, state, completion) {
             (Owner::Poll { .. }, State::Cancelling, Completion::Disarmed) => {}
             (
                 Owner::Poll { source, direction },
-                State::Evicted,
-                Completion::Evicted { source: SourceId(evicted), direction: evicted_direction },
+                State::Demoted,
+                Completion::Demoted { source: SourceId(evicted), direction: evicted_direction },
             ) => assert_eq!((evicted, evicted_direction), (source, direction)),
             (
                 Owner::Poll { source, direction },
                 State::Queued | State::Armed { .. },
-                Completion::Poll { source: SourceId(completed), direction: completed_direction, born_ready },
+                Completion::Poll { source: SourceId(completed), direction: completed_direction, inline },
             ) => {
                 assert_eq!((completed, completed_direction), (source, direction));
-                assert_eq!(born_ready, state == State::Armed { flush: self.flush });
+                assert_eq!(inline, state == State::Armed { flush: self.flush });
             }
             (Owner::Operation(number), _, completion) => {
                 let at = self.operations.iter().position(|operation| operation.number == number).unwrap();
@@ -379,15 +379,15 @@ impl Walk {
                     other => panic!("operation {number}: {}", name(&other)),
                 }
             }
-            (tenant, state, completion) => panic!("{tenant:?}, {state:?}: {}", name(&completion)),
+            (owner, state, completion) => panic!("{owner:?}, {state:?}: {}", name(&completion)),
         }
         self.vacate(at);
     }
 
     // ---- the model's own moves ----
 
-    fn occupy(&mut self, tenant: Owner, key: Option<Key>) {
-        self.slots.push(Slot { tenant, state: State::Queued, since: self.arms, key });
+    fn occupy(&mut self, owner: Owner, key: Option<Key>) {
+        self.slots.push(Slot { owner, state: State::Queued, since: self.arms, key });
         self.peak = self.peak.max(self.slots.len());
         if let Some(key) = key {
             self.meet(key);
@@ -425,19 +425,19 @@ impl Walk {
         let queued: Vec<usize> = (0..self.slots.len()).filter(|at| self.slots[*at].state == State::Queued).collect();
         assert_eq!(keys.len(), queued.len());
         for (key, at) in keys.iter().zip(queued) {
-            let number = match (self.table.tenant(*key), self.slots[at].tenant) {
+            let number = match (self.table.owner(*key), self.slots[at].owner) {
                 (
-                    Some(Tenant::Poll { source: SourceId(queued), direction: queued_direction }),
+                    Some(requests::Owner::Poll { source: SourceId(queued), direction: queued_direction }),
                     Owner::Poll { source, direction },
                 ) => {
                     assert_eq!((queued, queued_direction), (source, direction));
                     None
                 }
-                (Some(Tenant::Operation(id)), Owner::Operation(number)) => {
+                (Some(requests::Owner::Operation(id)), Owner::Operation(number)) => {
                     assert_eq!(self.table.payload_mut(id).number, number);
                     Some(number)
                 }
-                (tenant, expected) => panic!("{tenant:?} where {expected:?} was queued"),
+                (owner, expected) => panic!("{owner:?} where {expected:?} was queued"),
             };
             match self.slots[at].key {
                 Some(known) => assert_eq!(*key, known),
@@ -453,7 +453,7 @@ impl Walk {
     // ---- what there is ----
 
     fn polls(&self) -> usize {
-        self.slots.iter().filter(|slot| matches!(slot.tenant, Owner::Poll { .. })).count()
+        self.slots.iter().filter(|slot| matches!(slot.owner, Owner::Poll { .. })).count()
     }
 
     fn slot_of(&self, key: Key) -> usize {
@@ -490,7 +490,7 @@ impl Walk {
 
         for slot in &self.slots {
             if let Some(key) = slot.key {
-                assert!(self.table.tenant(key).is_some(), "{slot:?} is not forgotten before its event");
+                assert!(self.table.owner(key).is_some(), "{slot:?} is not forgotten before its event");
             }
         }
         for (number, drops) in self.drops.iter().enumerate() {
@@ -511,8 +511,8 @@ impl Walk {
         let flags =
             |operations: &[Operation]| operations.iter().filter_map(|operation| operation.waker.clone()).collect();
         let with_kernel = |operation: &Operation| {
-            let tenant = Owner::Operation(operation.number);
-            self.slots.iter().any(|slot| slot.tenant == tenant && slot.state != State::Queued)
+            let owner = Owner::Operation(operation.number);
+            self.slots.iter().any(|slot| slot.owner == owner && slot.state != State::Queued)
         };
         let (submitted, unsubmitted): (Vec<_>, Vec<_>) = self
             .operations
@@ -529,7 +529,7 @@ impl Walk {
             assert_eq!((payload.number, result), (operation.number, -i64::from(libc::ECANCELED)));
         }
         assert_eq!(self.table.orphans(), submitted.iter().filter(|operation| operation.id.is_none()).count());
-        self.slots.retain(|slot| slot.state != State::Queued || matches!(slot.tenant, Owner::Poll { .. }));
+        self.slots.retain(|slot| slot.state != State::Queued || matches!(slot.owner, Owner::Poll { .. }));
         assert_eq!(self.table.in_use(), self.slots.len());
         for operation in &submitted {
             assert_eq!(self.drops[operation.number].get(), 0, "the kernel has it still");
@@ -544,8 +544,8 @@ impl Walk {
     }
 }
 
-fn is_own(tenant: Owner) -> bool {
-    matches!(tenant, Owner::Poll { source, .. } if is_own_id(source))
+fn is_own(owner: Owner) -> bool {
+    matches!(owner, Owner::Poll { source, .. } if is_own_id(source))
 }
 
 /// Whether this is one of the reactor's own sources, which come first.
@@ -575,7 +575,7 @@ fn name<P>(completion: &Completion<P>) -> &'static str {
         Completion::Stale => "Stale",
         Completion::Poll { .. } => "Poll",
         Completion::Disarmed => "Disarmed",
-        Completion::Evicted { .. } => "Evicted",
+        Completion::Demoted { .. } => "Demoted",
         Completion::Operation(_) => "Operation",
         Completion::Orphan(_) => "Orphan",
     }
@@ -688,14 +688,14 @@ fn all_short_walks_from_a_table_of_idle_polls_agree_with_the_model() {
 
 #[test]
 fn operations_leave_the_backlog_in_the_order_of_their_arrival() {
-    let mut table = Table::new(FEWEST_SLOTS);
+    let mut table = Requests::new(FEWEST_SLOTS);
     let ids: Vec<_> = (0..100).map(|number| table.start(number, Waker::noop().clone())).collect();
     let mut order = Vec::new();
     while table.has_queue() {
         let mut keys = Vec::new();
         table.take_queue(&mut keys);
         for key in keys {
-            let Some(Tenant::Operation(id)) = table.tenant(key) else { panic!("no poll was armed") };
+            let Some(requests::Owner::Operation(id)) = table.owner(key) else { panic!("no poll was armed") };
             order.push(*table.payload_mut(id));
             table.accepted(key);
             table.complete(key, 0);
@@ -711,7 +711,7 @@ fn operations_leave_the_backlog_in_the_order_of_their_arrival() {
 #[test]
 #[should_panic = "a registration holds the key of its poll until the event"]
 fn a_poll_that_is_over_cannot_be_disarmed() {
-    let mut table = Table::<()>::new(1);
+    let mut table = Requests::<()>::new(1);
     let key = table.arm(SourceId(2), Direction::Read).unwrap();
     table.take_queue(&mut Vec::new());
     table.accepted(key);
