@@ -8,15 +8,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::driver::Waiter;
-use super::front::Reactor;
-use crate::reactor::readiness::{Direction, SourceId};
+use super::driver::Close;
+use super::ids::{Direction, SourceId};
+use super::readiness::{Until, Waiter};
+use super::{Reactor, gone};
 
-/// A non-blocking descriptor and its registration.
+/// A non-blocking descriptor and its registration: try, then wait.
 ///
 /// For each direction at most one poll is armed. It belongs to the registration and not to a
-/// future: dropping a future withdraws its waker, and the poll stands for the next one (a cancel
-/// would walk all armed polls with interrupts off). Dropping the `Io` cancels what is armed
+/// future: dropping a future withdraws its waker, and the poll stays armed for the next one (a
+/// cancel would walk all armed polls with interrupts off). Dropping the `Io` cancels what is armed
 /// *before* the descriptor closes, since an armed poll keeps the file open: no FIN, no end of file,
 /// a listener that stays bound.
 pub(crate) struct Io {
@@ -24,25 +25,13 @@ pub(crate) struct Io {
     id: SourceId,
     /// `None` only while dropped.
     fd: Option<OwnedFd>,
-    /// Dropping waits until the kernel has let go of the file, so that its address or name is free
-    /// at once.
     close: Close,
-}
-
-/// When a dropped [`Io`]'s file is to be let go of by the kernel too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Close {
-    /// As soon as the cancelled polls' events are seen: at once, mostly, else in the loop's next
-    /// turn.
-    Soon,
-    /// Before `drop` returns.
-    BeforeReturn,
 }
 
 impl Io {
     /// Registers a descriptor, which must be in non-blocking mode.
     pub(crate) fn new(reactor: &Rc<Reactor>, fd: OwnedFd, close: Close) -> io::Result<Self> {
-        let id = reactor.register(fd.as_fd())?;
+        let id = reactor.with(|driver| driver.register(fd.as_fd())).ok_or_else(gone)?;
         Ok(Self { reactor: Rc::clone(reactor), id, fd: Some(fd), close })
     }
 
@@ -53,45 +42,45 @@ impl Io {
     /// Ends the registration and gives the descriptor back. Nothing is armed on it any more.
     pub(crate) fn into_fd(mut self) -> OwnedFd {
         let fd = self.fd.take().expect("an `Io` has its descriptor until it is dropped");
-        self.reactor.deregister(self.id, None, true);
+        self.deregister(None, Close::BeforeReturn);
         fd
     }
 
-    /// Tries `operation` until it does something else than fail with `WouldBlock`, waiting for
-    /// readiness in between. The task of the latest call for this direction is woken.
+    /// Attempts until the result is not `WouldBlock`, waiting for readiness in between. The task of
+    /// the latest call for this direction is woken.
     pub(crate) fn poll_io<R>(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        mut operation: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.poll_io_as(cx, direction, &mut Waiter::Task, &mut operation)
+        self.poll_attempt(cx, direction, &mut Waiter::Task, &mut attempt)
     }
 
     /// [`poll_io`](Self::poll_io) as a future; any number of them may wait for one direction.
     pub(crate) async fn io<R>(
         &self,
         direction: Direction,
-        mut operation: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
         let mut ready = Ready { io: self, direction, waiter: Waiter::Future(None) };
-        std::future::poll_fn(|cx| self.poll_io_as(cx, direction, &mut ready.waiter, &mut operation)).await
+        std::future::poll_fn(|cx| self.poll_attempt(cx, direction, &mut ready.waiter, &mut attempt)).await
     }
 
-    /// Waits until an event says that a try may succeed.
+    /// Waits until an event says that an attempt may succeed.
     pub(crate) fn ready(&self, direction: Direction) -> impl Future<Output = io::Result<()>> {
         Ready { io: self, direction, waiter: Waiter::Future(None) }
     }
 
-    /// Tries once. `WouldBlock` makes the next wait a real one.
+    /// Attempts once. `WouldBlock` makes the next wait a real one.
     pub(crate) fn try_io<R>(
         &self,
         direction: Direction,
-        operation: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
+        attempt: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
-        let result = operation(self.as_fd());
+        let result = attempt(self.as_fd());
         if result.as_ref().is_err_and(is_would_block) {
-            self.reactor.would_block(self.id, direction);
+            self.reactor.with(|driver| driver.readiness(self.id, direction).would_block());
         }
         result
     }
@@ -99,28 +88,62 @@ impl Io {
     /// The latest transfer was short: the next one would find nothing, so it waits first. A poll is
     /// checked when it is submitted, so nothing can be missed.
     pub(crate) fn clear_ready(&self, direction: Direction) {
-        self.reactor.clear_ready(self.id, direction);
+        self.reactor.with(|driver| driver.readiness(self.id, direction).clear());
     }
 
-    fn poll_io_as<R>(
+    /// Two short borrows where it must wait: one to ask whether an attempt is worthwhile, and one,
+    /// after `EAGAIN`, to say so, store the waker and arm.
+    fn poll_attempt<R>(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
         waiter: &mut Waiter,
-        operation: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+        attempt: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        ready!(self.reactor.poll_proceed(cx));
+        let unit = ready!(self.reactor.coop().poll_proceed(cx));
+        ready!(self.poll_wait(cx, direction, Until::Attempt, waiter))?;
         loop {
-            ready!(self.reactor.poll_ready(self.id, direction, false, waiter, cx))?;
-            match self.try_io(direction, &mut *operation) {
-                Err(error) if is_would_block(&error) => {}
+            match attempt(self.as_fd()) {
+                Err(error) if is_would_block(&error) => {
+                    let waker = cx.waker().clone();
+                    let waited = self.reactor.with(|driver| driver.block(self.id, direction, waiter, waker));
+                    let (waited, _replaced) = waited.ok_or_else(gone)?;
+                    ready!(waited)?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
-                    self.reactor.made_progress();
+                    unit.made_progress();
                     return Poll::Ready(result);
                 }
             }
         }
+    }
+
+    /// Ready when there is no reason to wait.
+    fn poll_wait(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        until: Until,
+        waiter: &mut Waiter,
+    ) -> Poll<io::Result<()>> {
+        let ready = self.reactor.with(|driver| driver.readiness(self.id, direction).is_ready(until));
+        if ready.ok_or_else(gone)? {
+            return Poll::Ready(Ok(()));
+        }
+        // Cloned outside the borrow, as it is user code; it may have made the direction ready.
+        let waker = cx.waker().clone();
+        let waited = self.reactor.with(|driver| driver.wait(self.id, direction, until, waiter, waker));
+        let (waited, _replaced) = waited.ok_or_else(gone)?;
+        waited
+    }
+
+    /// Ends the registration, and closes the descriptor if it is given.
+    fn deregister(&self, fd: Option<OwnedFd>, close: Close) {
+        // Outside the loop nobody would see what is left to be closed.
+        let close = if self.reactor.is_in_loop() { close } else { Close::BeforeReturn };
+        // The source holds wakers, whose drop is user code: it outlives the borrow.
+        let _source = self.reactor.with(|driver| driver.deregister(self.id, fd, close));
     }
 }
 
@@ -137,7 +160,7 @@ impl AsFd for Io {
 impl Drop for Io {
     fn drop(&mut self) {
         if let Some(fd) = self.fd.take() {
-            self.reactor.deregister(self.id, Some(fd), self.close == Close::BeforeReturn);
+            self.deregister(Some(fd), self.close);
         }
     }
 }
@@ -161,15 +184,16 @@ impl Future for Ready<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { io, direction, waiter } = &mut *self;
-        ready!(io.reactor.poll_proceed(cx));
-        ready!(io.reactor.poll_ready(io.id, *direction, true, waiter, cx))?;
-        io.reactor.made_progress();
+        let unit = ready!(io.reactor.coop().poll_proceed(cx));
+        ready!(io.poll_wait(cx, *direction, Until::Event, waiter))?;
+        unit.made_progress();
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for Ready<'_> {
     fn drop(&mut self) {
-        self.io.reactor.forget_waiter(self.io.id, self.direction, &self.waiter);
+        let Self { io, direction, waiter } = self;
+        let _withdrawn = io.reactor.with(|driver| driver.readiness(io.id, *direction).forget(waiter));
     }
 }

@@ -1,82 +1,14 @@
-//! A file operation: the request with all that the kernel may touch, and the future of its result.
+//! The future of a file operation.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustix::io::Errno;
-
 use super::buf::Buf;
-use super::front::Reactor;
-use crate::reactor::kernel::abi::Iocb;
-use crate::reactor::requests::{Key, OperationId};
-
-/// What is asked of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opcode {
-    Read,
-    Write,
-    Sync { data_only: bool },
-}
-
-/// A read, write or sync, with the buffer and the file: what the kernel may touch until the event.
-/// (It takes a reference to the file itself, but only inside `io_submit`; until then the number
-/// must not pass to another file.)
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(super) opcode: Opcode,
-    file: Arc<File>,
-    buf: Buf,
-    offset: i64,
-    nowait: bool,
-}
-
-impl Request {
-    fn new(opcode: Opcode, file: &Arc<File>, buf: Buf, offset: i64) -> Self {
-        Self { opcode, file: Arc::clone(file), buf, offset, nowait: false }
-    }
-
-    /// Reads up to `buf.len()` bytes at `offset`.
-    pub(crate) fn read(file: &Arc<File>, buf: Buf, offset: i64) -> Self {
-        Self::new(Opcode::Read, file, buf, offset)
-    }
-
-    /// Writes up to `buf.len()` bytes at `offset`.
-    pub(crate) fn write(file: &Arc<File>, buf: Buf, offset: i64) -> Self {
-        Self::new(Opcode::Write, file, buf, offset)
-    }
-
-    /// `fsync`, or `fdatasync` where `data_only`.
-    pub(crate) fn sync(file: &Arc<File>, data_only: bool) -> Self {
-        Self::new(Opcode::Sync { data_only }, file, Buf::default(), 0)
-    }
-
-    /// With `RWF_NOWAIT`: `EAGAIN` where `io_submit` would block.
-    pub(crate) fn nowait(mut self) -> Self {
-        self.nowait = true;
-        self
-    }
-
-    /// The buffer, of a request that is not to be made after all.
-    pub(crate) fn into_buf(self) -> Buf {
-        self.buf
-    }
-
-    /// The kernel's form of it, which points into the buffer.
-    pub(super) fn iocb(&mut self, key: Key) -> Iocb {
-        let (fd, data) = (self.file.as_raw_fd(), key.to_data());
-        let iocb = match self.opcode {
-            Opcode::Read => Iocb::read(fd, self.buf.as_mut_ptr(), self.buf.len(), self.offset, data),
-            Opcode::Write => Iocb::write(fd, self.buf.as_ptr(), self.buf.len(), self.offset, data),
-            Opcode::Sync { data_only } => Iocb::sync(fd, data_only, data),
-        };
-        if self.nowait { iocb.nowait() } else { iocb }
-    }
-}
+use super::ids::OperationId;
+use super::requests::{Request, bytes};
+use super::{Reactor, gone};
 
 /// A request on its way. Submitted when first polled.
 ///
@@ -103,53 +35,68 @@ impl FileOperation {
     }
 }
 
+impl State {
+    fn take_request(&mut self) -> Request {
+        match std::mem::replace(self, Self::Finished) {
+            Self::New(request) => request,
+            Self::Started(_) | Self::Finished => unreachable!("the request was taken before"),
+        }
+    }
+}
+
 impl Future for FileOperation {
     type Output = (io::Result<usize>, Buf);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { reactor, state } = &mut *self;
-        ready!(reactor.poll_proceed(cx));
-        // `Started` stays until the result is in hand: a waker's clone is user code, and where it
-        // panics `drop` abandons.
+        let unit = ready!(reactor.coop().poll_proceed(cx));
+        // `New` and `Started` stay until a waker's clone has been made: it is user code, and where
+        // it panics `drop` abandons the operation.
         let done = match state {
             State::New(_) => {
                 let waker = cx.waker().clone();
-                let State::New(request) = std::mem::replace(state, State::Finished) else {
-                    unreachable!("matched above")
-                };
-                match reactor.start(request, waker) {
-                    Ok(id) => {
+                match reactor.with(|driver| driver.requests.start(state.take_request(), waker)) {
+                    Some(id) => {
                         *state = State::Started(id);
                         return Poll::Pending;
                     }
-                    Err((error, request)) => (Err(error), request.buf),
+                    None => (Err(gone()), state.take_request().into_buf()),
                 }
             }
-            State::Started(id) => match ready!(reactor.fetch(id, cx)) {
-                Ok((request, result)) => (bytes(result), request.buf),
+            State::Started(id) => match ready!(poll_fetch(reactor, id, cx)) {
+                Some((request, result)) => (bytes(result), request.into_buf()),
                 // The reactor has gone, and the buffer with it.
-                Err(error) => (Err(error), Buf::default()),
+                None => (Err(gone()), Buf::default()),
             },
             State::Finished => panic!("a file operation was polled after it was complete"),
         };
         *state = State::Finished;
-        reactor.made_progress();
+        unit.made_progress();
         Poll::Ready(done)
+    }
+}
+
+/// The result, once it is there; `None` if the reactor has gone.
+fn poll_fetch(reactor: &Reactor, id: &OperationId, cx: &mut Context<'_>) -> Poll<Option<(Request, i64)>> {
+    match reactor.with(|driver| driver.requests.operations.fetch(id)) {
+        Some(None) => {}
+        Some(done) => return Poll::Ready(done),
+        None => return Poll::Ready(None),
+    }
+    // User code, which may have completed this very operation.
+    let waker = cx.waker().clone();
+    match reactor.with(|driver| driver.requests.operations.fetch_or_wait(id, waker)) {
+        Some((None, _replaced)) => Poll::Pending,
+        Some((done, _unused)) => Poll::Ready(done),
+        None => Poll::Ready(None),
     }
 }
 
 impl Drop for FileOperation {
     fn drop(&mut self) {
         if let State::Started(id) = std::mem::replace(&mut self.state, State::Finished) {
-            self.reactor.abandon(id);
+            // What comes back is dropped outside the borrow.
+            let _withdrawn = self.reactor.with(|driver| driver.requests.abandon(id));
         }
-    }
-}
-
-/// An event's `res` as a number of bytes or an error.
-fn bytes(result: i64) -> io::Result<usize> {
-    match usize::try_from(result) {
-        Ok(bytes) => Ok(bytes),
-        Err(_) => Err(Errno::from_raw_os_error(-result as i32).into()),
     }
 }

@@ -90,9 +90,13 @@ impl Handle {
         task::spawn_with(&self.shared, make)
     }
 
-    /// What the loop has done so far.
+    /// What the loop has done so far. From another thread, what is held now is that of the end of
+    /// the loop's latest turn.
     pub fn metrics(&self) -> Metrics {
-        self.shared.counters().snapshot()
+        match context::inside(&self.shared) {
+            Some(scheduler) => scheduler.reactor().metrics(),
+            None => self.shared.counters().snapshot(),
+        }
     }
 }
 

@@ -182,7 +182,7 @@ impl Scheduler {
     /// Notes by which waker the code that runs next is polled, and gives it a fresh budget.
     pub(super) fn begin_poll(&self, waker: &Waker) {
         self.polling.set(Some(waker_id(waker)));
-        self.reactor.reset_budget();
+        self.reactor.coop().refill();
     }
 
     /// Whether this waker is a task's own, or `block_on`'s, which are known not to panic. False for

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use rustix::net::Shutdown;
 
 use super::Driver;
+use super::closing::{Close, Polls};
+use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 use crate::reactor::kernel::context_pool;
-use crate::reactor::kernel::overflow;
-use crate::reactor::readiness::{Direction, Membership, Source, SourceId, Wait};
-use crate::reactor::requests::{Disarm, Key};
+use crate::reactor::readiness::{Source, Wait};
+use crate::reactor::requests::Disarm;
 
-/// How long a close that others see in time anyway waits for the events of its cancelled polls.
-/// They take microseconds; what takes longer is left to the loop.
+/// How long an ordinary close waits for its cancelled polls. They take microseconds; the loop
+/// finishes whatever takes longer.
 const CLOSE_SOON: Duration = Duration::from_millis(1);
 
 /// How long a close waits that must be over when it returns. The limit is against a broken kernel.
@@ -24,45 +25,42 @@ const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
 /// elsewhere.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(20);
 
-/// A descriptor on its way to be closed.
-#[derive(Debug)]
-pub(super) struct Closing {
-    polls: [Option<Key>; 2],
-    _fd: OwnedFd,
-}
-
 impl Driver {
-    /// See [`Reactor::deregister`](super::super::Reactor::deregister).
-    pub(in crate::reactor) fn deregister(&mut self, id: SourceId, fd: Option<OwnedFd>, sync: bool) -> Source {
-        if !self.kioctx.is_ours() {
-            // The epoll and the context are the parent's.
-            return self.sources.remove(id.index());
-        }
+    /// Ends a registration and closes the descriptor, if one is given, so that the other side sees
+    /// the close at once. `BeforeReturn`: also waits until the kernel has released the file. What
+    /// it returns is to be dropped outside the borrow.
+    pub(in crate::reactor) fn deregister(&mut self, id: SourceId, fd: Option<OwnedFd>, close: Close) -> Source {
         let polls = self.disarm_all(id, fd.as_ref());
         let source = self.sources.remove(id.index());
-        self.publish();
-        if polls == [None, None] {
+        if polls.are_none() {
             return source;
         }
-        self.closing.extend(fd.map(|fd| Closing { polls, _fd: fd }));
+        if let Some(fd) = fd {
+            self.closing.add(polls, fd);
+        }
         // Most often the event is in the ring when io_cancel returns.
-        self.reap();
-        let patience = if sync { CLOSE_PATIENCE } else { CLOSE_SOON };
-        self.reap_until(patience, |driver| !driver.any_in_flight(&polls));
+        self.take_completions();
+        let patience = match close {
+            Close::Soon => CLOSE_SOON,
+            Close::BeforeReturn => CLOSE_PATIENCE,
+        };
+        self.reap_until(patience, |driver| !polls.any_in_flight(&driver.requests.slots));
         source
     }
 
-    /// Waits until what was dropped is closed.
+    /// Waits until everything dropped so far is closed.
     pub(in crate::reactor) fn close_all(&mut self) {
         self.reap_until(CLOSE_PATIENCE, |driver| driver.closing.is_empty());
     }
 
     /// Ends all waiting for a source, which is going to be closed if a descriptor is given. Returns
     /// the polls whose events are still to come.
-    fn disarm_all(&mut self, id: SourceId, closing: Option<&OwnedFd>) -> [Option<Key>; 2] {
-        let polls = Direction::BOTH.map(|direction| {
-            let Wait::Poll(key) = std::mem::take(&mut self.readiness_of(id, direction).wait) else { return None };
-            match self.table.disarm(key) {
+    fn disarm_all(&mut self, id: SourceId, closing: Option<&OwnedFd>) -> Polls {
+        let polls = Polls(Direction::BOTH.map(|direction| {
+            let readiness = self.readiness(id, direction);
+            let Wait::Poll(key) = readiness.waits_by() else { return None };
+            readiness.wait_by(Wait::Idle);
+            match self.requests.disarm(key) {
                 Disarm::Vacated => None,
                 Disarm::Cancel => {
                     if !self.cancel(key) {
@@ -74,10 +72,10 @@ impl Driver {
                 }
                 Disarm::AwaitEvent => Some(key),
             }
-        });
+        }));
         let source = &mut self.sources[id.index()];
-        if source.membership == Membership::Member
-            && let Err(errno) = self.overflow.forget(overflow::borrow(source.fd), &mut source.membership)
+        if source.in_overflow
+            && let Err(errno) = self.overflow.forget(source.fd, &mut source.in_overflow)
         {
             self.report("a descriptor was closed behind the reactor's back", errno);
         }
@@ -87,7 +85,7 @@ impl Driver {
     /// Cancels a poll, whose event comes in any case. False if that is denied.
     pub(super) fn cancel(&mut self, key: Key) -> bool {
         self.counters.cancels.add(1);
-        match self.batch.cancel(&self.kioctx, key) {
+        match self.kioctx.cancel(self.batch.place(key)) {
             Ok(_) => true,
             Err(errno) => {
                 self.report("io_cancel failed", errno);
@@ -96,54 +94,49 @@ impl Driver {
         }
     }
 
-    fn any_in_flight(&self, polls: &[Option<Key>]) -> bool {
-        polls.iter().flatten().any(|key| self.table.owner(*key).is_some())
-    }
-
-    pub(super) fn close_what_is_free(&mut self) {
-        let table = &self.table;
-        self.closing.retain(|closing| closing.polls.iter().flatten().any(|key| table.owner(*key).is_some()));
-    }
-
     /// Takes events until `done`, but no longer than `patience`. Wakers are kept for the next turn.
     fn reap_until(&mut self, patience: Duration, done: impl Fn(&Self) -> bool) {
         let mut deadline = None;
-        while !done(self) && self.kioctx.is_ours() {
+        while !done(self) {
             let now = Instant::now();
             let left = deadline.get_or_insert(now + patience).saturating_duration_since(now);
             if left.is_zero() {
                 return;
             }
             self.take_by_syscall(Some(left));
-            self.dispatch();
-            self.reap();
+            self.take_completions();
         }
     }
 
-    /// Cancels all polls, waits a little for the rest, and hands the context on. Returns whom to
-    /// tell that it is over.
+    /// Cancels all polls, waits a little for the rest, and hands the context on. Returns the wakers
+    /// of everyone still waiting.
     pub(in crate::reactor) fn shutdown(mut self) -> Vec<Waker> {
+        self.requests.withdraw_queued(&mut self.wakers);
         let ids: Vec<_> = self.sources.iter().map(|(at, _)| SourceId(at as u32)).collect();
-        self.table.withdraw_queued(&mut self.wakers);
-        if self.kioctx.is_ours() {
-            for id in &ids {
-                self.disarm_all(*id, None);
-            }
-            self.reap_until(SHUTDOWN_PATIENCE, |driver| driver.table.in_use() == 0);
-        }
         for id in ids {
-            for direction in Direction::BOTH {
-                self.sources[id.index()].readiness_of_mut(direction).wake_into(&mut self.wakers);
+            self.disarm_all(id, None);
+        }
+        for kind in [PollKind::Unpark, PollKind::Overflow] {
+            if let Some(key) = self.own_poll(kind).take()
+                && self.requests.disarm(key) == Disarm::Cancel
+            {
+                self.cancel(key);
             }
         }
-        self.table.take_wakers(&mut self.wakers);
+        self.reap_until(SHUTDOWN_PATIENCE, |driver| driver.requests.slots.in_use() == 0);
+        for (_, source) in &mut self.sources {
+            for direction in Direction::BOTH {
+                source[direction].wake_into(&mut self.wakers);
+            }
+        }
+        self.requests.operations.take_wakers(&mut self.wakers);
         self.counters.orphans.set(0);
         self.counters.slots_in_use.set(0);
         self.counters.overflow_fds.set(0);
-        if self.table.in_use() == 0 {
+        if self.requests.slots.in_use() == 0 {
             context_pool::put(self.kioctx);
         } else {
-            context_pool::destroy(self.kioctx, Box::new((self.table, self.closing)));
+            context_pool::destroy(self.kioctx, Box::new((self.requests, self.closing)));
         }
         self.wakers
     }

@@ -1,16 +1,16 @@
-//! The parts put together: registrations and operations on one readiness_of, the context on the other.
+//! The parts put together: registrations and operations on one side, the context on the other.
 //!
-//! One struct, told in the order of a request's way: [`arm`] decides what is armed,
-//! [`submit`] hands it to the kernel, [`complete`] takes what comes back, [`close`] closes.
-//! Here: what there is, and the turn of the loop with its sleep.
+//! One struct, told in the order of a request's way: [`arm`] decides how a descriptor waits,
+//! [`submit`] hands requests to the kernel, [`complete`] takes what comes back, [`close`] ends
+//! registrations. Here: what there is, and the turn of the loop with its sleep.
 
 mod arm;
 mod close;
+mod closing;
 mod complete;
 mod submit;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -18,21 +18,23 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use slab::Slab;
 
-use crate::reactor::error::explain;
-use crate::reactor::kernel::abi::{self, IoEvent, SignalMask};
-use crate::reactor::kernel::batch::Batch;
-use crate::reactor::kernel::context_pool;
-use crate::reactor::kernel::kioctx::Kioctx;
-use crate::reactor::kernel::overflow::Overflow;
-use crate::reactor::metrics::Counters;
-use crate::reactor::operation::Request;
-use crate::reactor::readiness::{Direction, OVERFLOW, Readiness, Source, SourceId, UNPARK};
-use crate::reactor::requests::{Key, OperationId, Requests};
-use crate::reactor::unpark::Unparker;
-use close::Closing;
-use submit::BACK_OFF;
+use super::error::explain;
+use super::ids::{Direction, Key, PollKind, SourceId};
+use super::kernel::abi::{self, IoEvent, SignalMask};
+use super::kernel::batch::Batch;
+use super::kernel::context_pool;
+use super::kernel::kioctx::Kioctx;
+use super::kernel::overflow::Overflow;
+use super::metrics::Counters;
+use super::readiness::{Readiness, Source};
+use super::requests::{Request, Requests};
+use super::unpark::Unparker;
+use closing::Closing;
 
-pub(super) use arm::Waiter;
+pub(crate) use closing::Close;
+
+/// After `EAGAIN` from `io_submit`: how long to wait for an event before retrying anyway.
+const BACK_OFF: Duration = Duration::from_millis(10);
 
 /// What a reactor is made with.
 #[derive(Clone, Debug)]
@@ -50,32 +52,34 @@ pub(crate) struct Config {
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Driver {
-    /// The first field: dropped, it ends all requests, and only then may the table with their
-    /// buffers go.
+    /// The first field: dropped, it ends all requests, and only then may their buffers go.
     kioctx: Kioctx,
-    table: Requests<Request>,
+    pub(super) requests: Requests<Request>,
     batch: Batch,
     config: Config,
     sources: Slab<Source>,
     overflow: Overflow,
+    own_polls: OwnPolls,
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
-    /// Descriptors to be closed when the events of their cancelled polls have come; until then the
-    /// kernel's reference would keep the file open anyway, and the peer would see the close late.
-    closing: Vec<Closing>,
+    closing: Closing,
     /// Do not submit before this time unless an event comes: the kernel had no room.
     stalled_until: Option<Instant>,
-    /// Who is to be woken as soon as the borrow is released.
-    wakers: Vec<Waker>,
-    /// Directions to be tried in the next turn, without a poll.
+    /// Directions to be retried in the next turn, without a poll.
     retries: Vec<(SourceId, Direction)>,
+    /// Wakers to wake once the borrow is released.
+    wakers: Vec<Waker>,
     /// What is to be logged then.
     incidents: Vec<Incident>,
-    // Scratch space, empty between calls.
+    /// Scratch space, empty between calls.
     events: Vec<IoEvent>,
-    keys: Vec<Key>,
-    refused: Vec<(Key, Errno)>,
-    no_room: Vec<Key>,
+}
+
+/// The polls by which the reactor waits for itself, while they are queued or armed.
+#[derive(Debug, Default)]
+struct OwnPolls {
+    unpark: Option<Key>,
+    overflow: Option<Key>,
 }
 
 /// What went wrong without being anyone's error. Logging is user code (a subscriber's), so it waits
@@ -96,40 +100,34 @@ impl Incident {
 impl Driver {
     pub(super) fn new(config: Config, unparker: &Arc<Unparker>, counters: &Arc<Counters>) -> io::Result<Self> {
         let overflow = Overflow::new()?;
-        let mut sources = Slab::new();
-        for (id, fd) in [(UNPARK, unparker.as_fd()), (OVERFLOW, overflow.as_fd())] {
-            let at = sources.insert(Source::new(fd.as_raw_fd()));
-            debug_assert_eq!(at, id.index(), "the reactor's own sources come first");
-        }
         let mut kioctx = context_pool::acquire(config.capacity)?;
         if config.signal_mask.is_some() {
             // With all signals blocked: those of the mask are to be let in by the sleep alone.
             let probed = kioctx.wait(Some(Duration::ZERO), Some(&abi::all_signals()), &mut Vec::new());
             probed.map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
         }
-        let table = Requests::new(kioctx.capacity());
-        counters.capacity.set(table.capacity());
+        let requests = Requests::new(kioctx.capacity());
+        counters.capacity.set(requests.slots.capacity());
         Ok(Self {
+            batch: Batch::new(requests.slots.capacity()),
             kioctx,
-            batch: Batch::new(table.capacity()),
-            table,
+            requests,
             config,
-            sources,
+            sources: Slab::new(),
             overflow,
+            own_polls: OwnPolls::default(),
             unparker: Arc::clone(unparker),
             counters: Arc::clone(counters),
-            closing: Vec::new(),
+            closing: Closing::default(),
             stalled_until: None,
-            wakers: Vec::new(),
             retries: Vec::new(),
+            wakers: Vec::new(),
             incidents: Vec::new(),
             events: Vec::new(),
-            keys: Vec::new(),
-            refused: Vec::new(),
-            no_room: Vec::new(),
         })
     }
 
+    /// Whether the calling process made this driver; a forked child did not.
     pub(super) fn is_ours(&self) -> bool {
         self.kioctx.is_ours()
     }
@@ -139,37 +137,44 @@ impl Driver {
     /// Submits what is queued and takes what has completed. Never sleeps.
     pub(super) fn turn(&mut self) {
         self.counters.turns.add(1);
-        self.flush();
-        self.reap();
-        self.wake_retries();
+        self.submit_and_reap();
+        self.publish_gauges();
     }
 
     /// Sleeps until there is an event, a notification, or no time left; not at all if there is
     /// something to do already.
-    pub(super) fn park(&mut self, mut timeout: Option<Duration>) {
-        self.arm_own(UNPARK);
-        if self.overflow.members() > 0 {
-            self.arm_own(OVERFLOW);
+    pub(super) fn park(&mut self, timeout: Option<Duration>) {
+        self.arm_own(PollKind::Unpark);
+        if self.overflow.len() > 0 {
+            self.arm_own(PollKind::Overflow);
         }
-        self.flush();
-        self.reap();
-        self.wake_retries();
+        self.submit_and_reap();
+        self.publish_gauges();
         // What the reaping woke or admitted comes first.
-        if !self.wakers.is_empty() || self.can_submit() {
-            return;
+        if self.wakers.is_empty() && !self.can_submit() {
+            self.sleep(timeout);
+            self.publish_gauges();
         }
+    }
+
+    fn submit_and_reap(&mut self) {
+        self.flush();
+        self.take_completions();
+        self.wake_retries();
+    }
+
+    /// Watches the ring for a while if the configuration says so, then sleeps in the kernel.
+    fn sleep(&mut self, mut timeout: Option<Duration>) {
         if self.spin(&mut timeout) {
-            return self.reap();
+            return self.take_completions();
         }
         if !self.unparker.state.try_sleep() {
             return;
         }
         let limit = self.stalled_until.map(|_| BACK_OFF);
-        let timeout = [timeout, limit].into_iter().flatten().min();
-        self.take_by_syscall(timeout);
+        self.take_by_syscall([timeout, limit].into_iter().flatten().min());
         self.unparker.state.wake_up();
-        self.dispatch();
-        self.reap();
+        self.take_completions();
     }
 
     /// Watches the ring's tail for the configured time, no longer than `timeout`, from which the
@@ -196,7 +201,7 @@ impl Driver {
         }
     }
 
-    /// Whom to wake and what to log.
+    /// The wakers to wake and the incidents to log.
     pub(super) fn take_wakeups(&mut self) -> (Vec<Waker>, Vec<Incident>) {
         (std::mem::take(&mut self.wakers), std::mem::take(&mut self.incidents))
     }
@@ -208,41 +213,30 @@ impl Driver {
         }
     }
 
-    // ---- file operations ----
-
-    pub(super) fn start(&mut self, request: Request, waker: Waker) -> OperationId {
-        self.table.start(request, waker)
-    }
-
-    pub(super) fn fetch(&mut self, id: &OperationId) -> Option<(Request, i64)> {
-        self.table.fetch(id)
-    }
-
-    pub(super) fn await_result(&mut self, id: &OperationId, waker: Waker) -> Option<Waker> {
-        self.table.await_result(id, waker)
-    }
-
-    pub(super) fn abandon(&mut self, id: OperationId) -> (Option<Request>, Option<Waker>) {
-        let withdrawn = self.table.abandon(id);
-        self.publish();
-        withdrawn
-    }
-
     // ---- what all parts use ----
 
-    fn readiness_of(&mut self, id: SourceId, direction: Direction) -> &mut Readiness {
-        self.sources[id.index()].readiness_of_mut(direction)
+    pub(super) fn readiness(&mut self, id: SourceId, direction: Direction) -> &mut Readiness {
+        &mut self.sources[id.index()][direction]
+    }
+
+    fn own_poll(&mut self, kind: PollKind) -> &mut Option<Key> {
+        match kind {
+            PollKind::Unpark => &mut self.own_polls.unpark,
+            PollKind::Overflow => &mut self.own_polls.overflow,
+            PollKind::Waiters(..) => unreachable!("a registration keeps the key of its poll itself"),
+        }
     }
 
     fn report(&mut self, what: &'static str, errno: impl Into<Option<Errno>>) {
         self.incidents.push(Incident { what, errno: errno.into() });
     }
 
-    /// Brings the counters of what is held now up to date.
-    fn publish(&self) {
-        self.counters.orphans.set(self.table.orphans());
-        self.counters.slots_in_use.set(self.table.in_use());
-        self.counters.slots_peak.set(self.table.peak());
-        self.counters.overflow_fds.set(self.overflow.members());
+    /// Brings the counters of what is held now up to date: after each turn, before and after each
+    /// sleep, and whenever the runtime's own thread asks for them.
+    pub(super) fn publish_gauges(&self) {
+        self.counters.orphans.set(self.requests.operations.orphans());
+        self.counters.slots_in_use.set(self.requests.slots.in_use());
+        self.counters.slots_peak.set(self.requests.slots.peak());
+        self.counters.overflow_fds.set(self.overflow.len());
     }
 }

@@ -14,12 +14,13 @@ use rustix::io::Errno;
 
 #[cfg(test)]
 use super::fault;
+use crate::reactor::ids::Direction;
 
 /// `aio_context_t`: the kernel's name of a context, which is also the address of its mapped ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ContextId(pub(crate) libc::c_ulong);
 
-/// One request. The layout is that of a little-endian machine, where `key` stands before
+/// One request. The layout is that of a little-endian machine, where `key` comes before
 /// `rw_flags`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +71,12 @@ impl Iocb {
         Self::new(u16::MAX, -1, 0)
     }
 
-    /// A one-shot poll. `POLLERR` and `POLLHUP` are always added by the kernel.
-    pub(crate) fn poll(fd: RawFd, mask: i16, data: u64) -> Self {
+    /// A one-shot poll for one direction. `POLLERR` and `POLLHUP` are always added by the kernel.
+    pub(crate) fn poll(fd: RawFd, direction: Direction, data: u64) -> Self {
+        let mask = match direction {
+            Direction::Read => libc::POLLIN | libc::POLLRDHUP,
+            Direction::Write => libc::POLLOUT,
+        };
         let mut iocb = Self::new(IOCB_CMD_POLL, fd, data);
         iocb.buf = mask as u16 as u64;
         iocb
@@ -119,6 +124,16 @@ pub(crate) struct IoEvent {
     /// Bytes, a poll mask, or a negated errno.
     pub(crate) res: i64,
     _res2: i64,
+}
+
+impl IoEvent {
+    /// Whether a completed poll speaks of both directions. A keyed wake carries the waker's own
+    /// key: error and hang-up bits may be alone or missing, and 0 means only that the poll is over.
+    pub(crate) fn concerns_both(&self) -> bool {
+        let known = i64::from(libc::POLLIN | libc::POLLPRI | libc::POLLOUT | libc::POLLRDHUP)
+            | i64::from(libc::POLLRDNORM | libc::POLLRDBAND | libc::POLLWRNORM | libc::POLLWRBAND);
+        self.res <= 0 || self.res & !known != 0
+    }
 }
 
 /// The head of the mapped ring; the events follow at `header_length`.
@@ -221,7 +236,7 @@ pub(crate) enum Cancel {
     Completed,
 }
 
-/// Cancels the poll whose iocb stands at this address.
+/// Cancels the poll whose iocb is at this address.
 pub(crate) fn io_cancel(id: ContextId, iocb: *mut Iocb) -> Result<Cancel, Errno> {
     #[cfg(test)]
     fault::check(fault::Call::Cancel)?;
@@ -287,7 +302,7 @@ pub(crate) fn io_pgetevents(
     })
 }
 
-/// A relative timeout. The kernel takes a negative one for "for ever", so the seconds are clamped.
+/// A relative timeout. The kernel takes a negative one as "forever", so the seconds are clamped.
 fn timespec(timeout: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),

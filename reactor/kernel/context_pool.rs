@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::kioctx::Kioctx;
+use super::probe::probe;
 use super::process;
 
 /// How long an idle context waits for a runtime before its quota is given back.
@@ -36,12 +37,12 @@ pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
             drop(idle);
             Kioctx::setup(asked)?
         }
-        // Again, for the error in words, or for less.
+        // Retried by `setup`, which settles for less or explains the error.
         Err(_) => Kioctx::setup(asked)?,
     };
     static PROBED: OnceLock<()> = OnceLock::new();
     if PROBED.get().is_none() {
-        kioctx.probe()?;
+        probe(&mut kioctx)?;
         let _ = PROBED.set(());
     }
     Ok(kioctx)
@@ -50,7 +51,7 @@ pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
 /// Takes back a context with nothing in flight.
 pub(crate) fn put(kioctx: Kioctx) {
     if !kioctx.is_ours() || kioctx.is_reduced() {
-        // A cut one was a makeshift: the next runtime may find more.
+        // Not worth keeping: it got less than it asked for, and the quota may have recovered.
         return destroy(kioctx, Box::new(()));
     }
     let starts_worker = {

@@ -5,9 +5,8 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
 use super::abi::{self, Cancel, ContextId, IoEvent, Iocb, SignalMask};
@@ -146,49 +145,6 @@ impl Kioctx {
             }
             Err(Errno::INTR) => Ok(0),
             Err(errno) => Err(errno),
-        }
-    }
-
-    /// Tries each step that the reactor lives on, since sandboxes and old kernels fail a different
-    /// one each: gVisor refuses to poll, seccomp filters deny single calls, Linux before 4.19 has
-    /// no `IOCB_CMD_POLL`.
-    pub(crate) fn probe(&mut self) -> io::Result<()> {
-        const PROBE: u64 = u64::MAX;
-        let fd =
-            eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| explain(errno, "cannot start the reactor: eventfd2"))?;
-        let fd_number = std::os::fd::AsRawFd::as_raw_fd(&fd);
-        let mut iocb = Iocb::poll(fd_number, libc::POLLIN, PROBE);
-        let iocb = &raw mut iocb;
-        // SAFETY: the iocb is valid during the call, names no memory, and no other one has its
-        // address until the event or the end of the context, which its owner drops where this
-        // fails.
-        unsafe { self.submit(&[iocb]) }.map_err(|errno| {
-            explain(
-                errno,
-                "cannot start the reactor: io_submit(IOCB_CMD_POLL) is refused; it needs Linux 4.19 or newer, \
-                 and a sandbox that passes it (gVisor and WSL1 do not)",
-            )
-        })?;
-        self.cancel(iocb).map_err(|errno| {
-            explain(errno, "cannot start the reactor: io_cancel is refused by this kernel or by a seccomp filter")
-        })?;
-        let mut events = Vec::new();
-        let deadline = Instant::now() + Duration::from_secs(5);
-        // A signal ends a wait early.
-        while events.is_empty() && Instant::now() < deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            self.wait(Some(left), None, &mut events).map_err(|errno| {
-                explain(
-                    errno,
-                    "cannot start the reactor: io_getevents is refused by this kernel or by a seccomp filter",
-                )
-            })?;
-        }
-        match events.as_slice() {
-            [event] if event.data == PROBE => Ok(()),
-            _ => Err(io::Error::other(
-                "cannot start the reactor: a cancelled poll gave no event within 5 s; native AIO is broken here",
-            )),
         }
     }
 }

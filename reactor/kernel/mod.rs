@@ -1,5 +1,25 @@
-//! What the kernel offers, and all that the reactor does with it: the system calls of native AIO, the
-//! mapped ring, the nested epoll.
+//! What the kernel offers, and everything that calls it: one native-AIO context with its mapped
+//! ring, and the nested epoll. Almost all unsafe code of the library is here.
+//!
+//! ```text
+//!    Batch ──io_submit──►  ┌────────┐  ──events──► Ring (reaped in user space)
+//!     one iocb per slot    │ Kioctx │  ◄─io_pgetevents, to sleep
+//!    Overflow ───poll────► └────────┘  ◄─io_setup, io_destroy── context_pool
+//!     one epoll descriptor
+//! ```
+//!
+//! Why it is sound: the kernel writes to four things.
+//!
+//! 1. An iocb's key, inside `io_submit` only. [`batch`] keeps each iocb in a place that never moves.
+//! 2. The array given to `io_getevents`, inside the call only ([`kioctx`]).
+//! 3. The [`ring`], which is read between `head` and `tail` by one owner, and no longer than the
+//!    context lives.
+//! 4. The buffers of reads. They belong to the requests above ([`Requests`]) from submission to
+//!    event, or until `io_destroy` has returned; a future never owns one while the kernel does.
+//!
+//! A forked child shares none of it: [`process`] tells parent and child apart.
+//!
+//! [`Requests`]: super::requests::Requests
 
 pub(super) mod abi;
 pub(super) mod batch;
@@ -8,5 +28,6 @@ pub(super) mod context_pool;
 pub(super) mod fault;
 pub(super) mod kioctx;
 pub(super) mod overflow;
+pub(super) mod probe;
 mod process;
 mod ring;

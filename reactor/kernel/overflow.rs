@@ -14,7 +14,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use crate::reactor::readiness::{Membership, SourceId};
+use crate::reactor::ids::{Direction, SourceId};
 
 /// Events taken by one `epoll_wait`.
 const BATCH: usize = 64;
@@ -23,50 +23,49 @@ const BATCH: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Overflow {
     epoll: OwnedFd,
-    members: usize,
+    /// Descriptors that it knows.
+    len: usize,
 }
 
 impl Overflow {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, members: 0 })
+        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, len: 0 })
     }
 
-    /// Descriptors that it knows, armed or not.
-    pub(crate) fn members(&self) -> usize {
-        self.members
+    /// How many descriptors it knows, armed or not.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
-    /// Watches a descriptor, once, for `interest`.
+    /// Watches a source's descriptor, once, for these directions.
     pub(crate) fn watch(
         &mut self,
         id: SourceId,
-        fd: BorrowedFd<'_>,
-        membership: &mut Membership,
-        interest: EventFlags,
+        fd: RawFd,
+        known: &mut bool,
+        directions: impl Iterator<Item = Direction>,
     ) -> Result<(), Errno> {
         #[cfg(test)]
         super::fault::check(super::fault::Call::Watch)?;
         let data = EventData::new_u64(id.0.into());
-        let flags = interest | EventFlags::ONESHOT;
-        match membership {
-            Membership::Member => epoll::modify(&self.epoll, fd, data, flags),
-            Membership::Stranger => {
-                epoll::add(&self.epoll, fd, data, flags)?;
-                *membership = Membership::Member;
-                self.members += 1;
-                Ok(())
-            }
+        let flags = directions.fold(EventFlags::ONESHOT, |flags, direction| flags | interest(direction));
+        if *known {
+            return epoll::modify(&self.epoll, borrow(fd), data, flags);
         }
+        epoll::add(&self.epoll, borrow(fd), data, flags)?;
+        *known = true;
+        self.len += 1;
+        Ok(())
     }
 
-    /// Takes a member out. Fails if it was closed already.
-    pub(crate) fn forget(&mut self, fd: BorrowedFd<'_>, membership: &mut Membership) -> Result<(), Errno> {
-        *membership = Membership::Stranger;
-        self.members -= 1;
-        epoll::delete(&self.epoll, fd)
+    /// Takes a source's descriptor out. Fails if it was closed already.
+    pub(crate) fn forget(&mut self, fd: RawFd, known: &mut bool) -> Result<(), Errno> {
+        *known = false;
+        self.len -= 1;
+        epoll::delete(&self.epoll, borrow(fd))
     }
 
-    /// What has fired, until nothing is left. Each has to be armed again.
+    /// What has fired, until nothing is left. Each has to be watched again.
     pub(crate) fn drain(&self, mut fired: impl FnMut(SourceId, EventFlags)) {
         let mut room = [const { MaybeUninit::<Event>::uninit() }; BATCH];
         loop {
@@ -87,6 +86,19 @@ impl Overflow {
     }
 }
 
+/// What the epoll watches for a direction.
+fn interest(direction: Direction) -> EventFlags {
+    match direction {
+        Direction::Read => EventFlags::IN | EventFlags::RDHUP,
+        Direction::Write => EventFlags::OUT,
+    }
+}
+
+/// Whether what has fired speaks of a direction.
+pub(crate) fn concerns(fired: EventFlags, direction: Direction) -> bool {
+    fired.intersects(interest(direction) | EventFlags::ERR | EventFlags::HUP)
+}
+
 impl AsFd for Overflow {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
@@ -99,7 +111,7 @@ impl AsFd for Overflow {
 /// so the number is open. It could be wrong only if someone closed it behind `Io`'s back, and then
 /// the kernel answers EBADF or acts on the file that has the number now; no memory is at stake.
 #[allow(unsafe_code)]
-pub(crate) fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
+fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
     // SAFETY: not -1, since it came from an `OwnedFd`; open, as said above.
     unsafe { BorrowedFd::borrow_raw(fd) }
 }

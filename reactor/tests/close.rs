@@ -220,7 +220,7 @@ fn registrations_that_end_while_others_are_woken_do_no_harm() {
             for (at, io) in ios.iter().enumerate() {
                 let waker = Waker::from(Arc::new(DropsOnWake(vec![(at + 1) % 100, (at + 50) % 100, at].into())));
                 let mut cx = Context::from_waker(&waker);
-                reactor.reset_budget();
+                reactor.coop().refill();
                 assert!(io.poll_io(&mut cx, Direction::Read, read_counter).is_pending());
             }
             VICTIMS.set(ios.into_iter().map(Some).collect());

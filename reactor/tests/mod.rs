@@ -146,7 +146,7 @@ fn turn_until(reactor: &Reactor, done: impl Fn(&super::Metrics) -> bool) {
 }
 
 fn metrics(reactor: &Reactor) -> super::Metrics {
-    reactor.counters().snapshot()
+    reactor.metrics()
 }
 
 /// Counts its wakes.
@@ -189,7 +189,7 @@ impl<'a, T> ManualPoll<'a, T> {
     }
 
     fn poll(&mut self, reactor: &Reactor) -> Poll<T> {
-        reactor.reset_budget();
+        reactor.coop().refill();
         let waker = Waker::from(Arc::clone(&self.flag));
         self.future.as_mut().poll(&mut Context::from_waker(&waker))
     }

@@ -13,8 +13,9 @@ use std::task::{Context, Poll, Waker};
 
 use rustix::io::Errno;
 
-use super::super::driver::Waiter;
-use super::super::{Direction, Io, Reactor};
+use super::super::ids::SourceId;
+use super::super::readiness::{Until, Waiter};
+use super::super::{Close, Direction, Io, Reactor};
 use super::{
     Flag, ManualPoll, alone, assert_sleeps, block_on, config, eventfd_pair, fire, fresh_capacity, in_each_mode,
     metrics, new_eventfd, next_byte, next_counter, read_byte, read_counter, register, run, set_nonblocking,
@@ -406,7 +407,7 @@ fn a_registration_outlives_its_reactor_with_an_error() {
         reactor.turn();
         drop(reactor.enter_loop());
         reactor.shutdown();
-        assert!(reactor.register(new_eventfd().as_fd()).is_err());
+        assert!(Io::new(&reactor, new_eventfd(), Close::Soon).is_err());
     });
 }
 
@@ -468,15 +469,15 @@ fn a_poll_that_could_not_be_cancelled_ends_for_nobody() {
             let number = new_eventfd().into_raw_fd();
             pass_number_on(number, old.try_clone().unwrap());
             let owner = own_again(number);
-            let old_id = reactor.register(owner.as_fd()).unwrap();
+            let old_id = reactor.with(|driver| driver.register(owner.as_fd())).unwrap();
             let (old_flag, new_flag) = (Arc::<Flag>::default(), Arc::<Flag>::default());
             assert!(wait_for(reactor, old_id, &old_flag).is_pending());
             reactor.turn();
 
             fault::inject(Call::Cancel, Errno::NOSYS, 1);
-            reactor.deregister(old_id, None, false);
+            drop(reactor.with(|driver| driver.deregister(old_id, None, Close::Soon)));
             pass_number_on(number, new.try_clone().unwrap());
-            let new_id = reactor.register(owner.as_fd()).unwrap();
+            let new_id = reactor.with(|driver| driver.register(owner.as_fd())).unwrap();
             assert_eq!(new_id, old_id, "the registration has the old one's place");
             assert!(wait_for(reactor, new_id, &new_flag).is_pending());
             reactor.turn();
@@ -487,16 +488,19 @@ fn a_poll_that_could_not_be_cancelled_ends_for_nobody() {
             assert_eq!((old_flag.wakes(), new_flag.wakes()), (0, 0));
             fire(&new);
             until_woken(reactor, &new_flag);
-            reactor.deregister(new_id, None, true);
+            drop(reactor.with(|driver| driver.deregister(new_id, None, Close::BeforeReturn)));
         });
     });
 }
 
-/// One wait for reading, past the hint that a try may succeed.
-fn wait_for(reactor: &Rc<Reactor>, id: crate::reactor::readiness::SourceId, flag: &Arc<Flag>) -> Poll<io::Result<()>> {
-    reactor.clear_ready(id, Direction::Read);
+/// One wait for reading, past the hint that an attempt may succeed.
+fn wait_for(reactor: &Rc<Reactor>, id: SourceId, flag: &Arc<Flag>) -> Poll<io::Result<()>> {
     let waker = Waker::from(Arc::clone(flag));
-    reactor.poll_ready(id, Direction::Read, false, &mut Waiter::Task, &mut Context::from_waker(&waker))
+    let waited = reactor.with(|driver| {
+        driver.readiness(id, Direction::Read).clear();
+        driver.wait(id, Direction::Read, Until::Attempt, &mut Waiter::Task, waker)
+    });
+    waited.expect("the reactor is alive").0
 }
 
 // ---- as a whole ----

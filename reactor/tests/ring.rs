@@ -11,11 +11,19 @@ use rustix::io::Errno;
 
 use super::sleep::no_signals;
 use super::{PATIENCE, alone, fire, new_eventfd, read_counter};
+use crate::reactor::ids::{Direction, Key};
 use crate::reactor::kernel::abi::{Cancel, IoEvent, Iocb};
-use crate::reactor::kernel::batch::{Batch, Outcome};
+use crate::reactor::kernel::batch::Batch;
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::kernel::kioctx::Kioctx;
-use crate::reactor::requests::Key;
+
+/// What became of one iocb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Accepted,
+    Refused(Errno),
+    NoRoom,
+}
 
 /// A context with the places of its iocbs, which are numbered by their `aio_data`.
 struct Kernel {
@@ -41,14 +49,17 @@ impl Kernel {
     }
 
     fn push_poll(&mut self, at: u32, fd: RawFd) {
-        self.push(at, |data| Iocb::poll(fd, libc::POLLIN, data));
+        self.push(at, |data| Iocb::poll(fd, Direction::Read, data));
     }
 
     /// What became of each, by its position in the batch.
     fn submit(&mut self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        self.batch.submit(&self.kioctx, |_, outcome| outcomes.push(outcome));
-        outcomes
+        self.batch.submit(&self.kioctx, |key| outcomes.push((key.index(), Outcome::Accepted)));
+        outcomes.extend(self.batch.refused.drain(..).map(|(key, errno)| (key.index(), Outcome::Refused(errno))));
+        outcomes.extend(self.batch.no_room.drain(..).map(|key| (key.index(), Outcome::NoRoom)));
+        outcomes.sort_by_key(|(at, _)| *at);
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
     /// Waits for `count` events and returns their `aio_data`, in order.
@@ -90,7 +101,7 @@ fn events_cross_the_wrap_point_in_order_thousands_of_times() {
             let size = sizes[sent as usize % sizes.len()];
             for at in 0..size {
                 let number = u64::from(sent + at);
-                kernel.push(at, |_| Iocb::poll(ready.as_raw_fd(), libc::POLLIN, number));
+                kernel.push(at, |_| Iocb::poll(ready.as_raw_fd(), Direction::Read, number));
             }
             assert!(kernel.submit().iter().all(|outcome| *outcome == Outcome::Accepted));
             sent += size;
@@ -166,8 +177,8 @@ fn a_bad_iocb_is_refused_alone_wherever_it_stands_in_the_batch() {
                 for at in 0..BATCH {
                     let (ready, memfd) = (ready.as_raw_fd(), memfd.as_raw_fd());
                     kernel.push(at, |data| match errno {
-                        _ if at != bad => Iocb::poll(ready, libc::POLLIN, data),
-                        Errno::BADF => Iocb::poll(-1, libc::POLLIN, data),
+                        _ if at != bad => Iocb::poll(ready, Direction::Read, data),
+                        Errno::BADF => Iocb::poll(-1, Direction::Read, data),
                         // There is nothing to be synced.
                         Errno::INVAL => Iocb::sync(ready, false, data),
                         _ => Iocb::read(memfd, &raw mut byte, 1, 0, data).nowait(),
@@ -222,7 +233,7 @@ fn a_cancel_that_races_with_readiness_leaves_one_event() {
                 let order: Vec<u32> = if round % 2 == 0 { (0..BATCH).collect() } else { (0..BATCH).rev().collect() };
                 for at in order {
                     let key = Key::from_data(at.into());
-                    let found = kernel.batch.cancel(&kernel.kioctx, key).unwrap();
+                    let found = kernel.kioctx.cancel(kernel.batch.place(key)).unwrap();
                     cancelled += u32::from(found == Cancel::InProgress);
                 }
                 let mut events = kernel.take(BATCH as usize);

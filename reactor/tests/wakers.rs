@@ -71,7 +71,7 @@ fn with_meddlers(test: impl Fn(&Rc<Reactor>)) {
 /// Polls with a waker that is the reactor's alone afterwards.
 #[track_caller]
 fn poll_pending<T>(reactor: &Reactor, future: &mut (impl Future<Output = T> + Unpin)) {
-    reactor.reset_budget();
+    reactor.coop().refill();
     let waker = Meddler::waker();
     let polled = pin!(future).poll(&mut Context::from_waker(&waker));
     assert!(polled.is_pending());
@@ -186,9 +186,9 @@ fn all_wakers_are_woken_outside_the_borrow_when_the_reactor_ends() {
 
             assert_eq!(count(|| reactor.shutdown()), (200, 200), "files too: their results will not come");
             let mut cx = Context::from_waker(Waker::noop());
-            reactor.reset_budget();
+            reactor.coop().refill();
             assert!(waits.iter_mut().all(|wait| matches!(wait.as_mut().poll(&mut cx), Poll::Ready(Err(_)))));
-            reactor.reset_budget();
+            reactor.coop().refill();
             assert!(reads.iter_mut().all(|read| matches!(pin!(read).poll(&mut cx), Poll::Ready((Err(_), _)))));
             drop((waits, reads));
             REACTOR.take();
@@ -219,7 +219,7 @@ fn a_waker_that_panics_keeps_nobody_else_from_being_woken() {
         let (ios, triggers): (Vec<_>, Vec<_>) = (0..100).map(|_| eventfd_pair(reactor)).unzip();
         let bomb = Waker::from(Arc::new(Bomb));
         for io in &ios {
-            reactor.reset_budget();
+            reactor.coop().refill();
             assert!(io.poll_io(&mut Context::from_waker(&bomb), Direction::Read, read_counter).is_pending());
         }
         let mut reads: Vec<_> = (0..5).map(|_| read_of_a_file(reactor)).collect();

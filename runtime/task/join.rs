@@ -70,9 +70,10 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let scheduler = context::with(Rc::clone);
-        if let Some(scheduler) = &scheduler {
-            ready!(scheduler.reactor().poll_proceed(cx));
-        }
+        let unit = match &scheduler {
+            Some(scheduler) => Some(ready!(scheduler.reactor().coop().poll_proceed(cx))),
+            None => None,
+        };
         let task = self.task.as_mut().expect("a handle has its task until it is dropped");
         let ended = if scheduler.as_ref().is_some_and(|scheduler| scheduler.polls_with(cx.waker())) {
             ready!(Pin::new(task).poll(cx))
@@ -81,8 +82,8 @@ impl<T> Future for JoinHandle<T> {
             let waker = Waker::from(Arc::new(ContainedWaker(Contained::new(cx.waker().clone()))));
             ready!(Pin::new(task).poll(&mut Context::from_waker(&waker)))
         };
-        if let Some(scheduler) = &scheduler {
-            scheduler.reactor().made_progress();
+        if let Some(unit) = unit {
+            unit.made_progress();
         }
         Poll::Ready(ended.into_inner())
     }

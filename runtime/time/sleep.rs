@@ -115,9 +115,9 @@ impl Future for Sleep {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let scheduler = context::current();
-        ready!(scheduler.reactor().poll_proceed(cx));
+        let unit = ready!(scheduler.reactor().coop().poll_proceed(cx));
         ready!(self.poll_unbudgeted(&scheduler, cx));
-        scheduler.reactor().made_progress();
+        unit.made_progress();
         Poll::Ready(())
     }
 }

@@ -71,7 +71,7 @@ impl<F: Future> Future for Timeout<F> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let has_budget = || context::with(|scheduler| scheduler.reactor().has_budget()).unwrap_or(false);
+        let has_budget = || context::with(|scheduler| scheduler.reactor().coop().has_budget()).unwrap_or(false);
         let had_budget = has_budget();
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));

@@ -1,0 +1,77 @@
+//! The names by which the reactor's floors speak of one another's things. A name is plain data: it
+//! may outlive what it names, and then names nothing.
+
+/// A registered descriptor's place in the driver's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SourceId(pub(crate) u32);
+
+impl SourceId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The two things that one can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Data, end of file, a connection to accept.
+    Read,
+    /// Room to write, the end of a connect.
+    Write,
+}
+
+impl Direction {
+    pub(crate) const BOTH: [Self; 2] = [Self::Read, Self::Write];
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Read => Self::Write,
+            Self::Write => Self::Read,
+        }
+    }
+}
+
+/// What the event of a poll means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PollKind {
+    /// One direction of a registered descriptor is ready: wake its waiters.
+    Waiters(SourceId, Direction),
+    /// Another thread has something for the loop.
+    Unpark,
+    /// Members of the nested epoll are ready.
+    Overflow,
+}
+
+impl PollKind {
+    /// Whether the reactor waits for itself, and for no registration.
+    pub(crate) fn is_own(self) -> bool {
+        !matches!(self, Self::Waiters(..))
+    }
+}
+
+/// A slot at one time of its life; travels through the kernel as `aio_data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl Key {
+    /// The slot's place, below the capacity.
+    pub(crate) fn index(self) -> usize {
+        self.index as usize
+    }
+
+    pub(crate) fn to_data(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    pub(crate) fn from_data(data: u64) -> Self {
+        Self { index: data as u32, generation: (data >> 32) as u32 }
+    }
+}
+
+/// The name by which a future knows its file operation. Valid until the result is fetched or the
+/// operation abandoned; not `Clone`, so that neither happens twice.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OperationId(pub(crate) usize);

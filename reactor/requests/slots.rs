@@ -1,0 +1,279 @@
+//! Slots: places of iocbs, from the decision to submit one to its event.
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use super::idle_clock::IdleClock;
+use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
+
+/// The reactor's own polls ([`PollKind::Unpark`], [`PollKind::Overflow`]) always find a slot.
+const OWN_POLLS: usize = 2;
+
+/// The fewest slots: with these, the quarter kept for files exceeds what the own polls take of it
+/// when they are armed last, so polls alone never keep a file operation out forever.
+const FEWEST_SLOTS: usize = 16;
+
+/// Whose request a slot carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Poll(PollKind),
+    Operation(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SlotState {
+    /// Waits for the next flush.
+    Queued,
+    /// Accepted by the kernel in the flush of this number.
+    Armed { flush: u32 },
+    /// A poll that was accepted, whose registration is gone or no longer wants it.
+    Cancelling,
+    /// A poll that was accepted and then cancelled for its slot's sake. Its registration still
+    /// waits.
+    Demoted,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) owner: Owner,
+    pub(super) state: SlotState,
+    generation: u32,
+    /// By the [`IdleClock`].
+    armed_at: u32,
+}
+
+/// What [`Requests::disarm`](super::Requests::disarm) leaves to its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disarm {
+    /// The kernel never heard of it.
+    Vacated,
+    /// Cancel the iocb; its event will come as [`Completion::Disarmed`](super::Completion).
+    Cancel,
+    /// It is cancelled already; its event will come as [`Completion::Disarmed`](super::Completion).
+    AwaitEvent,
+}
+
+/// A bounded number of slots that never move. A few are kept for the reactor's own polls and a
+/// quarter for file operations alone.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    slots: Slab<Slot>,
+    capacity: usize,
+    /// Slots to be submitted, in order; keys of slots vacated since are skipped.
+    queue: VecDeque<Key>,
+    polls: usize,
+    peak: usize,
+    flush: u32,
+    next_generation: u32,
+    clock: IdleClock,
+    /// The event of a demoted poll is still to come. One at a time: the slot that it vacates may be
+    /// enough.
+    demoting: bool,
+}
+
+impl Slots {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            slots: Slab::new(),
+            capacity: capacity.max(FEWEST_SLOTS),
+            queue: VecDeque::new(),
+            polls: 0,
+            peak: 0,
+            flush: 0,
+            next_generation: 0,
+            clock: IdleClock::default(),
+            demoting: false,
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// How many are taken.
+    pub(crate) fn in_use(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The most that ever were.
+    pub(crate) fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// Whose request this is; `None` if the key is stale.
+    pub(crate) fn owner(&self, key: Key) -> Option<Owner> {
+        self.slots.get(key.index()).filter(|slot| slot.generation == key.generation).map(|slot| slot.owner)
+    }
+
+    // ---- taking a slot ----
+
+    /// Takes a slot for a registration's poll, or `None` if none is left for polls.
+    pub(crate) fn arm(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
+        self.clock.advance(1);
+        let for_all = self.capacity - OWN_POLLS;
+        let for_polls = for_all - for_all / 4;
+        if self.polls >= for_polls || self.slots.len() >= for_all {
+            return None;
+        }
+        Some(self.occupy(Owner::Poll(PollKind::Waiters(source, direction))))
+    }
+
+    /// Takes a slot for a poll that has just vacated one, or `None` if an operation was faster.
+    pub(crate) fn rearm(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
+        self.has_free_slot().then(|| self.occupy(Owner::Poll(PollKind::Waiters(source, direction))))
+    }
+
+    /// Takes a slot for one of the reactor's own polls. The caller keeps to one of each kind.
+    pub(crate) fn arm_own(&mut self, kind: PollKind) -> Key {
+        debug_assert!(kind.is_own() && self.slots.len() < self.capacity, "own polls have slots of their own");
+        self.occupy(Owner::Poll(kind))
+    }
+
+    /// Whether there is a slot that is not kept for the reactor's own polls.
+    pub(super) fn has_free_slot(&self) -> bool {
+        self.slots.len() < self.capacity - OWN_POLLS
+    }
+
+    pub(super) fn occupy(&mut self, owner: Owner) -> Key {
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
+        let slot = Slot { owner, state: SlotState::Queued, generation, armed_at: self.clock.now() };
+        let index = self.slots.insert(slot) as u32;
+        self.polls += usize::from(matches!(owner, Owner::Poll(_)));
+        self.peak = self.peak.max(self.slots.len());
+        let key = Key { index, generation };
+        self.queue.push_back(key);
+        key
+    }
+
+    // ---- submission ----
+
+    /// Whether a flush would have something to do. Stale keys count.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Takes the oldest slot out of the queue, with its owner.
+    pub(crate) fn next_queued(&mut self) -> Option<(Key, Owner)> {
+        loop {
+            let key = self.queue.pop_front()?;
+            if let Some(slot) = self.slots.get(key.index())
+                && (slot.generation, slot.state) == (key.generation, SlotState::Queued)
+            {
+                return Some((key, slot.owner));
+            }
+        }
+    }
+
+    /// Puts back slots for which the kernel has no room, in front of the others.
+    pub(crate) fn requeue(&mut self, keys: &[Key]) {
+        keys.iter().rev().for_each(|key| self.queue.push_front(*key));
+    }
+
+    pub(super) fn clear_queue(&mut self) {
+        self.queue.clear();
+    }
+
+    /// The kernel has the request now.
+    pub(crate) fn accepted(&mut self, key: Key) {
+        let flush = self.flush;
+        let slot = self.slot_mut(key).expect("accepted right after it was prepared");
+        debug_assert_eq!(slot.state, SlotState::Queued, "accepted twice");
+        slot.state = SlotState::Armed { flush };
+    }
+
+    /// Ends the window in which a completion counts as inline: called after the first reap that
+    /// follows a flush.
+    pub(crate) fn end_flush(&mut self) {
+        self.flush = self.flush.wrapping_add(1);
+    }
+
+    pub(super) fn is_inline(&self, state: SlotState) -> bool {
+        state == SlotState::Armed { flush: self.flush }
+    }
+
+    // ---- demotion ----
+
+    /// Advances the idle clock as if that many polls had come and gone.
+    #[cfg(test)]
+    pub(crate) fn advance_clock(&mut self, arms: usize) {
+        self.clock.advance(arms);
+    }
+
+    /// Chooses an idle poll to be cancelled, for its slot: its event will come as
+    /// [`Completion::Demoted`](super::Completion). `overflowed`: how many descriptors the nested
+    /// epoll knows.
+    pub(super) fn demote(&mut self, overflowed: usize) -> Option<Key> {
+        if self.demoting {
+            return None;
+        }
+        let slots = &mut self.slots;
+        let population = self.capacity + overflowed;
+        let demoted = self.clock.search(self.capacity, |clock, index| {
+            let slot = slots.get_mut(index)?;
+            let demotable =
+                matches!((slot.owner, slot.state), (Owner::Poll(PollKind::Waiters(..)), SlotState::Armed { .. }));
+            if !demotable || !clock.is_idle(slot.armed_at, population) {
+                return None;
+            }
+            slot.state = SlotState::Demoted;
+            Some(Key { index: index as u32, generation: slot.generation })
+        });
+        self.demoting = demoted.is_some();
+        demoted
+    }
+
+    /// Undoes a demotion whose cancel failed.
+    pub(crate) fn undo_demotion(&mut self, key: Key) {
+        let (flush, now) = (self.flush, self.clock.now());
+        let slot = self.slot_mut(key).expect("demoted just now");
+        debug_assert_eq!(slot.state, SlotState::Demoted, "only a demotion can be undone");
+        // Backdated, so that it cannot count as completed inline; its idle clock restarts.
+        (slot.state, slot.armed_at) = (SlotState::Armed { flush: flush.wrapping_sub(1) }, now);
+        self.demoting = false;
+    }
+
+    // ---- the end of a slot ----
+
+    /// Gives back a poll's slot: at once, or by way of a cancel.
+    ///
+    /// # Panics
+    ///
+    /// If the key is not that of a poll that is queued or armed.
+    pub(super) fn disarm(&mut self, key: Key) -> Disarm {
+        let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
+        match std::mem::replace(&mut slot.state, SlotState::Cancelling) {
+            SlotState::Queued => {
+                self.vacate(key);
+                Disarm::Vacated
+            }
+            SlotState::Armed { .. } => Disarm::Cancel,
+            SlotState::Demoted => {
+                self.demoting = false;
+                Disarm::AwaitEvent
+            }
+            SlotState::Cancelling => {
+                unreachable!("a poll is disarmed once: its registration forgets the key")
+            }
+        }
+    }
+
+    /// Frees a slot and tells what it was; `None` if the key is stale.
+    pub(super) fn vacate(&mut self, key: Key) -> Option<Slot> {
+        self.slot_mut(key)?;
+        let slot = self.slots.remove(key.index());
+        self.polls -= usize::from(matches!(slot.owner, Owner::Poll(_)));
+        self.demoting &= slot.state != SlotState::Demoted;
+        Some(slot)
+    }
+
+    pub(super) fn is_queued(&self, key: Key) -> bool {
+        let slot = self.slots.get(key.index());
+        slot.is_some_and(|slot| slot.generation == key.generation && slot.state == SlotState::Queued)
+    }
+
+    fn slot_mut(&mut self, key: Key) -> Option<&mut Slot> {
+        self.slots.get_mut(key.index()).filter(|slot| slot.generation == key.generation)
+    }
+}

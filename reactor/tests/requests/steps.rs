@@ -1,0 +1,280 @@
+//! The steps of a walk: each is one call, with what the model expects of it.
+
+use std::rc::Rc;
+
+use super::model::{IDLE_ROUNDS, OWN_POLLS, Operation, Payload, Slot, State, Walk, assert_same, is_own, name};
+use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
+use crate::reactor::requests::{Completion, Disarm, Owner};
+
+/// One call. Numbers choose among what there is, so every step means something in
+/// every state.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Arm(u8),
+    ArmOwn(u8),
+    Disarm(u8),
+    /// So many times the capacity of polls come and go.
+    Age(u8),
+    Demote,
+    /// What was demoted last could not be cancelled.
+    UndoDemotion,
+    Start,
+    Await(u8),
+    Fetch(u8),
+    Abandon(u8),
+    /// Takes the queue; the kernel accepts or refuses each, until it may have no room for the rest.
+    Flush {
+        refused: u64,
+        room: u8,
+    },
+    EndFlush,
+    Complete(u8, i64),
+    /// An event of a request that is over.
+    CompleteStale(u8),
+}
+
+impl Walk {
+    pub(super) fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Arm(source) => self.arm(source),
+            Step::ArmOwn(which) => self.arm_own(which),
+            Step::Disarm(which) => self.disarm(which),
+            Step::Age(times) => {
+                self.requests.slots.advance_clock(self.capacity * usize::from(times));
+                self.arms += self.capacity * usize::from(times);
+            }
+            Step::Demote => self.demote(),
+            Step::UndoDemotion => self.undo_demotion(),
+            Step::Start => self.start(),
+            Step::Await(which) => self.await_result(which),
+            Step::Fetch(which) => self.fetch(which),
+            Step::Abandon(which) => self.abandon(which),
+            Step::Flush { refused, room } => self.flush(refused, room),
+            Step::EndFlush => {
+                self.requests.slots.end_flush();
+                self.flush += 1;
+            }
+            Step::Complete(which, result) => self.complete(which, result),
+            Step::CompleteStale(which) => self.complete_stale(which),
+        }
+    }
+
+    // ---- the steps ----
+
+    fn arm(&mut self, source: u8) {
+        self.arms += 1;
+        let direction = if source.is_multiple_of(2) { Direction::Read } else { Direction::Write };
+        let source = SourceId(source.into());
+        let for_all = self.capacity - OWN_POLLS;
+        let expected = self.slots.len() < for_all && self.polls() < for_all - for_all / 4;
+        let key = self.requests.slots.arm(source, direction);
+        assert_eq!(key.is_some(), expected, "{} slots, {} polls", self.slots.len(), self.polls());
+        if let Some(key) = key {
+            self.occupy(Owner::Poll(PollKind::Waiters(source, direction)), Some(key));
+        }
+    }
+
+    fn arm_own(&mut self, which: u8) {
+        let kind = [PollKind::Unpark, PollKind::Overflow][usize::from(which) % OWN_POLLS];
+        let owner = Owner::Poll(kind);
+        // The reactor has one poll of each, and arms it again when it is over.
+        if self.slots.iter().any(|slot| slot.owner == owner && slot.state != State::Cancelling) {
+            return;
+        }
+        if self.slots.iter().filter(|slot| is_own(slot.owner)).count() == OWN_POLLS {
+            return;
+        }
+        let key = self.requests.slots.arm_own(kind);
+        self.occupy(owner, Some(key));
+        assert!(self.slots.len() <= self.capacity, "the reactor's own polls have slots of their own");
+    }
+
+    fn disarm(&mut self, which: u8) {
+        let polls = |slot: &Slot| matches!(slot.owner, Owner::Poll(_)) && slot.state != State::Cancelling;
+        let Some(at) = self.choose(which, polls) else { return };
+        let key = self.slots[at].key.expect("the key of a poll is known");
+        match self.slots[at].state {
+            State::Queued => {
+                assert_eq!(self.requests.disarm(key), Disarm::Vacated);
+                self.vacate(at);
+            }
+            State::Armed { .. } => {
+                assert_eq!(self.requests.disarm(key), Disarm::Cancel);
+                self.slots[at].state = State::Cancelling;
+            }
+            State::Demoted => {
+                assert_eq!(self.requests.disarm(key), Disarm::AwaitEvent);
+                self.slots[at].state = State::Cancelling;
+            }
+            State::Cancelling => unreachable!(),
+        }
+    }
+
+    /// Of the idle polls any may be chosen; and one is, by searches that look at all slots.
+    fn demote(&mut self) {
+        let is_idle = |slot: &Slot| {
+            matches!((slot.owner, slot.state), (Owner::Poll(PollKind::Waiters(..)), State::Armed { .. }))
+                && self.arms - slot.armed_at >= IDLE_ROUNDS * self.capacity
+        };
+        let idle: Vec<usize> = (0..self.slots.len()).filter(|at| is_idle(&self.slots[*at])).collect();
+        match (0..self.capacity).find_map(|_| self.requests.demote(0)) {
+            Some(key) => {
+                let at = self.slot_of(key);
+                assert!(idle.contains(&at), "{:?}", self.slots[at]);
+                assert!(self.slots.iter().all(|slot| slot.state != State::Demoted), "one at a time");
+                self.slots[at].state = State::Demoted;
+            }
+            None => assert!(
+                idle.is_empty()
+                    || !self.backlog.is_empty()
+                    || self.slots.iter().any(|slot| slot.state == State::Demoted)
+            ),
+        }
+    }
+
+    fn undo_demotion(&mut self) {
+        let Some(at) = self.choose(0, |slot| slot.state == State::Demoted) else { return };
+        self.requests.slots.undo_demotion(self.slots[at].key.expect("the key of a poll is known"));
+        self.slots[at].armed_at = self.arms;
+        self.slots[at].state = State::Armed { flush: usize::MAX };
+    }
+
+    fn start(&mut self) {
+        let number = self.drops.len();
+        let drops = Rc::default();
+        self.drops.push(Rc::clone(&drops));
+        let (flag, waker) = self.new_waker();
+        let id = self.requests.start(Payload { number, drops }, waker);
+        self.operations.push(Operation { number, id: Some(id), waker: Some(flag), result: None });
+        self.backlog.push_back(number);
+        self.admit();
+    }
+
+    /// A future that polls again, with another waker.
+    fn await_result(&mut self, which: u8) {
+        let Some(at) = self.choose_operation(which) else { return };
+        if self.operations[at].result.is_some() {
+            return;
+        }
+        let (flag, waker) = self.new_waker();
+        let operation = &mut self.operations[at];
+        let (done, before) = self.requests.operations.fetch_or_wait(operation.id.as_ref().unwrap(), waker);
+        assert!(done.is_none(), "it has no result yet");
+        assert_same(before.as_ref(), operation.waker.replace(flag).as_ref());
+    }
+
+    fn fetch(&mut self, which: u8) {
+        let Some(at) = self.choose_operation(which) else { return };
+        let Operation { number, ref id, result, .. } = self.operations[at];
+        let fetched =
+            self.requests.operations.fetch(id.as_ref().unwrap()).map(|(payload, result)| (payload.number, result));
+        assert_eq!(fetched, result.map(|result| (number, result)));
+        if result.is_some() {
+            self.operations.remove(at);
+        }
+    }
+
+    fn abandon(&mut self, which: u8) {
+        let Some(at) = self.choose_operation(which) else { return };
+        let operation = &mut self.operations[at];
+        let (number, id) = (operation.number, operation.id.take().unwrap());
+        let slot = self.slots.iter().position(|slot| slot.owner == Owner::Operation(number));
+        let with_kernel = slot.is_some_and(|slot| self.slots[slot].state != State::Queued);
+
+        let (payload, waker) = self.requests.abandon(id);
+        assert_same(waker.as_ref(), operation.waker.take().as_ref());
+        let returned = payload.map(|payload| payload.number);
+        assert_eq!(returned, (!with_kernel).then_some(number), "back at once unless the kernel has it");
+        if !with_kernel {
+            self.operations.remove(at);
+        }
+        if self.backlog.contains(&number) {
+            self.withdrawn.insert(number);
+            if self.withdrawn.len() > self.backlog.len() - self.withdrawn.len() {
+                self.backlog.retain(|number| !self.withdrawn.contains(number));
+                self.withdrawn.clear();
+            }
+        }
+        if let (Some(slot), false) = (slot, with_kernel) {
+            self.vacate(slot);
+        }
+    }
+
+    fn flush(&mut self, refused: u64, room: u8) {
+        let has_queued = self.slots.iter().any(|slot| slot.state == State::Queued);
+        assert!(self.requests.slots.has_queued() || !has_queued, "what is queued is announced");
+        let mut keys: Vec<Key> = std::iter::from_fn(|| self.requests.slots.next_queued().map(|(key, _)| key)).collect();
+        self.recognise(&keys);
+        assert!(!self.requests.slots.has_queued(), "all was taken");
+
+        let room = if room == u8::MAX { keys.len() } else { keys.len().min(room.into()) };
+        let is_refused = |at: usize| refused >> (at % 64) & 1 == 1;
+        for (_, key) in keys[..room].iter().enumerate().filter(|(at, _)| !is_refused(*at)) {
+            self.requests.slots.accepted(*key);
+            let at = self.slot_of(*key);
+            self.slots[at].state = State::Armed { flush: self.flush };
+        }
+        for (_, key) in keys[..room].iter().enumerate().filter(|(at, _)| is_refused(*at)) {
+            self.expect_completion(*key, -22);
+        }
+        // As the driver does: polls find another way, the rest waits, before what came later.
+        let mut rest = keys.split_off(room);
+        rest.retain(|key| {
+            let is_foreign = matches!(self.requests.slots.owner(*key), Some(Owner::Poll(PollKind::Waiters(..))));
+            if is_foreign {
+                self.expect_completion(*key, 0);
+            }
+            !is_foreign
+        });
+        self.requests.slots.requeue(&rest);
+    }
+
+    fn complete(&mut self, which: u8, result: i64) {
+        let Some(at) = self.choose(which, |slot| slot.state != State::Queued) else { return };
+        let key = self.slots[at].key.expect("accepted, so it was taken from the queue");
+        self.expect_completion(key, result);
+    }
+
+    fn complete_stale(&mut self, which: u8) {
+        if self.dead.is_empty() {
+            return;
+        }
+        let key = self.dead[usize::from(which) % self.dead.len()];
+        assert_eq!(self.requests.slots.owner(key), None);
+        assert!(matches!(self.requests.complete(key, 1), Completion::Stale));
+    }
+
+    /// Frees a slot by its event or its refusal, and checks what it means.
+    fn expect_completion(&mut self, key: Key, result: i64) {
+        let at = self.slot_of(key);
+        let Slot { owner, state, .. } = self.slots[at];
+        let completion = self.requests.complete(key, result);
+        match (owner, state, completion) {
+            (Owner::Poll(_), State::Cancelling, Completion::Disarmed) => {}
+            (Owner::Poll(kind), State::Demoted, Completion::Demoted { source, direction }) => {
+                assert_eq!(PollKind::Waiters(source, direction), kind);
+            }
+            (Owner::Poll(kind), State::Queued | State::Armed { .. }, Completion::Poll { kind: completed, inline }) => {
+                assert_eq!(completed, kind);
+                assert_eq!(inline, state == State::Armed { flush: self.flush });
+            }
+            (Owner::Operation(number), _, completion) => {
+                let at = self.operations.iter().position(|operation| operation.number == number).unwrap();
+                let operation = &mut self.operations[at];
+                match completion {
+                    Completion::Operation(waker) if operation.id.is_some() => {
+                        assert_same(waker.as_ref(), operation.waker.take().as_ref());
+                        operation.result = Some(result);
+                    }
+                    Completion::Orphan(payload) if operation.id.is_none() => {
+                        assert_eq!(payload.number, number);
+                        self.operations.remove(at);
+                    }
+                    other => panic!("operation {number}: {}", name(&other)),
+                }
+            }
+            (owner, state, completion) => panic!("{owner:?}, {state:?}: {}", name(&completion)),
+        }
+        self.vacate(at);
+    }
+}
