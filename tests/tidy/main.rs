@@ -1,4 +1,4 @@
-//! The house's map, held by tests: what may name what.
+//! The house's map, held by tests: what may name what, and where `unsafe` may be.
 //!
 //! [`map`] is the data, to be changed when the house is. Every rule is a function from a tree of
 //! files to its complaints. One test shows it the repository, for which it has none; another one
@@ -7,6 +7,7 @@
 mod arrows;
 mod calls;
 mod circles;
+mod doors;
 mod map;
 mod names;
 mod tokens;

@@ -65,6 +65,9 @@ pub(crate) const SYSTEM_CRATES: &[&str] = &["libc", "rustix"];
 pub(crate) const SYSTEM_MODULES: &[&str] =
     &["std::fs", "std::net", "std::os::unix::net", "std::process", "std::thread"];
 
+/// Where the library's `unsafe` is.
+pub(crate) const DOORS: &[&str] = &["reactor/kernel", "runtime/task"];
+
 /// Whether a file is a floor, or lies in it.
 pub(crate) fn is_in(file: &str, floor: &str) -> bool {
     file.strip_prefix(floor).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
