@@ -170,8 +170,9 @@ impl Reactor {
     /// released.
     fn wake(&self) {
         let Some((mut wakers, incidents)) = self.with(Driver::take_wakeups) else { return };
-        for incident in incidents {
-            incident.log();
+        for (what, errno) in incidents {
+            let error = errno.map(std::io::Error::from);
+            tracing::error!(error = error.as_ref().map(tracing::field::display), "{what}");
         }
         if wakers.is_empty() {
             return;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::net::Shutdown;
 
 use super::Driver;
-use super::closing::{Close, Polls};
+use super::closing::{Close, any_in_flight};
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 use crate::reactor::kernel::context_pool;
 use crate::reactor::readiness::{Source, Wait};
@@ -32,11 +32,11 @@ impl Driver {
     pub(in crate::reactor) fn deregister(&mut self, id: SourceId, fd: Option<OwnedFd>, close: Close) -> Source {
         let polls = self.disarm_all(id, fd.as_ref());
         let source = self.sources.remove(id.index());
-        if polls.are_none() {
+        if polls == [None, None] {
             return source;
         }
         if let Some(fd) = fd {
-            self.closing.add(polls, fd);
+            self.closing.fds.push((polls, fd));
         }
         // Most often the event is in the ring when io_cancel returns.
         self.take_completions();
@@ -44,7 +44,7 @@ impl Driver {
             Close::Soon => CLOSE_SOON,
             Close::BeforeReturn => CLOSE_PATIENCE,
         };
-        self.reap_until(patience, |driver| !polls.any_in_flight(&driver.requests.slots));
+        self.reap_until(patience, |driver| !any_in_flight(&polls, &driver.requests.slots));
         source
     }
 
@@ -55,8 +55,8 @@ impl Driver {
 
     /// Ends all waiting for a source, which is going to be closed if a descriptor is given. Returns
     /// the polls whose events are still to come.
-    fn disarm_all(&mut self, id: SourceId, closing: Option<&OwnedFd>) -> Polls {
-        let polls = Polls(Direction::BOTH.map(|direction| {
+    fn disarm_all(&mut self, id: SourceId, closing: Option<&OwnedFd>) -> [Option<Key>; Direction::BOTH.len()] {
+        let polls = Direction::BOTH.map(|direction| {
             let readiness = self.readiness(id, direction);
             let Wait::Poll(key) = readiness.waits_by() else { return None };
             readiness.wait_by(Wait::Idle);
@@ -72,7 +72,7 @@ impl Driver {
                 }
                 Disarm::AwaitEvent => Some(key),
             }
-        }));
+        });
         let source = &mut self.sources[id.index()];
         if source.in_overflow
             && let Err(errno) = self.overflow.forget(source.fd, &mut source.in_overflow)

@@ -15,38 +15,25 @@ pub(crate) enum Close {
     BeforeReturn,
 }
 
-/// Polls of one source whose events are still to come.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Polls(pub(super) [Option<Key>; Direction::BOTH.len()]);
-
-impl Polls {
-    pub(super) fn are_none(&self) -> bool {
-        self.0.iter().all(Option::is_none)
-    }
-
-    pub(super) fn any_in_flight(&self, slots: &Slots) -> bool {
-        self.0.iter().flatten().any(|key| slots.owner(*key).is_some())
-    }
-}
-
-/// Descriptors to be closed when the events of their cancelled polls have come; until then the
+/// Descriptors, each to be closed when the events of their cancelled polls have come; until then the
 /// kernel's reference would keep the file open anyway, and the peer would see the close late.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
-    fds: Vec<(Polls, OwnedFd)>,
+    pub(super) fds: Vec<([Option<Key>; Direction::BOTH.len()], OwnedFd)>,
 }
 
 impl Closing {
-    pub(super) fn add(&mut self, polls: Polls, fd: OwnedFd) {
-        self.fds.push((polls, fd));
-    }
-
     /// Closes the descriptors of which no poll is in flight any more.
     pub(super) fn release(&mut self, slots: &Slots) {
-        self.fds.retain(|(polls, _)| polls.any_in_flight(slots));
+        self.fds.retain(|(polls, _)| any_in_flight(polls, slots));
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.fds.is_empty()
     }
+}
+
+/// Whether the event of one of these polls is still to come.
+pub(super) fn any_in_flight(polls: &[Option<Key>], slots: &Slots) -> bool {
+    polls.iter().flatten().any(|key| slots.owner(*key).is_some())
 }

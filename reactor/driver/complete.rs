@@ -75,11 +75,11 @@ impl Driver {
                 self.wake_by_poll(source, direction, event);
             }
             PollKind::Unpark => {
-                self.own_polls.unpark = None;
+                self.unpark_poll = None;
                 self.unparker.drain();
             }
             PollKind::Overflow => {
-                self.own_polls.overflow = None;
+                self.overflow_poll = None;
                 self.drain_overflow(inline);
             }
         }

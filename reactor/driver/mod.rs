@@ -20,7 +20,7 @@ use slab::Slab;
 
 use super::error::explain;
 use super::ids::{Direction, Key, PollKind, SourceId};
-use super::kernel::abi::{self, IoEvent, SignalMask};
+use super::kernel::abi::{self, IoEvent};
 use super::kernel::batch::Batch;
 use super::kernel::context_pool;
 use super::kernel::kioctx::Kioctx;
@@ -46,7 +46,7 @@ pub(crate) struct Config {
     /// Take every event by a system call, so that strace and valgrind see them.
     pub(crate) force_syscalls: bool,
     /// The thread's signal mask while it sleeps.
-    pub(crate) signal_mask: Option<SignalMask>,
+    pub(crate) signal_mask: Option<libc::sigset_t>,
 }
 
 /// See the [module](self).
@@ -59,7 +59,9 @@ pub(super) struct Driver {
     config: Config,
     sources: Slab<Source>,
     overflow: Overflow,
-    own_polls: OwnPolls,
+    /// The polls by which the reactor waits for itself, while they are queued or armed.
+    unpark_poll: Option<Key>,
+    overflow_poll: Option<Key>,
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
     closing: Closing,
@@ -69,32 +71,11 @@ pub(super) struct Driver {
     retries: Vec<(SourceId, Direction)>,
     /// Wakers to wake once the borrow is released.
     wakers: Vec<Waker>,
-    /// What is to be logged then.
-    incidents: Vec<Incident>,
+    /// What went wrong without being anyone's error, to be logged then: logging is user code (a
+    /// subscriber's).
+    incidents: Vec<(&'static str, Option<Errno>)>,
     /// Scratch space, empty between calls.
     events: Vec<IoEvent>,
-}
-
-/// The polls by which the reactor waits for itself, while they are queued or armed.
-#[derive(Debug, Default)]
-struct OwnPolls {
-    unpark: Option<Key>,
-    overflow: Option<Key>,
-}
-
-/// What went wrong without being anyone's error. Logging is user code (a subscriber's), so it waits
-/// until the driver is not borrowed.
-#[derive(Debug)]
-pub(super) struct Incident {
-    what: &'static str,
-    errno: Option<Errno>,
-}
-
-impl Incident {
-    pub(super) fn log(&self) {
-        let error = self.errno.map(io::Error::from);
-        tracing::error!(error = error.as_ref().map(tracing::field::display), "{}", self.what);
-    }
 }
 
 impl Driver {
@@ -115,7 +96,8 @@ impl Driver {
             config,
             sources: Slab::new(),
             overflow,
-            own_polls: OwnPolls::default(),
+            unpark_poll: None,
+            overflow_poll: None,
             unparker: Arc::clone(unparker),
             counters: Arc::clone(counters),
             closing: Closing::default(),
@@ -202,7 +184,7 @@ impl Driver {
     }
 
     /// The wakers to wake and the incidents to log.
-    pub(super) fn take_wakeups(&mut self) -> (Vec<Waker>, Vec<Incident>) {
+    pub(super) fn take_wakeups(&mut self) -> (Vec<Waker>, Vec<(&'static str, Option<Errno>)>) {
         (std::mem::take(&mut self.wakers), std::mem::take(&mut self.incidents))
     }
 
@@ -221,14 +203,14 @@ impl Driver {
 
     fn own_poll(&mut self, kind: PollKind) -> &mut Option<Key> {
         match kind {
-            PollKind::Unpark => &mut self.own_polls.unpark,
-            PollKind::Overflow => &mut self.own_polls.overflow,
+            PollKind::Unpark => &mut self.unpark_poll,
+            PollKind::Overflow => &mut self.overflow_poll,
             PollKind::Waiters(..) => unreachable!("a registration keeps the key of its poll itself"),
         }
     }
 
     fn report(&mut self, what: &'static str, errno: impl Into<Option<Errno>>) {
-        self.incidents.push(Incident { what, errno: errno.into() });
+        self.incidents.push((what, errno.into()));
     }
 
     /// Brings the counters of what is held now up to date: after each turn, before and after each

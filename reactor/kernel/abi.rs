@@ -153,11 +153,8 @@ pub(crate) struct RingHeader {
 /// [`RingHeader`]'s `magic`.
 pub(crate) const AIO_RING_MAGIC: u32 = 0xa10a_10a1;
 
-/// The signal mask that `io_pgetevents` installs for the time of the call.
-pub(crate) type SignalMask = libc::sigset_t;
-
 /// The mask that blocks every signal.
-pub(crate) fn all_signals() -> SignalMask {
+pub(crate) fn all_signals() -> libc::sigset_t {
     let mut mask = MaybeUninit::uninit();
     // SAFETY: sigfillset(3) initialises the set that it is given, and cannot fail on a valid
     // pointer.
@@ -167,11 +164,11 @@ pub(crate) fn all_signals() -> SignalMask {
     }
 }
 
-/// `struct __aio_sigset`. The kernel's own `sigset_t` has 8 bytes, libc's is longer and begins with
+/// `struct __aio_sigset`. The kernel's own `libc::sigset_t` has 8 bytes, libc's is longer and begins with
 /// them.
 #[repr(C)]
 struct AioSigset {
-    mask: *const SignalMask,
+    mask: *const libc::sigset_t,
     size: usize,
 }
 
@@ -227,17 +224,10 @@ pub(crate) unsafe fn io_submit(id: ContextId, iocbs: &[*mut Iocb]) -> Result<usi
     result(unsafe { libc::syscall(libc::SYS_io_submit, id.0, iocbs.len(), iocbs.as_ptr()) })
 }
 
-/// What [`io_cancel`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cancel {
-    /// `EINPROGRESS`: the request was cancelled and its event comes through the ring.
-    InProgress,
-    /// `EINVAL`: nothing to cancel, since the event is in the ring already or on its way there.
-    Completed,
-}
-
-/// Cancels the poll whose iocb is at this address.
-pub(crate) fn io_cancel(id: ContextId, iocb: *mut Iocb) -> Result<Cancel, Errno> {
+/// Cancels the poll whose iocb is at this address. True (`EINPROGRESS`): it was cancelled, and its
+/// event comes through the ring. False (`EINVAL`): there is nothing to cancel, since the event is in
+/// the ring already or on its way there.
+pub(crate) fn io_cancel(id: ContextId, iocb: *mut Iocb) -> Result<bool, Errno> {
     #[cfg(test)]
     fault::check(fault::Call::Cancel)?;
     let mut never_written = MaybeUninit::<IoEvent>::uninit();
@@ -245,8 +235,8 @@ pub(crate) fn io_cancel(id: ContextId, iocb: *mut Iocb) -> Result<Cancel, Errno>
     // mapped) and takes the address as a name; `result` is a leftover of the ABI that it neither
     // reads nor writes.
     match result(unsafe { libc::syscall(libc::SYS_io_cancel, id.0, iocb, never_written.as_mut_ptr()) }) {
-        Ok(_) | Err(Errno::INPROGRESS) => Ok(Cancel::InProgress),
-        Err(Errno::INVAL) => Ok(Cancel::Completed),
+        Ok(_) | Err(Errno::INPROGRESS) => Ok(true),
+        Err(Errno::INVAL) => Ok(false),
         Err(errno) => Err(errno),
     }
 }
@@ -281,7 +271,7 @@ pub(crate) fn io_pgetevents(
     min: usize,
     events: &mut [MaybeUninit<IoEvent>],
     timeout: Option<Duration>,
-    mask: Option<&SignalMask>,
+    mask: Option<&libc::sigset_t>,
 ) -> Result<usize, Errno> {
     #[cfg(test)]
     fault::check(fault::Call::Pgetevents)?;

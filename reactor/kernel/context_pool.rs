@@ -21,9 +21,6 @@ use super::process;
 /// How long an idle context waits for a runtime before its quota is given back.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// What the kernel may touch until the context is destroyed.
-pub(crate) type Leftovers = Box<dyn Send>;
-
 /// A context for `asked` requests, used before or new.
 pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
     if let Some(kioctx) = Pool::lock().take_idle(asked) {
@@ -56,7 +53,7 @@ pub(crate) fn put(kioctx: Kioctx) {
     }
     let starts_worker = {
         let mut pool = Pool::lock();
-        pool.idle.push(Idle { kioctx, until: Instant::now() + LINGER });
+        pool.idle.push((kioctx, Instant::now() + LINGER));
         !std::mem::replace(&mut pool.worker_runs, true)
     };
     if starts_worker && !spawn("aio-idle", expire_idle) {
@@ -70,15 +67,18 @@ pub(crate) fn put(kioctx: Kioctx) {
     }
 }
 
-/// Destroys a context, then drops what its requests may touch.
-pub(crate) fn destroy(kioctx: Kioctx, leftovers: Leftovers) {
+/// Destroys a context, then drops what the kernel may touch until then.
+pub(crate) fn destroy(kioctx: Kioctx, leftovers: Box<dyn Send>) {
     if !kioctx.is_ours() {
         // The parent's, which its `Drop` knows; the leftovers are our own copy.
         return;
     }
     /// Dropped in the order of the fields: the context first, and only then what its requests may
     /// touch.
-    struct Dying(#[expect(dead_code, reason = "dropped")] Kioctx, #[expect(dead_code, reason = "dropped")] Leftovers);
+    struct Dying(
+        #[expect(dead_code, reason = "dropped")] Kioctx,
+        #[expect(dead_code, reason = "dropped")] Box<dyn Send>,
+    );
     let dying = Dying(kioctx, leftovers);
     // Where no thread can be had, the closure is dropped here and now, which is slow, but neither
     // leaks nor frees too early.
@@ -90,19 +90,14 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> bool {
     thread::Builder::new().name(name.to_owned()).spawn(work).is_ok()
 }
 
-#[derive(Debug)]
-struct Idle {
-    kioctx: Kioctx,
-    until: Instant,
-}
-
 /// The contexts of this process that no runtime has. Locked for list work only: neither
 /// `io_destroy` nor logging happens inside.
 struct Pool {
     /// The process that the rest is true for: a forked child inherits the list, but neither
     /// contexts nor thread.
     owner: u32,
-    idle: Vec<Idle>,
+    /// Each with the time at which it is destroyed.
+    idle: Vec<(Kioctx, Instant)>,
     worker_runs: bool,
 }
 
@@ -121,11 +116,11 @@ impl Pool {
     }
 
     fn take_idle(&mut self, asked: u32) -> Option<Kioctx> {
-        let at = self.idle.iter().position(|idle| idle.kioctx.asked() == asked)?;
-        Some(self.idle.swap_remove(at).kioctx)
+        let at = self.idle.iter().position(|(kioctx, _)| kioctx.asked() == asked)?;
+        Some(self.idle.swap_remove(at).0)
     }
 
-    fn take_all_idle(&mut self) -> Vec<Idle> {
+    fn take_all_idle(&mut self) -> Vec<(Kioctx, Instant)> {
         TAKEN.notify_one();
         std::mem::take(&mut self.idle)
     }
@@ -136,7 +131,7 @@ fn expire_idle() {
     let mut pool = Pool::lock();
     loop {
         let now = Instant::now();
-        let (expired, idle): (Vec<_>, Vec<_>) = pool.idle.drain(..).partition(|idle| idle.until <= now);
+        let (expired, idle): (Vec<_>, Vec<_>) = pool.idle.drain(..).partition(|(_, until)| *until <= now);
         pool.idle = idle;
         if !expired.is_empty() {
             drop(pool);
@@ -144,7 +139,7 @@ fn expire_idle() {
             pool = Pool::lock();
             continue;
         }
-        let Some(next) = pool.idle.iter().map(|idle| idle.until).min() else {
+        let Some(next) = pool.idle.iter().map(|(_, until)| *until).min() else {
             pool.worker_runs = false;
             return;
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::abi::{self, Cancel, ContextId, IoEvent, Iocb, SignalMask};
+use super::abi::{self, ContextId, IoEvent, Iocb};
 use super::process;
 use super::ring::Ring;
 use crate::reactor::error::explain;
@@ -100,7 +100,8 @@ impl Kioctx {
     }
 
     /// Cancels the poll of the iocb at this address; its event comes through the ring in any case.
-    pub(crate) fn cancel(&self, iocb: *mut Iocb) -> Result<Cancel, Errno> {
+    /// False if it had completed already.
+    pub(crate) fn cancel(&self, iocb: *mut Iocb) -> Result<bool, Errno> {
         abi::io_cancel(self.id, iocb)
     }
 
@@ -120,7 +121,7 @@ impl Kioctx {
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
-        mask: Option<&SignalMask>,
+        mask: Option<&libc::sigset_t>,
         events: &mut Vec<IoEvent>,
     ) -> Result<usize, Errno> {
         // min 0 would never sleep, whatever the timeout.

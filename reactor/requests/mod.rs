@@ -38,7 +38,7 @@ mod slots;
 use std::task::Waker;
 
 use super::ids::{Direction, Key, OperationId, PollKind, SourceId};
-use operations::{Finished, Operations};
+use operations::Operations;
 use slots::SlotState;
 
 pub(crate) use request::{Opcode, Request, bytes};
@@ -133,8 +133,8 @@ impl<P> Requests<P> {
                 unreachable!("the reactor's own polls are never demoted")
             }
             (Owner::Operation(index), _) => match self.operations.finish(index, result) {
-                Finished::Done(waker) => Completion::Operation(waker),
-                Finished::Orphan(payload) => Completion::Orphan(payload),
+                Ok(waker) => Completion::Operation(waker),
+                Err(payload) => Completion::Orphan(payload),
             },
         };
         self.admit();

@@ -24,15 +24,6 @@ pub(super) enum Stage {
     Withdrawn,
 }
 
-/// The end of an operation's request.
-#[derive(Debug)]
-pub(super) enum Finished<P> {
-    /// The result waits to be fetched.
-    Done(Option<Waker>),
-    /// Nobody will fetch it: now the payload may be freed.
-    Orphan(P),
-}
-
 /// All operations whose result nobody has fetched yet.
 #[derive(Debug)]
 pub(crate) struct Operations<P> {
@@ -119,13 +110,14 @@ impl<P> Operations<P> {
 
     // ---- the way out ----
 
-    /// The operation's request has ended with `result`.
-    pub(super) fn finish(&mut self, index: usize, result: i64) -> Finished<P> {
+    /// The operation's request has ended with `result`, which waits to be fetched by whoever is to
+    /// be woken. `Err`: nobody will fetch it, so the payload may be freed.
+    pub(super) fn finish(&mut self, index: usize, result: i64) -> Result<Option<Waker>, P> {
         match std::mem::replace(&mut self.entries[index].stage, Stage::Done { result }) {
-            Stage::InFlight { waker, .. } => Finished::Done(waker),
+            Stage::InFlight { waker, .. } => Ok(waker),
             Stage::Orphaned => {
                 self.orphans -= 1;
-                Finished::Orphan(self.remove(index).expect("only a withdrawn operation has no payload"))
+                Err(self.remove(index).expect("only a withdrawn operation has no payload"))
             }
             Stage::Backlog { .. } | Stage::Done { .. } | Stage::Withdrawn => {
                 unreachable!("an operation with a slot is in flight or orphaned")

@@ -12,6 +12,7 @@ mod faults;
 mod operations;
 mod overflow;
 mod readiness;
+mod readiness_model;
 mod requests;
 mod ring;
 mod sleep;

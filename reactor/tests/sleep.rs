@@ -12,7 +12,6 @@ use super::{
     A_WHILE, ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics,
     next_counter, run, turn_and_park, with_reactor,
 };
-use crate::reactor::kernel::abi::SignalMask;
 
 /// Longer than any test takes: a sleep of this length must be ended by something.
 const FOR_EVER: Duration = Duration::from_secs(1_000);
@@ -195,7 +194,7 @@ fn nothing_is_left_lying_when_many_threads_hand_over_at_once() {
 // ---- signals ----
 
 /// No signal at all, for the mask of a sleep: all are let in.
-pub(super) fn no_signals() -> SignalMask {
+pub(super) fn no_signals() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
     // SAFETY: sigemptyset(3) initialises the set that it is given.
     unsafe {
