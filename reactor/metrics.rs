@@ -7,6 +7,9 @@ macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What a runtime's loop has done so far, and what it holds now.
         ///
+        /// What it holds now is exact on the runtime's own thread; another thread sees it as of the
+        /// end of the loop's latest turn.
+        ///
         /// Taken by [`Runtime::metrics`](crate::Runtime::metrics) or, from any thread,
         /// [`Handle::metrics`](crate::Handle::metrics). The fields are read one after the other
         /// while the loop runs on, so sums of them may be off by what happened in between.
@@ -59,7 +62,7 @@ metrics! {
     polls_demoted,
     /// Calls of `io_cancel`.
     cancels,
-    /// File operations, now, whose future was dropped while the kernel had their buffer.
+    /// File operations whose future was dropped while the kernel had their buffer, now.
     orphans,
     /// Requests, now, that are queued for the kernel or in flight.
     slots_in_use,

@@ -121,7 +121,7 @@ impl Reactor {
 
     /// Whether the calling process made this reactor; a forked child did not.
     pub(crate) fn is_ours(&self) -> bool {
-        self.driver.borrow().as_ref().is_none_or(Driver::is_ours)
+        self.driver.borrow().as_ref().is_none_or(|driver| driver.kioctx.is_ours())
     }
 
     /// Marks the thread as inside the loop. Dropping the guard completes the closes still pending.
@@ -151,7 +151,7 @@ impl Reactor {
     pub(crate) fn shutdown(&self) {
         let Some(driver) = self.driver.borrow_mut().take() else { return };
         // In a forked child it is only dropped: all that it could end is the parent's.
-        if driver.is_ours() {
+        if driver.kioctx.is_ours() {
             wake_all(driver.shutdown());
         }
     }
@@ -162,7 +162,7 @@ impl Reactor {
         let mut driver = self.driver.borrow_mut();
         // Not `Option::map`: what `f` has captured must not be dropped under the borrow, called or
         // not.
-        let driver = driver.as_mut().filter(|driver| driver.is_ours())?;
+        let driver = driver.as_mut().filter(|driver| driver.kioctx.is_ours())?;
         Some(f(driver))
     }
 
@@ -212,7 +212,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     }
 }
 
-/// The error of what was registered with a reactor that is no more.
+/// The error of anything that was registered with a reactor that has gone.
 fn gone() -> std::io::Error {
     std::io::Error::other(
         "the aio-runtime this was registered with has been dropped, or belongs to the process before the fork",

@@ -24,7 +24,7 @@ impl Unparker {
     /// only if it sleeps.
     pub(crate) fn unpark(&self) {
         if self.state.notify() {
-            // Can fail only by a full counter, and then the eventfd is readable all the same.
+            // Can fail only by a full counter, and then the eventfd is readable anyway.
             let _ = rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes());
         }
     }

@@ -1,5 +1,4 @@
-//! How a descriptor waits: by an AIO poll, or in the nested epoll. The choice is made anew at each
-//! arming.
+//! How a descriptor waits: by an AIO poll, or in the nested epoll. Chosen again at each arming.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

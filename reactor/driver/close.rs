@@ -21,8 +21,8 @@ const CLOSE_SOON: Duration = Duration::from_millis(1);
 /// How long a close waits that must be over when it returns. The limit is against a broken kernel.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long a dropped reactor waits for file I/O before it leaves the context to be destroyed
-/// elsewhere.
+/// How long a dropped reactor waits for file I/O before it leaves the context to a thread that
+/// destroys it.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(20);
 
 impl Driver {

@@ -53,7 +53,7 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(super) struct Driver {
     /// The first field: dropped, it ends all requests, and only then may their buffers go.
-    kioctx: Kioctx,
+    pub(super) kioctx: Kioctx,
     pub(super) requests: Requests<Request>,
     batch: Batch,
     config: Config,
@@ -107,11 +107,6 @@ impl Driver {
             incidents: Vec::new(),
             events: Vec::new(),
         })
-    }
-
-    /// Whether the calling process made this driver; a forked child did not.
-    pub(super) fn is_ours(&self) -> bool {
-        self.kioctx.is_ours()
     }
 
     // ---- the loop ----

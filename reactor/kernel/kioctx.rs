@@ -74,7 +74,7 @@ impl Kioctx {
     /// ring can be seen, half of it is granted whatever the spread over CPUs (`put_reqs_available`
     /// may strand the rest).
     pub(crate) fn capacity(&self) -> usize {
-        let seen = self.ring.as_ref().map_or(0, |ring| ring.capacity() / 2);
+        let seen = self.ring.as_ref().map_or(0, |ring| ring.room() / 2);
         (self.granted as usize).max(seen)
     }
 
@@ -115,8 +115,8 @@ impl Kioctx {
         self.ring.as_mut().map_or(0, |ring| ring.reap(events))
     }
 
-    /// Waits until there is an event, for `timeout` at the most (`None`: for ever), and takes what
-    /// is there. A zero timeout takes without waiting. A signal that was handled counts as no
+    /// Waits until there is an event, for at most `timeout` (`None`: forever), and takes what is
+    /// there. A zero timeout takes without waiting. A signal that was handled counts as no
     /// event.
     pub(crate) fn wait(
         &mut self,

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
-/// The calling process's number. It stands in a page that `fork` gives to the child as zeros, so
-/// the child takes the next one.
+/// The calling process's number. It is kept in a page that `fork` gives to the child as zeros,
+/// so the child takes the next one.
 pub(crate) fn number() -> u32 {
     static PAGE: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
     /// An ordinary static, which a child inherits: it counts on from where its ancestors were.

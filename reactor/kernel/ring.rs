@@ -70,7 +70,7 @@ impl Ring {
     }
 
     /// The most events that can be unread at a time, which bounds the requests in flight.
-    pub(crate) fn capacity(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.nr as usize - 1
     }
 
