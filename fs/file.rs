@@ -51,9 +51,9 @@ pub struct File {
     append: bool,
     direct: Option<Direct>,
     known_len: KnownLen,
-    /// Whether the file system is known not to take `RWF_NOWAIT`.
-    nowait_reads: Cell<bool>,
-    nowait_writes: Cell<bool>,
+    /// Whether the file system takes `RWF_NOWAIT`, until it says that it does not.
+    nowait_reads_work: Cell<bool>,
+    nowait_writes_work: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +117,8 @@ impl File {
             append: fcntl_getfl(&file).is_ok_and(|flags| flags.contains(OFlags::APPEND)),
             direct,
             known_len: KnownLen::new(len),
-            nowait_reads: Cell::new(true),
-            nowait_writes: Cell::new(true),
+            nowait_reads_work: Cell::new(true),
+            nowait_writes_work: Cell::new(true),
             file: Arc::new(file),
         }
     }
@@ -290,7 +290,7 @@ impl File {
             let (result, buf) = run(request).await;
             return (self.explained("read_at", offset, &buf, result), buf);
         }
-        let buf = match self.try_nowait(&self.nowait_reads, request).await {
+        let buf = match self.try_nowait(&self.nowait_reads_work, request).await {
             Ok(done) => return done,
             Err(buf) => buf,
         };
@@ -304,7 +304,7 @@ impl File {
         };
         let buf = if self.direct.is_none() {
             let request = Request::write(&self.file, buf, position);
-            match self.try_nowait(&self.nowait_writes, request).await {
+            match self.try_nowait(&self.nowait_writes_work, request).await {
                 Ok(done) => return done,
                 Err(buf) => buf,
             }
@@ -333,14 +333,14 @@ impl File {
     }
 
     /// Tries a request with `RWF_NOWAIT`; the buffer comes back if it has to be done on the pool.
-    async fn try_nowait(&self, supported: &Cell<bool>, request: Request) -> Result<(io::Result<usize>, Buf), Buf> {
-        if !supported.get() {
+    async fn try_nowait(&self, works: &Cell<bool>, request: Request) -> Result<(io::Result<usize>, Buf), Buf> {
+        if !works.get() {
             return Err(request.into_buf());
         }
         match run(request.nowait()).await {
             (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err(buf),
             (Err(error), buf) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                supported.set(false);
+                works.set(false);
                 Err(buf)
             }
             done => Ok(done),
