@@ -59,6 +59,8 @@ mod alignment;
 mod file;
 mod known_len;
 mod open_options;
+mod route;
+mod whole;
 
 pub use crate::reactor::Buf;
 pub use alignment::Alignment;

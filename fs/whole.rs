@@ -1,0 +1,52 @@
+//! Transfers of a whole buffer, in as many steps as it takes.
+
+use std::io;
+
+use super::route::RoutedFile;
+use crate::reactor::Buf;
+
+/// Fills the buffer from `offset` on.
+pub(super) async fn read_exact(file: &RoutedFile, buf: Buf, offset: u64) -> (io::Result<()>, Buf) {
+    let ended = (io::ErrorKind::UnexpectedEof, "failed to fill whole buffer");
+    whole(file, buf, offset, ended, async |buf, offset| file.read(buf, offset).await).await
+}
+
+/// Writes the whole buffer at `offset`.
+pub(super) async fn write_all(file: &RoutedFile, buf: Buf, offset: u64) -> (io::Result<()>, Buf) {
+    let ended = (io::ErrorKind::WriteZero, "failed to write whole buffer");
+    whole(file, buf, offset, ended, async |buf, offset| file.write(buf, offset).await).await
+}
+
+/// Repeats `step` until the whole buffer is done. `ended` is the error for a step that does
+/// nothing.
+async fn whole(
+    file: &RoutedFile,
+    mut buf: Buf,
+    offset: u64,
+    ended: (io::ErrorKind, &'static str),
+    step: impl AsyncFn(Buf, u64) -> (io::Result<usize>, Buf),
+) -> (io::Result<()>, Buf) {
+    let ended = || Err(io::Error::new(ended.0, ended.1));
+    let window = buf.window();
+    let mut done = 0;
+    let mut result = Ok(());
+    while done < window.len() && result.is_ok() {
+        let rest = window.start + done..window.end;
+        let moved;
+        (moved, buf) = step(buf.with_window(rest.clone()), offset.saturating_add(done as u64)).await;
+        if buf.window() != rest {
+            // The runtime was dropped, and the buffer with it.
+            return (moved.map(drop), buf);
+        }
+        match moved {
+            Ok(0) => result = ended(),
+            // What remains cannot be asked for directly any more: that happens at the end of
+            // the file only.
+            Ok(moved) if file.is_tail(moved) && done + moved < window.len() => result = ended(),
+            Ok(moved) => done += moved,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => result = Err(error),
+        }
+    }
+    (result, buf.with_window(window))
+}
