@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, OFlags, StatxFlags, fcntl_getfl, statx};
 use rustix::io::Errno;
@@ -91,4 +92,13 @@ impl Direct {
         let block = if self.reported { self.alignment.offset } else { SMALLEST_BLOCK };
         !moved.is_multiple_of(block)
     }
+}
+
+/// Says why `open` refuses `O_DIRECT`.
+pub(super) fn no_direct_io(error: io::Error, path: &Path) -> io::Error {
+    let path = path.display();
+    explain(
+        error,
+        format!("open({path}) with O_DIRECT: its file system has no direct I/O for it; open it with direct(false)"),
+    )
 }

@@ -6,8 +6,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::File;
-use crate::reactor::explain;
-use crate::runtime::context::InRuntime;
 
 /// std's [`OpenOptions`](fs::OpenOptions), and [`direct`](Self::direct).
 ///
@@ -107,26 +105,7 @@ impl OpenOptions {
     ///
     /// When awaited outside a runtime.
     pub fn open<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<File>> + use<P> {
-        let (mut options, path) = (self.std.clone(), path.as_ref().to_owned());
         let flags = self.custom_flags | if self.direct { libc::O_DIRECT } else { 0 };
-        options.custom_flags(flags);
-        // `unblock` starts at once: in a future, so that nothing is opened before it is awaited.
-        InRuntime::new(async move {
-            let opening = blocking::unblock(move || {
-                options.open(&path).and_then(File::opened).map_err(|error| match error.raw_os_error() {
-                    Some(libc::EINVAL) if flags & libc::O_DIRECT != 0 => no_direct_io(error, &path),
-                    _ => error,
-                })
-            });
-            opening.await
-        })
+        File::open_with(&self.std, flags, path)
     }
-}
-
-fn no_direct_io(error: io::Error, path: &Path) -> io::Error {
-    let path = path.display();
-    explain(
-        error,
-        format!("open({path}) with O_DIRECT: its file system has no direct I/O for it; open it with direct(false)"),
-    )
 }
