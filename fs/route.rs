@@ -35,6 +35,26 @@ enum Kind {
     Other,
 }
 
+/// Where an operation runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// On the runtime's context, asynchronous in the kernel.
+    Context,
+    /// On the context with `RWF_NOWAIT`: what would block there fails, and goes to the pool.
+    NowaitFirst,
+    /// On the blocking pool, since `io_submit` would block.
+    Pool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transfer {
+    Read,
+    Write,
+}
+
+/// The outcome of a transfer.
+type Done = (io::Result<usize>, Buf);
+
 impl RoutedFile {
     /// What cannot be found out here costs speed at most.
     pub(super) fn new(file: fs::File, direct: Option<Direct>) -> Self {
@@ -61,50 +81,12 @@ impl RoutedFile {
         }
     }
 
-    pub(super) async fn read(&self, buf: Buf, offset: u64) -> (io::Result<usize>, Buf) {
-        let position = match self.check("read_at", &buf, offset) {
-            Ok(position) => position,
-            Err(error) => return (Err(error), buf),
-        };
-        if self.kind == Kind::Directory {
-            return (Err(Errno::ISDIR.into()), buf);
-        }
-        let request = Request::read(&self.file, buf, position);
-        if self.direct.is_some() {
-            let (result, buf) = run(request).await;
-            return (self.explained("read_at", offset, &buf, result), buf);
-        }
-        let buf = match self.try_nowait(&self.nowait_reads_work, request).await {
-            Ok(done) => return done,
-            Err(buf) => buf,
-        };
-        self.on_pool(buf, move |file, buf| file.read_at(buf, offset)).await
+    pub(super) fn read(&self, buf: Buf, offset: u64) -> impl Future<Output = Done> {
+        self.transfer(Transfer::Read, buf, offset)
     }
 
-    pub(super) async fn write(&self, buf: Buf, offset: u64) -> (io::Result<usize>, Buf) {
-        let position = match self.check("write_at", &buf, offset) {
-            Ok(position) => position,
-            Err(error) => return (Err(error), buf),
-        };
-        let buf = if self.direct.is_none() {
-            let request = Request::write(&self.file, buf, position);
-            match self.try_nowait(&self.nowait_writes_work, request).await {
-                Ok(done) => return done,
-                Err(buf) => buf,
-            }
-        } else if self.is_inside(offset.saturating_add(buf.len() as u64)) {
-            let request = Request::write(&self.file, buf, position);
-            let (result, buf) = run(request).await;
-            return (self.explained("write_at", offset, &buf, result), buf);
-        } else {
-            buf
-        };
-        let asked = self.known_len.ask();
-        let (result, buf) = self.on_pool(buf, move |file, buf| file.write_at(buf, offset)).await;
-        if let Ok(written) = result {
-            self.known_len.written(asked, offset + written as u64);
-        }
-        (self.explained("write_at", offset, &buf, result), buf)
+    pub(super) fn write(&self, buf: Buf, offset: u64) -> impl Future<Output = Done> {
+        self.transfer(Transfer::Write, buf, offset)
     }
 
     pub(super) async fn sync(&self, data_only: bool) -> io::Result<()> {
@@ -127,38 +109,77 @@ impl RoutedFile {
         result
     }
 
+    async fn transfer(&self, transfer: Transfer, buf: Buf, offset: u64) -> Done {
+        let position = match self.check(transfer, &buf, offset) {
+            Ok(position) => position,
+            Err(error) => return (Err(error), buf),
+        };
+        let route = self.route(transfer, offset.saturating_add(buf.len() as u64));
+        let request = transfer.request(&self.file, buf, position);
+        let done = match route {
+            Route::Context => Ok(run(request).await),
+            Route::NowaitFirst => self.nowait_outcome(transfer, run(request.nowait()).await),
+            Route::Pool => Err(request.into_buf()),
+        };
+        let (result, buf) = match done {
+            Ok(done) => done,
+            Err(buf) => self.on_pool(transfer, buf, offset).await,
+        };
+        (self.explained(transfer, offset, &buf, result), buf)
+    }
+
+    /// The table of the [module](super) for a transfer that ends at `end`. What it does not name is
+    /// always the same: a sync runs on the context, everything else on the pool.
+    fn route(&self, transfer: Transfer, end: u64) -> Route {
+        match (self.direct, transfer) {
+            (Some(_), Transfer::Read) => Route::Context,
+            (Some(_), Transfer::Write) if self.is_inside(end) => Route::Context,
+            (Some(_), Transfer::Write) => Route::Pool,
+            (None, _) if self.nowait_works(transfer).get() => Route::NowaitFirst,
+            (None, _) => Route::Pool,
+        }
+    }
+
     /// Whether a write that ends there leaves the file as long as it is.
     fn is_inside(&self, end: u64) -> bool {
         self.kind == Kind::BlockDevice || (!self.append && self.known_len.covers(end))
     }
 
-    /// Tries a request with `RWF_NOWAIT`; the buffer comes back if it has to be done on the pool.
-    async fn try_nowait(&self, works: &Cell<bool>, request: Request) -> Result<(io::Result<usize>, Buf), Buf> {
-        if !works.get() {
-            return Err(request.into_buf());
+    fn nowait_works(&self, transfer: Transfer) -> &Cell<bool> {
+        match transfer {
+            Transfer::Read => &self.nowait_reads_work,
+            Transfer::Write => &self.nowait_writes_work,
         }
-        match run(request.nowait()).await {
+    }
+
+    /// What a transfer with `RWF_NOWAIT` came to, or its buffer if it would have blocked.
+    fn nowait_outcome(&self, transfer: Transfer, done: Done) -> Result<Done, Buf> {
+        match done {
             (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err(buf),
             (Err(error), buf) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                works.set(false);
+                self.nowait_works(transfer).set(false);
                 Err(buf)
             }
             done => Ok(done),
         }
     }
 
-    /// Does a blocking operation on the pool, which keeps file and buffer until it is over.
-    async fn on_pool(
-        &self,
-        mut buf: Buf,
-        operation: impl FnOnce(&fs::File, &mut Buf) -> io::Result<usize> + Send + 'static,
-    ) -> (io::Result<usize>, Buf) {
+    /// Does a transfer on the pool, which keeps file and buffer until it is over.
+    async fn on_pool(&self, transfer: Transfer, mut buf: Buf, offset: u64) -> Done {
         let file = Arc::clone(&self.file);
-        blocking::unblock(move || {
-            let result = operation(&file, &mut buf);
+        let asked = self.known_len.ask();
+        let (result, buf) = blocking::unblock(move || {
+            let result = match transfer {
+                Transfer::Read => file.read_at(&mut buf, offset),
+                Transfer::Write => file.write_at(&buf, offset),
+            };
             (result, buf)
         })
-        .await
+        .await;
+        if let (Transfer::Write, Ok(written)) = (transfer, &result) {
+            self.known_len.written(asked, offset + *written as u64);
+        }
+        (result, buf)
     }
 
     /// Whether a direct transfer of this length ended in the middle of a block.
@@ -167,7 +188,8 @@ impl RoutedFile {
     }
 
     /// The offset as the kernel takes it, if it and the buffer are such as it takes.
-    fn check(&self, call: &str, buf: &Buf, offset: u64) -> io::Result<i64> {
+    fn check(&self, transfer: Transfer, buf: &Buf, offset: u64) -> io::Result<i64> {
+        let call = transfer.call();
         let Ok(position) = i64::try_from(offset) else {
             let text = format!("{call}: the offset {offset} is past the largest one, {}", i64::MAX);
             return Err(explain(Errno::INVAL, text));
@@ -175,12 +197,16 @@ impl RoutedFile {
         if let Some(direct) = &self.direct {
             direct.check(call, buf, offset)?;
         }
+        // `io_submit` would say EINVAL.
+        if transfer == Transfer::Read && self.kind == Kind::Directory {
+            return Err(Errno::ISDIR.into());
+        }
         Ok(position)
     }
 
-    fn explained(&self, call: &str, offset: u64, buf: &Buf, result: io::Result<usize>) -> io::Result<usize> {
+    fn explained(&self, transfer: Transfer, offset: u64, buf: &Buf, result: io::Result<usize>) -> io::Result<usize> {
         match (result, &self.direct) {
-            (Err(error), Some(direct)) => Err(direct.explain(call, buf, offset, error)),
+            (Err(error), Some(direct)) => Err(direct.explain(transfer.call(), buf, offset, error)),
             (result, _) => result,
         }
     }
@@ -189,6 +215,23 @@ impl RoutedFile {
 /// Does a request in the context of the current runtime.
 fn run(request: Request) -> Operation {
     Operation::new(context::current().reactor(), request)
+}
+
+impl Transfer {
+    /// Its name in error texts.
+    fn call(self) -> &'static str {
+        match self {
+            Self::Read => "read_at",
+            Self::Write => "write_at",
+        }
+    }
+
+    fn request(self, file: &Arc<fs::File>, buf: Buf, position: i64) -> Request {
+        match self {
+            Self::Read => Request::read(file, buf, position),
+            Self::Write => Request::write(file, buf, position),
+        }
+    }
 }
 
 impl Kind {
@@ -200,6 +243,50 @@ impl Kind {
             Self::BlockDevice
         } else {
             Self::Other
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: u64 = 8192;
+
+    fn open(options: &mut fs::OpenOptions, direct: Option<Direct>) -> RoutedFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(LEN).unwrap();
+        RoutedFile::new(options.open(file.path()).unwrap(), direct)
+    }
+
+    #[test]
+    fn direct_transfers_use_the_context_unless_they_extend_the_file() {
+        let file = open(fs::OpenOptions::new().write(true), Some(Direct::UNKNOWN));
+        assert_eq!(file.route(Transfer::Read, LEN), Route::Context);
+        assert_eq!(file.route(Transfer::Read, u64::MAX), Route::Context);
+        assert_eq!(file.route(Transfer::Write, LEN), Route::Context);
+        assert_eq!(file.route(Transfer::Write, LEN + 1), Route::Pool);
+
+        let appended = open(fs::OpenOptions::new().append(true), Some(Direct::UNKNOWN));
+        assert_eq!(appended.route(Transfer::Read, LEN), Route::Context);
+        assert_eq!(appended.route(Transfer::Write, 1), Route::Pool, "it goes to the end, whatever its offset");
+    }
+
+    #[test]
+    fn buffered_transfers_try_nowait_until_the_file_system_refuses_it() {
+        let file = open(fs::OpenOptions::new().write(true), None);
+        let refused = |errno: Errno| (Err(errno.into()), Buf::zeroed(1));
+        for (transfer, other) in [(Transfer::Read, Transfer::Write), (Transfer::Write, Transfer::Read)] {
+            let others = file.route(other, LEN);
+            assert_eq!(file.route(transfer, LEN + 1), Route::NowaitFirst);
+            assert!(file.nowait_outcome(transfer, refused(Errno::AGAIN)).is_err());
+            assert_eq!(file.route(transfer, LEN + 1), Route::NowaitFirst, "the next one may be a hit");
+            assert!(file.nowait_outcome(transfer, refused(Errno::OPNOTSUPP)).is_err());
+            assert_eq!(file.route(transfer, LEN + 1), Route::Pool);
+            assert_eq!(file.route(other, LEN), others, "reads and writes are apart");
+        }
+        for done in [Ok(0), Ok(1), Err(Errno::IO.into())] {
+            assert!(file.nowait_outcome(Transfer::Read, (done, Buf::zeroed(1))).is_ok());
         }
     }
 }

@@ -6,15 +6,15 @@ use super::route::RoutedFile;
 use crate::reactor::Buf;
 
 /// Fills the buffer from `offset` on.
-pub(super) async fn read_exact(file: &RoutedFile, buf: Buf, offset: u64) -> (io::Result<()>, Buf) {
+pub(super) fn read_exact(file: &RoutedFile, buf: Buf, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
     let ended = (io::ErrorKind::UnexpectedEof, "failed to fill whole buffer");
-    whole(file, buf, offset, ended, async |buf, offset| file.read(buf, offset).await).await
+    whole(file, buf, offset, ended, |buf, offset| file.read(buf, offset))
 }
 
 /// Writes the whole buffer at `offset`.
-pub(super) async fn write_all(file: &RoutedFile, buf: Buf, offset: u64) -> (io::Result<()>, Buf) {
+pub(super) fn write_all(file: &RoutedFile, buf: Buf, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
     let ended = (io::ErrorKind::WriteZero, "failed to write whole buffer");
-    whole(file, buf, offset, ended, async |buf, offset| file.write(buf, offset).await).await
+    whole(file, buf, offset, ended, |buf, offset| file.write(buf, offset))
 }
 
 /// Repeats `step` until the whole buffer is done. `ended` is the error for a step that does
