@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::alignment::{Direct, no_direct_io};
 use super::route::RoutedFile;
-use super::{Alignment, Buf, whole};
+use super::{Alignment, Buf, IntoBuf, whole};
 use crate::runtime::context::InRuntime;
 
 /// An open file, read and written at offsets. It has no position; any number of operations may be
@@ -149,7 +149,7 @@ impl File {
     /// # References
     ///
     /// `pread(2)`, `io_submit(2)`.
-    pub fn read_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
+    pub fn read_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
         InRuntime::new(self.routed.read(buf.into(), offset))
     }
 
@@ -172,7 +172,7 @@ impl File {
     /// # References
     ///
     /// `pwrite(2)`, `io_submit(2)`.
-    pub fn write_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
+    pub fn write_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
         InRuntime::new(self.routed.write(buf.into(), offset))
     }
 
@@ -185,7 +185,7 @@ impl File {
     /// # Panics
     ///
     /// When awaited outside a runtime.
-    pub fn read_exact_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
+    pub fn read_exact_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
         InRuntime::new(whole::read_exact(&self.routed, buf.into(), offset))
     }
 
@@ -198,7 +198,7 @@ impl File {
     /// # Panics
     ///
     /// When awaited outside a runtime.
-    pub fn write_all_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
+    pub fn write_all_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
         InRuntime::new(whole::write_all(&self.routed, buf.into(), offset))
     }
 

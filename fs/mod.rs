@@ -57,6 +57,7 @@
 
 mod alignment;
 mod file;
+mod into_buf;
 mod known_len;
 mod open_options;
 mod route;
@@ -65,4 +66,5 @@ mod whole;
 pub use crate::reactor::Buf;
 pub use alignment::Alignment;
 pub use file::File;
+pub use into_buf::IntoBuf;
 pub use open_options::OpenOptions;

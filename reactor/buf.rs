@@ -134,6 +134,13 @@ impl From<Vec<u8>> for Buf {
     }
 }
 
+impl From<Box<[u8]>> for Buf {
+    /// Without a copy.
+    fn from(bytes: Box<[u8]>) -> Self {
+        Self::from(Vec::from(bytes))
+    }
+}
+
 impl From<Buf> for Vec<u8> {
     /// The bytes of the window. Without a copy where the window begins at the start of a buffer
     /// that was not aligned; otherwise they are moved to the front.

@@ -92,6 +92,14 @@ proptest! {
 }
 
 #[test]
+fn a_boxed_slice_goes_in_without_a_copy() {
+    let bytes = b"hello world".to_vec().into_boxed_slice();
+    let address = bytes.as_ptr();
+    let buf = Buf::from(bytes);
+    assert_eq!((buf.as_ptr(), &buf[..]), (address, &b"hello world"[..]));
+}
+
+#[test]
 fn all_kinds_of_ranges_slice() {
     let buf = || Buf::from(b"hello world".to_vec());
     assert_eq!(&buf().slice(..)[..], b"hello world");
