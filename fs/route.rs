@@ -197,6 +197,9 @@ impl RoutedFile {
         if let Some(direct) = &self.direct {
             direct.check(call, buf, offset)?;
         }
+        if transfer == Transfer::Read {
+            check_length(call, buf)?;
+        }
         // `io_submit` would say EINVAL.
         if transfer == Transfer::Read && self.kind == Kind::Directory {
             return Err(Errno::ISDIR.into());
@@ -209,6 +212,21 @@ impl RoutedFile {
             (Err(error), Some(direct)) => Err(direct.explain(transfer.call(), buf, offset, error)),
             (result, _) => result,
         }
+    }
+}
+
+/// Whether the buffer to read into is empty by mistake: `Vec::with_capacity(n)` has no length, and
+/// the `Ok(0)` of a read into it looks like the end of the file.
+pub(super) fn check_length(call: &str, buf: &Buf) -> io::Result<()> {
+    match buf.spare_capacity() {
+        0 => Ok(()),
+        n => Err(explain(
+            Errno::INVAL,
+            format!(
+                "{call}: the buffer is empty (length 0, capacity {n}): a read fills the length, not the capacity; use \
+                 vec![0; {n}] or Buf::zeroed({n})"
+            ),
+        )),
     }
 }
 

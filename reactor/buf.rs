@@ -48,9 +48,10 @@ impl Buf {
     /// If `align` is not a power of two, or `len` is close to `usize::MAX`.
     pub fn aligned(len: usize, align: usize) -> Self {
         assert!(align.is_power_of_two(), "Buf::aligned: the alignment {align} is not a power of two");
-        let padded = len.checked_add(align - 1).expect("Buf::aligned: the length overflows with its alignment");
+        let padded = len.checked_add(align).expect("Buf::aligned: the length overflows with its alignment");
         let mut bytes = vec![0; padded];
-        let skipped = bytes.as_ptr().addr().wrapping_neg() & (align - 1);
+        // One byte at least, so that `bytes` is never empty: see `spare_capacity`.
+        let skipped = align - bytes.as_ptr().addr() % align;
         bytes.truncate(skipped + len);
         Self { bytes, skipped, begin: skipped, end: skipped + len }
     }
@@ -78,6 +79,13 @@ impl Buf {
         self.end = self.begin + end;
         self.begin += start;
         self
+    }
+
+    /// The capacity of the empty `Vec` that this was made from: room that a read does not fill,
+    /// though its user may think so. 0 for every other buffer, also for one that was sliced to
+    /// nothing.
+    pub(crate) fn spare_capacity(&self) -> usize {
+        if self.bytes.is_empty() { self.bytes.capacity() } else { 0 }
     }
 
     /// The window, as positions that [`with_window`](Self::with_window) takes.

@@ -127,6 +127,48 @@ fn empty_buffers() {
 }
 
 #[test]
+fn reads_into_capacity_without_length_are_refused() {
+    let dir = real_dir();
+    run(async {
+        let path = dir.path().join("file");
+        std::fs::write(&path, pattern(BLOCK)).unwrap();
+        for direct in [false, true] {
+            let file = open_both_ways(&path, direct).await;
+            let reserved = || Vec::with_capacity(BLOCK);
+            let cleared = || {
+                let mut bytes = vec![1; BLOCK];
+                bytes.clear();
+                bytes
+            };
+            for buf in [reserved as fn() -> Vec<u8>, cleared] {
+                let capacity = buf().capacity();
+                let (read, back) = file.read_at(buf(), 0).await;
+                let (exact, exact_back) = file.read_exact_at(Buf::from(buf()), 0).await;
+                for (call, error, back) in
+                    [("read_at", read.unwrap_err(), back), ("read_exact_at", exact.unwrap_err(), exact_back)]
+                {
+                    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+                    let text = format!(
+                        "{call}: the buffer is empty (length 0, capacity {capacity}): a read fills the length, not the \
+                         capacity; use vec![0; {capacity}] or Buf::zeroed({capacity})"
+                    );
+                    assert!(error.to_string().starts_with(&text), "{error}");
+                    assert_eq!(Vec::from(back).capacity(), capacity, "the buffer comes back");
+                }
+                // There is nothing to write, and no doubt about it.
+                assert_eq!(file.write_at(buf(), 0).await.0.unwrap(), 0);
+                file.write_all_at(buf(), 0).await.0.unwrap();
+            }
+            for empty in [Buf::from(Vec::new()), Buf::aligned(BLOCK, BLOCK).slice(..0)] {
+                let (read, empty) = file.read_at(empty, 0).await;
+                assert_eq!(read.unwrap(), 0);
+                file.read_exact_at(empty, 0).await.0.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
 fn a_window_of_a_buffer() {
     let dir = real_dir();
     run(async {

@@ -100,6 +100,21 @@ fn a_boxed_slice_goes_in_without_a_copy() {
 }
 
 #[test]
+fn only_a_vec_without_length_has_spare_capacity() {
+    let reserved = Vec::with_capacity(4096);
+    let capacity = reserved.capacity();
+    assert_eq!(Buf::from(reserved).spare_capacity(), capacity);
+    let mut filled = Vec::with_capacity(4096);
+    filled.push(0);
+    for buf in [Buf::default(), Buf::from(Vec::new()), Buf::zeroed(8).slice(..0), Buf::from(filled)] {
+        assert_eq!(buf.spare_capacity(), 0);
+    }
+    for align in (0..13).map(|shift| 1 << shift) {
+        assert_eq!(Buf::aligned(0, align).spare_capacity(), 0);
+    }
+}
+
+#[test]
 fn all_kinds_of_ranges_slice() {
     let buf = || Buf::from(b"hello world".to_vec());
     assert_eq!(&buf().slice(..)[..], b"hello world");
