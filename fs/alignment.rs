@@ -118,8 +118,11 @@ impl Direct {
     }
 }
 
-/// Says why `open` refuses `O_DIRECT`.
-pub(super) fn no_direct_io(error: io::Error, path: &Path) -> io::Error {
+/// Explains an `EINVAL` of an `open` with `O_DIRECT`.
+pub(super) fn explain_refusal(error: io::Error, path: &Path) -> io::Error {
+    if error.raw_os_error() != Some(libc::EINVAL) {
+        return error;
+    }
     let path = path.display();
     explain(
         error,

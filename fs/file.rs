@@ -3,10 +3,8 @@
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::alignment::{Direct, no_direct_io};
 use super::route::RoutedFile;
 use super::{Alignment, Buf, IntoBuf, whole};
 use crate::runtime::context::InRuntime;
@@ -69,40 +67,19 @@ impl File {
         Self::open_with(fs::OpenOptions::new().write(true).create(true).truncate(true), 0, path)
     }
 
-    /// Opens a file with std's options and further `O_` flags, on the blocking pool.
+    /// Opens a file with std's options and further `O_` flags.
     pub(super) fn open_with<P: AsRef<Path>>(
         options: &fs::OpenOptions,
         flags: i32,
         path: P,
     ) -> impl Future<Output = io::Result<Self>> + use<P> {
-        let (mut options, path) = (options.clone(), path.as_ref().to_owned());
-        options.custom_flags(flags);
-        // `unblock` starts at once: in a future, so that nothing is opened before it is awaited.
-        InRuntime::new(async move {
-            let opening = blocking::unblock(move || {
-                options.open(&path).and_then(Self::opened).map_err(|error| match error.raw_os_error() {
-                    Some(libc::EINVAL) if flags & libc::O_DIRECT != 0 => no_direct_io(error, &path),
-                    _ => error,
-                })
-            });
-            opening.await
-        })
-    }
-
-    /// Takes over a file that was just opened. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if it was opened with `O_DIRECT` and has no direct I/O.
-    fn opened(file: fs::File) -> io::Result<Self> {
-        let direct = Direct::of(&file)?;
-        Ok(Self { routed: RoutedFile::new(file, direct) })
+        let opening = RoutedFile::open(options, flags, path.as_ref());
+        InRuntime::new(async { Ok(Self { routed: opening.await? }) })
     }
 
     /// Takes over a file of std's, with the flags that it was opened with. Needs no runtime.
     pub fn from_std(file: fs::File) -> Self {
-        let direct = Direct::of(&file).unwrap_or(Some(Direct::UNKNOWN));
-        Self { routed: RoutedFile::new(file, direct) }
+        Self { routed: RoutedFile::from_std(file) }
     }
 
     /// Gives the file back to std.

@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 
-use super::alignment::Direct;
+use super::alignment::{Direct, explain_refusal};
 use super::known_len::KnownLen;
 use crate::reactor::{Buf, Operation, Request, explain};
 use crate::runtime::context;
@@ -56,8 +57,36 @@ enum Transfer {
 type Done = (io::Result<usize>, Buf);
 
 impl RoutedFile {
+    /// Opens a file with std's options and further `O_` flags, on the pool.
+    pub(super) fn open(
+        options: &fs::OpenOptions,
+        flags: i32,
+        path: &Path,
+    ) -> impl Future<Output = io::Result<Self>> + use<> {
+        let (mut options, path) = (options.clone(), path.to_owned());
+        options.custom_flags(flags);
+        let open = move || {
+            let opened = options.open(&path).and_then(Self::opened);
+            let direct = flags & libc::O_DIRECT != 0;
+            opened.map_err(|error| if direct { explain_refusal(error, &path) } else { error })
+        };
+        // `unblock` starts at once: in a future, so that nothing is opened before it is awaited.
+        async { blocking::unblock(open).await }
+    }
+
+    /// Fails with `EINVAL` if the file was opened with `O_DIRECT` and has no direct I/O.
+    fn opened(file: fs::File) -> io::Result<Self> {
+        let direct = Direct::of(&file)?;
+        Ok(Self::new(file, direct))
+    }
+
+    pub(super) fn from_std(file: fs::File) -> Self {
+        let direct = Direct::of(&file).unwrap_or(Some(Direct::UNKNOWN));
+        Self::new(file, direct)
+    }
+
     /// What cannot be found out here costs speed at most.
-    pub(super) fn new(file: fs::File, direct: Option<Direct>) -> Self {
+    fn new(file: fs::File, direct: Option<Direct>) -> Self {
         let (kind, len) = match file.metadata() {
             Ok(metadata) => (Kind::of(&metadata), metadata.len()),
             Err(_) => (Kind::Other, 0),
