@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 /// The file is at least this long, unless somebody else has truncated it.
 ///
-/// This decides where a direct write runs, and nothing else. If it is too short, a write goes to the
-/// pool without need; if it is too long, `io_submit` waits for the device. Both are slow, neither is
-/// wrong.
+/// This decides where a direct write runs, and nothing else. If it is too short, a write goes to
+/// the pool without need; if it is too long, `io_submit` waits for the device. Both are slow,
+/// neither is wrong.
 #[derive(Debug)]
 pub(super) struct KnownLen {
     len: Cell<u64>,

@@ -41,8 +41,8 @@ async fn whole(
         }
         match moved {
             Ok(0) => result = ended(),
-            // What remains cannot be asked for directly any more: that happens at the end of
-            // the file only.
+            // A direct transfer that ends within a block has met the end of the file. The rest
+            // could not be asked for anyway, as it is not aligned.
             Ok(moved) if file.is_tail(moved) && done + moved < window.len() => result = ended(),
             Ok(moved) => done += moved,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
