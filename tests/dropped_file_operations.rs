@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::pin::Pin;
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
@@ -10,18 +9,14 @@ use std::time::Duration;
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, Runtime, spawn};
-use common::{Clean, open_direct, pattern, real_dir, rest, run, run_on, soon, turn};
+use common::files::BLOCK;
+use common::{Clean, open_direct, pattern, poll_once, real_dir, rest, run, run_on, soon, turn};
 
-const BLOCK: usize = 4096;
 /// Long enough to be in flight for a while, short enough to come from the allocator's heap again
 /// and again.
 const READ: usize = 64 * 1024;
 /// What no file here holds.
 const MARK: u8 = 0xA5;
-
-fn poll_once<F: Future>(future: Pin<&mut F>) -> bool {
-    future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
-}
 
 /// A file of zeros, opened for direct reading.
 async fn zeros(dir: &tempfile::TempDir, len: usize) -> File {

@@ -11,28 +11,10 @@ use std::time::Duration;
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, Runtime, spawn};
+use common::files::{BLOCK, aligned, open_both_ways, read};
 use common::{Clean, open_direct, pattern, real_dir, rest, run, run_on, soon};
 use futures::future::join_all;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-
-/// Aligned for every file system.
-const BLOCK: usize = 4096;
-
-fn aligned(content: &[u8]) -> Buf {
-    let mut buf = Buf::aligned(content.len(), BLOCK);
-    buf.copy_from_slice(content);
-    buf
-}
-
-async fn open_both_ways(path: &Path, direct: bool) -> File {
-    OpenOptions::new().read(true).write(true).direct(direct).open(path).await.unwrap()
-}
-
-async fn read(file: &File, len: usize, offset: u64) -> Vec<u8> {
-    let (read, buf) = soon("a read", file.read_at(Buf::aligned(len, BLOCK), offset)).await;
-    let read = read.unwrap();
-    Vec::from(buf.slice(..read))
-}
 
 #[test]
 fn what_is_written_is_read() {
