@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
-use common::files::{BLOCK, open_both_ways};
+use common::files::{BLOCK, open_read_write};
 use common::{pattern, real_dir, run, soon};
 
 #[test]
@@ -15,7 +15,7 @@ fn misaligned_direct_operations_say_what_is_wrong() {
     run(async {
         let path = dir.path().join("file");
         std::fs::write(&path, pattern(4 * BLOCK)).unwrap();
-        let file = open_both_ways(&path, true).await;
+        let file = open_read_write(&path, true).await;
         let alignment = file.alignment().unwrap();
         assert!(alignment.memory.is_power_of_two() && alignment.offset.is_power_of_two());
         let address = || Buf::aligned(BLOCK + 1, BLOCK).slice(1..);
@@ -52,7 +52,7 @@ fn reads_into_capacity_without_length_are_refused() {
         let path = dir.path().join("file");
         std::fs::write(&path, pattern(BLOCK)).unwrap();
         for direct in [false, true] {
-            let file = open_both_ways(&path, direct).await;
+            let file = open_read_write(&path, direct).await;
             let reserved = || Vec::with_capacity(BLOCK);
             let cleared = || {
                 let mut bytes = vec![1; BLOCK];
@@ -74,7 +74,7 @@ fn reads_into_capacity_without_length_are_refused() {
                     assert!(error.to_string().starts_with(&text), "{error}");
                     assert_eq!(Vec::from(back).capacity(), capacity, "the buffer comes back");
                 }
-                // There is nothing to write, and no doubt about it.
+                // To write nothing is no mistake.
                 assert_eq!(file.write_at(buf(), 0).await.0.unwrap(), 0);
                 file.write_all_at(buf(), 0).await.0.unwrap();
             }
@@ -88,7 +88,7 @@ fn reads_into_capacity_without_length_are_refused() {
 }
 
 #[test]
-fn a_descriptor_that_is_not_open_for_it() {
+fn wrong_access_modes() {
     let dir = real_dir();
     run(async {
         let path = dir.path().join("file");
@@ -106,7 +106,7 @@ fn a_descriptor_that_is_not_open_for_it() {
             }
             reading.sync_all().await.unwrap();
         }
-        // A name and nothing else.
+        // With O_PATH a descriptor is a name and nothing else.
         let path_only = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(&path).await.unwrap();
         for result in [
             path_only.read_at(Buf::zeroed(1), 0).await.0.map(drop),
@@ -120,13 +120,13 @@ fn a_descriptor_that_is_not_open_for_it() {
 }
 
 #[test]
-fn offsets_without_end() {
+fn offsets_past_i64_max() {
     let dir = real_dir();
     run(async {
         let path = dir.path().join("file");
         std::fs::write(&path, pattern(BLOCK)).unwrap();
         for direct in [false, true] {
-            let file = open_both_ways(&path, direct).await;
+            let file = open_read_write(&path, direct).await;
             for offset in [1 << 63, u64::MAX] {
                 for result in [
                     file.read_at(Buf::aligned(BLOCK, BLOCK), offset).await.0,
@@ -137,7 +137,7 @@ fn offsets_without_end() {
                     assert!(error.to_string().contains(&offset.to_string()), "{error}");
                 }
             }
-            // The last offsets that there are hold nothing, and take nothing.
+            // At the largest offsets there is nothing to read, and no room to write.
             let last = i64::MAX as u64 / BLOCK as u64 * BLOCK as u64;
             let (result, _) = file.read_at(Buf::aligned(BLOCK, BLOCK), last).await;
             assert!(!matches!(result, Ok(1..)), "{result:?}");
@@ -174,7 +174,7 @@ fn a_pipe_has_no_offsets() {
 }
 
 #[test]
-fn direct_where_there_is_no_such_thing() {
+fn o_direct_unsupported() {
     run(async {
         let error = OpenOptions::new().read(true).direct(true).open("/proc/self/status").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);

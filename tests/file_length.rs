@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 
 use aio_runtime::Handle;
 use aio_runtime::fs::{Buf, OpenOptions};
-use common::files::{BLOCK, aligned, open_both_ways, read};
+use common::files::{BLOCK, aligned, open_read_write, read};
 use common::{pattern, real_dir, run, soon};
 use futures::future::join_all;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -79,7 +79,7 @@ fn a_file_that_shrinks_under_its_reader() {
         let path = dir.path().join("file");
         for direct in [false, true] {
             std::fs::write(&path, pattern(64 * BLOCK)).unwrap();
-            let file = open_both_ways(&path, direct).await;
+            let file = open_read_write(&path, direct).await;
             file.read_exact_at(Buf::aligned(64 * BLOCK, BLOCK), 0).await.0.unwrap();
             std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(10 * BLOCK as u64 + 7).unwrap();
             assert_eq!(read(&file, 16 * BLOCK, 0).await, pattern(10 * BLOCK + 7));
@@ -89,7 +89,8 @@ fn a_file_that_shrinks_under_its_reader() {
                 assert_eq!(result.unwrap_err().kind(), ErrorKind::UnexpectedEof);
                 assert_eq!(buf.len(), 16 * BLOCK);
             }
-            // A write where the file was extends it again, though this side never heard of the cut.
+            // A write to where the file was extends it again, though this `File` was not told that
+            // it had been truncated.
             file.write_all_at(aligned(&pattern(BLOCK)), 20 * BLOCK as u64).await.0.unwrap();
             assert_eq!(read(&file, BLOCK, 20 * BLOCK as u64).await, pattern(BLOCK));
             assert_eq!(read(&file, BLOCK, 15 * BLOCK as u64).await, vec![0; BLOCK]);
@@ -98,13 +99,13 @@ fn a_file_that_shrinks_under_its_reader() {
 }
 
 #[test]
-fn set_len_cuts_and_extends() {
+fn set_len_truncates_and_extends() {
     let dir = real_dir();
     run(async {
         let path = dir.path().join("file");
         std::fs::write(&path, pattern(4 * BLOCK)).unwrap();
         for direct in [false, true] {
-            let file = open_both_ways(&path, direct).await;
+            let file = open_read_write(&path, direct).await;
             file.set_len(BLOCK as u64).await.unwrap();
             assert_eq!(file.metadata().await.unwrap().len(), BLOCK as u64);
             assert_eq!(read(&file, 2 * BLOCK, 0).await, pattern(BLOCK));

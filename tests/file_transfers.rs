@@ -1,5 +1,5 @@
-//! Reads and writes of files, buffered and direct: what is written is read, however long, wherever it
-//! is, and however many do it at once.
+//! Reads and writes of files, buffered and direct, of all lengths, at all offsets, and many at
+//! once.
 
 mod common;
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 use aio_runtime::fs::{Buf, OpenOptions};
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, spawn};
-use common::files::{BLOCK, aligned, open_both_ways, read};
+use common::files::{BLOCK, aligned, open_read_write, read};
 use common::{open_direct, pattern, real_dir, run, run_on, soon};
 use futures::future::join_all;
 
@@ -21,12 +21,12 @@ fn what_is_written_is_read() {
         for direct in [false, true] {
             let path = dir.path().join(format!("file-{direct}"));
             std::fs::write(&path, vec![0; 16 * BLOCK]).unwrap();
-            let file = open_both_ways(&path, direct).await;
+            let file = open_read_write(&path, direct).await;
             assert_eq!(file.alignment().is_some(), direct);
             let content = pattern(4 * BLOCK);
             let (written, buf) = soon("a write", file.write_at(aligned(&content), 2 * BLOCK as u64)).await;
             assert_eq!(written.unwrap(), content.len());
-            assert_eq!(&buf[..], content, "the buffer comes back as it was");
+            assert_eq!(&buf[..], content, "the buffer comes back unchanged");
             assert_eq!(read(&file, 4 * BLOCK, 2 * BLOCK as u64).await, content);
             assert_eq!(read(&file, BLOCK, 0).await, vec![0; BLOCK]);
             file.sync_all().await.unwrap();
@@ -44,7 +44,7 @@ fn reads_are_short_at_the_end() {
         let content = pattern(2 * BLOCK + 100);
         std::fs::write(&path, &content).unwrap();
         for direct in [false, true] {
-            let file = open_both_ways(&path, direct).await;
+            let file = open_read_write(&path, direct).await;
             assert_eq!(read(&file, 4 * BLOCK, BLOCK as u64).await, content[BLOCK..]);
             assert_eq!(read(&file, BLOCK, 2 * BLOCK as u64).await, content[2 * BLOCK..]);
             assert_eq!(read(&file, BLOCK, 3 * BLOCK as u64).await, []);
@@ -56,7 +56,7 @@ fn reads_are_short_at_the_end() {
                 let reading = file.read_exact_at(Buf::aligned(len, BLOCK), offset as u64);
                 let (ended, buf) = soon("an end", reading).await;
                 assert_eq!(ended.unwrap_err().kind(), ErrorKind::UnexpectedEof);
-                assert_eq!(buf.len(), len, "the window is as it was");
+                assert_eq!(buf.len(), len, "the window has not changed");
             }
         }
     });
@@ -69,12 +69,12 @@ fn empty_buffers() {
         let path = dir.path().join("file");
         std::fs::write(&path, pattern(BLOCK)).unwrap();
         for direct in [false, true] {
-            let file = open_both_ways(&path, direct).await;
+            let file = open_read_write(&path, direct).await;
             assert_eq!(file.read_at(Buf::aligned(0, BLOCK), 0).await.0.unwrap(), 0);
             assert_eq!(file.write_at(Buf::aligned(0, BLOCK), 0).await.0.unwrap(), 0);
             file.read_exact_at(Buf::aligned(0, BLOCK), 0).await.0.unwrap();
             file.write_all_at(Buf::aligned(0, BLOCK), 0).await.0.unwrap();
-            // They may stand anywhere.
+            // They need no alignment.
             assert_eq!(file.read_at(Buf::default(), 0).await.0.unwrap(), 0);
             assert_eq!(file.write_at(Buf::aligned(1, BLOCK).slice(1..), BLOCK as u64).await.0.unwrap(), 0);
             file.read_exact_at(Buf::default(), 0).await.0.unwrap();
@@ -89,7 +89,7 @@ fn a_window_of_a_buffer() {
     run(async {
         let path = dir.path().join("file");
         std::fs::write(&path, "0123456789").unwrap();
-        let file = open_both_ways(&path, false).await;
+        let file = open_read_write(&path, false).await;
         let (read, buf) = file.read_at(Buf::zeroed(8).slice(2..5), 4).await;
         assert_eq!((read.unwrap(), &buf[..]), (3, &b"456"[..]));
         assert_eq!(&buf.unslice()[..], b"\0\x00456\0\0\0");
@@ -127,18 +127,18 @@ fn direct_operations_go_through_the_context() {
     run(async {
         let path = dir.path().join("file");
         std::fs::write(&path, vec![0; 4 * BLOCK]).unwrap();
-        let file = open_both_ways(&path, true).await;
+        let file = open_read_write(&path, true).await;
         let before = Handle::current().metrics();
         file.write_at(Buf::aligned(BLOCK, BLOCK), 0).await.0.unwrap();
         file.read_at(Buf::aligned(BLOCK, BLOCK), 0).await.0.unwrap();
         file.sync_data().await.unwrap();
-        // This one extends the file, for which io_submit would wait.
+        // This one extends the file: io_submit would wait for the device.
         file.write_at(Buf::aligned(BLOCK, BLOCK), 4 * BLOCK as u64).await.0.unwrap();
         let after = Handle::current().metrics();
         assert_eq!(after.submitted_writes - before.submitted_writes, 1);
         assert_eq!(after.submitted_reads - before.submitted_reads, 1);
         assert_eq!(after.submitted_syncs - before.submitted_syncs, 1);
-        // And now it is inside.
+        // Now it is inside the file.
         file.write_at(Buf::aligned(BLOCK, BLOCK), 4 * BLOCK as u64).await.0.unwrap();
         assert_eq!(Handle::current().metrics().submitted_writes - before.submitted_writes, 2);
     });
@@ -152,7 +152,7 @@ fn more_operations_at_once_than_slots() {
         let content = pattern(256 * BLOCK);
         std::fs::write(&path, &content).unwrap();
         for direct in [true, false] {
-            let file = open_both_ways(&path, direct).await;
+            let file = open_read_write(&path, direct).await;
             let reads = (0..2000_usize).map(|number| {
                 let at = number * 7 % 256 * BLOCK;
                 let (file, content) = (&file, &content);

@@ -1,5 +1,5 @@
-//! Files however they are opened: with which options, from std, for which runtime, on which file
-//! system.
+//! Files opened in all ways: with all options, from std, in several runtimes, on several file
+//! systems.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::{Handle, Runtime};
-use common::files::{BLOCK, aligned, open_both_ways, read};
+use common::files::{BLOCK, aligned, open_read_write, read};
 use common::{Clean, open_direct, pattern, real_dir, rest, run, soon};
 
 #[test]
@@ -48,7 +48,7 @@ fn flags_are_those_of_the_open_file() {
 }
 
 #[test]
-fn a_file_of_std_and_back() {
+fn from_std_and_back() {
     let dir = real_dir();
     run(async {
         let path = dir.path().join("file");
@@ -81,7 +81,7 @@ fn a_file_is_used_in_any_runtime() {
     std::fs::write(&path, pattern(BLOCK)).unwrap();
     let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     for direct in [false, true] {
-        let file = first.block_on(open_both_ways(&path, direct));
+        let file = first.block_on(open_read_write(&path, direct));
         assert_eq!(second.block_on(read(&file, BLOCK, 0)), pattern(BLOCK));
         second.block_on(file.sync_all()).unwrap();
         assert_eq!(first.block_on(read(&file, BLOCK, 0)), pattern(BLOCK));
@@ -104,7 +104,7 @@ fn an_operation_outlives_its_runtime() {
     let mut reading = Box::pin(file.read_exact_at(Buf::aligned(BLOCK, BLOCK), 0));
     assert!(first.block_on(async { futures::poll!(&mut reading).is_pending() }));
     drop(first);
-    // The buffer is the kernel's, as far as anyone knows.
+    // The kernel may still have the buffer.
     let (result, buf) = second.block_on(soon("an error", reading));
     assert!(result.is_err() && buf.is_empty(), "{result:?}");
     assert_eq!(second.block_on(read(&file, BLOCK, 0)), pattern(BLOCK));
@@ -113,7 +113,7 @@ fn an_operation_outlives_its_runtime() {
 }
 
 #[test]
-fn files_that_are_none() {
+fn proc_files_and_devices() {
     run(async {
         for path in [
             "/proc/self/status",

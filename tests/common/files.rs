@@ -6,7 +6,7 @@ use aio_runtime::fs::{Buf, File, OpenOptions};
 
 use super::soon;
 
-/// Aligned for every file system.
+/// A multiple of what any file system requires for `O_DIRECT`.
 pub(crate) const BLOCK: usize = 4096;
 
 pub(crate) fn aligned(content: &[u8]) -> Buf {
@@ -15,7 +15,7 @@ pub(crate) fn aligned(content: &[u8]) -> Buf {
     buf
 }
 
-pub(crate) async fn open_both_ways(path: &Path, direct: bool) -> File {
+pub(crate) async fn open_read_write(path: &Path, direct: bool) -> File {
     OpenOptions::new().read(true).write(true).direct(direct).open(path).await.unwrap()
 }
 
