@@ -1,7 +1,8 @@
-//! What `O_DIRECT` asks of buffers, offsets and lengths.
+//! What `O_DIRECT` requires of buffers, offsets and lengths.
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, OFlags, StatxFlags, fcntl_getfl, statx};
 use rustix::io::Errno;
@@ -9,12 +10,35 @@ use rustix::io::Errno;
 use super::Buf;
 use crate::reactor::explain;
 
-/// What an `O_DIRECT` file asks of its callers.
+/// What a file that was opened with `O_DIRECT` requires; see [`File::alignment`].
+///
+/// # Examples
+///
+/// ```
+/// use aio_runtime::fs::{Buf, OpenOptions};
+///
+/// # #[aio_runtime::main]
+/// # async fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("blocks");
+/// # std::fs::write(&path, [7; 8192])?;
+/// let file = OpenOptions::new().read(true).direct(true).open(path).await?;
+/// let alignment = file.alignment().expect("it was opened with O_DIRECT");
+/// // Both are powers of two: what is a multiple of 4096 bytes suits almost every device.
+/// let len = alignment.offset.max(4096);
+/// let (result, block) = file.read_exact_at(Buf::aligned(len, alignment.memory), 0).await;
+/// result?;
+/// assert!(block.iter().all(|byte| *byte == 7));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`File::alignment`]: super::File::alignment
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alignment {
-    /// A buffer's address must be a multiple of this.
+    /// The address of a buffer must be a multiple of this number of bytes.
     pub memory: usize,
-    /// Offset and length must be multiples of this.
+    /// The offset of a transfer, and its length, must be multiples of this number of bytes.
     pub offset: usize,
 }
 
@@ -22,17 +46,17 @@ pub struct Alignment {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Direct {
     pub(super) alignment: Alignment,
-    /// The file system said so (`STATX_DIOALIGN`, Linux 6.1); otherwise it is a guess that is safe
+    /// The file system said so (`STATX_DIOALIGN`, Linux 6.1). Otherwise it is a guess that is safe
     /// everywhere.
     reported: bool,
 }
 
 impl Direct {
-    /// Of a file of which nobody says what it asks for.
+    /// For a file whose file system does not say.
     pub(super) const UNKNOWN: Self = Self { alignment: Alignment { memory: 4096, offset: 4096 }, reported: false };
 
     /// Asks the file system; `None` if the file was opened without `O_DIRECT`. Fails with `EINVAL`
-    /// if it was, and there is no direct I/O on it.
+    /// if it was opened with it but has no direct I/O.
     pub(super) fn of(file: &fs::File) -> io::Result<Option<Self>> {
         if !fcntl_getfl(file)?.contains(OFlags::DIRECT) {
             return Ok(None);
@@ -49,7 +73,8 @@ impl Direct {
         Ok(Some(Self { alignment: Alignment { memory, offset }, reported: true }))
     }
 
-    /// Says what is misaligned, where that is known for sure. An empty buffer may stand anywhere.
+    /// Fails with what is misaligned, if the file system has said what it requires. An empty buffer
+    /// may be anywhere.
     pub(super) fn check(&self, call: &str, buf: &Buf, offset: u64) -> io::Result<()> {
         if !self.reported {
             return Ok(());
@@ -57,11 +82,11 @@ impl Direct {
         let Alignment { memory, offset: block } = self.alignment;
         let address = buf.as_ptr().addr();
         let wrong = if !buf.is_empty() && !address.is_multiple_of(memory) {
-            format!("the buffer's address {address:#x} is no multiple of {memory}")
+            format!("the buffer's address {address:#x} is not a multiple of {memory}")
         } else if !offset.is_multiple_of(block as u64) {
-            format!("the offset {offset} is no multiple of {block}")
+            format!("the offset {offset} is not a multiple of {block}")
         } else if !buf.len().is_multiple_of(block) {
-            format!("the length {} is no multiple of {block}", buf.len())
+            format!("the length {} is not a multiple of {block}", buf.len())
         } else {
             return Ok(());
         };
@@ -71,7 +96,7 @@ impl Direct {
         ))
     }
 
-    /// Says more where the kernel found something misaligned that we could not check.
+    /// Explains an `EINVAL` of the kernel that `check` could not foresee.
     pub(super) fn explain(&self, call: &str, buf: &Buf, offset: u64, error: io::Error) -> io::Error {
         if self.reported || error.raw_os_error() != Some(libc::EINVAL) {
             return error;
@@ -91,4 +116,16 @@ impl Direct {
         let block = if self.reported { self.alignment.offset } else { SMALLEST_BLOCK };
         !moved.is_multiple_of(block)
     }
+}
+
+/// Explains an `EINVAL` of an `open` with `O_DIRECT`.
+pub(super) fn explain_refusal(error: io::Error, path: &Path) -> io::Error {
+    if error.raw_os_error() != Some(libc::EINVAL) {
+        return error;
+    }
+    let path = path.display();
+    explain(
+        error,
+        format!("open({path}) with O_DIRECT: its file system has no direct I/O for it; open it with direct(false)"),
+    )
 }

@@ -1,32 +1,30 @@
 //! An open file.
 
-use std::cell::Cell;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
-use std::sync::Arc;
 
-use rustix::fs::{OFlags, fcntl_getfl};
-use rustix::io::Errno;
+use super::route::RoutedFile;
+use super::{Alignment, Buf, IntoBuf, whole};
+use crate::runtime::context::InRuntime;
 
-use super::alignment::Direct;
-use super::known_len::KnownLen;
-use super::{Alignment, Buf, OpenOptions};
-use crate::reactor::{FileOperation, Request, explain};
-use crate::runtime::context::{self, InRuntime};
-
-/// An open file, read and written at offsets. It has no position; any number of operations may be
-/// under way.
+/// An open file, read and written at offsets.
 ///
-/// It belongs to no runtime: each operation runs in the one that it is awaited in. See the
-/// [module](super) for how.
+/// It has no position: each operation says where it reads or writes, in bytes from the beginning,
+/// and any number of them may be under way at once. They take an owned buffer (see [`IntoBuf`]) and
+/// give it back with the result, on an error too.
+///
+/// A file belongs to no runtime: an operation runs in the one that it is awaited in. Dropping the
+/// file closes it as soon as no operation uses it any more.
+///
+/// [`OpenOptions`] opens files in other ways than [`open`](Self::open) and [`create`](Self::create)
+/// do, such as for direct I/O.
 ///
 /// # Examples
 ///
 /// ```
-/// use aio_runtime::fs::{Buf, File};
+/// use aio_runtime::fs::File;
 ///
 /// # #[aio_runtime::main]
 /// # async fn main() -> std::io::Result<()> {
@@ -37,30 +35,17 @@ use crate::runtime::context::{self, InRuntime};
 /// file.sync_all().await?;
 ///
 /// let file = File::open(&path).await?;
-/// let (result, buf) = file.read_exact_at(Buf::zeroed(5), 6).await;
+/// let (result, buf) = file.read_exact_at(vec![0; 5], 6).await;
 /// result?;
 /// assert_eq!(&buf[..], b"world");
 /// # Ok(())
 /// # }
 /// ```
+///
+/// [`OpenOptions`]: super::OpenOptions
 #[derive(Debug)]
 pub struct File {
-    file: Arc<fs::File>,
-    kind: Kind,
-    /// Every write extends it (`O_APPEND`).
-    append: bool,
-    direct: Option<Direct>,
-    known_len: KnownLen,
-    /// Whether the file system is known not to take `RWF_NOWAIT`.
-    nowait_reads: Cell<bool>,
-    nowait_writes: Cell<bool>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Directory,
-    BlockDevice,
-    Other,
+    routed: RoutedFile,
 }
 
 impl File {
@@ -68,96 +53,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// Those of `open(2)`.
-    ///
-    /// # Panics
-    ///
-    /// When awaited outside a runtime.
-    pub fn open<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
-        OpenOptions::new().read(true).open(path)
-    }
-
-    /// Opens a file for writing, created or cut to nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of `open(2)`.
-    ///
-    /// # Panics
-    ///
-    /// When awaited outside a runtime.
-    pub fn create<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
-        OpenOptions::new().write(true).create(true).truncate(true).open(path)
-    }
-
-    /// Takes over a file of std's, with the flags that it was opened with. Needs no runtime.
-    pub fn from_std(file: fs::File) -> Self {
-        let direct = Direct::of(&file).unwrap_or(Some(Direct::UNKNOWN));
-        Self::new(file, direct)
-    }
-
-    /// Takes over a file that was just opened. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if it was opened with `O_DIRECT` and has no direct I/O.
-    pub(super) fn opened(file: fs::File) -> io::Result<Self> {
-        let direct = Direct::of(&file)?;
-        Ok(Self::new(file, direct))
-    }
-
-    /// What cannot be found out here costs speed at most.
-    fn new(file: fs::File, direct: Option<Direct>) -> Self {
-        let (kind, len) = match file.metadata() {
-            Ok(metadata) => (Kind::of(&metadata), metadata.len()),
-            Err(_) => (Kind::Other, 0),
-        };
-        Self {
-            kind,
-            append: fcntl_getfl(&file).is_ok_and(|flags| flags.contains(OFlags::APPEND)),
-            direct,
-            known_len: KnownLen::new(len),
-            nowait_reads: Cell::new(true),
-            nowait_writes: Cell::new(true),
-            file: Arc::new(file),
-        }
-    }
-
-    /// Gives the file back to std.
-    ///
-    /// # Errors
-    ///
-    /// The file itself, while an operation that was dropped is still under way.
-    pub fn try_into_std(self) -> Result<fs::File, Self> {
-        match Arc::try_unwrap(self.file) {
-            Ok(file) => Ok(file),
-            Err(file) => Err(Self { file, ..self }),
-        }
-    }
-
-    /// A second descriptor of the same open file.
-    ///
-    /// # Errors
-    ///
-    /// `EMFILE` if there is none left.
-    pub async fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self::from_std(self.file.try_clone()?))
-    }
-
-    /// What `O_DIRECT` asks of buffers, offsets and lengths; `None` if the file was opened without
-    /// it. Where the kernel does not say (before Linux 6.1, tmpfs), 4096 for both.
-    pub fn alignment(&self) -> Option<Alignment> {
-        self.direct.map(|direct| direct.alignment)
-    }
-
-    /// Reads up to `buf.len()` bytes at `offset`. Fewer may come: at the end of the file, or where
-    /// only a part was in the page cache; 0 is the end.
-    ///
-    /// # Errors
-    ///
-    /// `EISDIR`; `EBADF` if not open for reading; `EIO`. `EINVAL`, explained with the numbers, for
-    /// an offset past `i64::MAX` or what `O_DIRECT` finds misaligned: its kind is `InvalidInput`,
-    /// its [errno that of its source](super#errors).
+    /// Those of `open(2)`: `ENOENT` if it does not exist, `EACCES`, `EMFILE` if the process has no
+    /// descriptor left, and others.
     ///
     /// # Panics
     ///
@@ -165,22 +62,183 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it leaves its buffer to the kernel until the read is over.
+    /// Dropping the future changes nothing: if the file is opened, it is closed again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aio_runtime::fs::File;
+    ///
+    /// # #[aio_runtime::main]
+    /// # async fn main() {
+    /// let error = File::open("no/such/file").await.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    /// # }
+    /// ```
+    pub fn open<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
+        Self::open_with(fs::OpenOptions::new().read(true), 0, path)
+    }
+
+    /// Opens a file for writing, creating it, or truncating it if it exists.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open(2)`: `ENOENT` if the directory does not exist, `EACCES`, `EISDIR`, `EROFS`,
+    /// `EMFILE` if the process has no descriptor left, and others.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped after its first poll may still create or truncate the file.
+    ///
+    /// # Examples
+    ///
+    /// See [`File`].
+    pub fn create<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
+        Self::open_with(fs::OpenOptions::new().write(true).create(true).truncate(true), 0, path)
+    }
+
+    /// Opens a file with std's options and further `O_` flags.
+    pub(super) fn open_with<P: AsRef<Path>>(
+        options: &fs::OpenOptions,
+        flags: i32,
+        path: P,
+    ) -> impl Future<Output = io::Result<Self>> + use<P> {
+        let opening = RoutedFile::open(options, flags, path.as_ref());
+        InRuntime::new(async { Ok(Self { routed: opening.await? }) })
+    }
+
+    /// Converts from a [`std::fs::File`], with the flags that it was opened with. Needs no runtime.
+    ///
+    /// # Examples
+    ///
+    /// See [`try_into_std`](Self::try_into_std).
+    pub fn from_std(file: fs::File) -> Self {
+        Self { routed: RoutedFile::from_std(file) }
+    }
+
+    /// Converts into a [`std::fs::File`]. Needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// Returns the file itself while an operation whose future was dropped is still under way.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Read;
+    ///
+    /// # use aio_runtime::fs::File;
+    /// # #[aio_runtime::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::from_std(tempfile::tempfile()?);
+    /// file.write_all_at(b"text".to_vec(), 0).await.0?;
+    ///
+    /// let mut text = String::new();
+    /// file.try_into_std().expect("nothing is under way").read_to_string(&mut text)?;
+    /// assert_eq!(text, "text");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_into_std(self) -> Result<fs::File, Self> {
+        self.routed.try_into_std().map_err(|routed| Self { routed })
+    }
+
+    /// Opens a second descriptor of the same open file.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` if the process has no descriptor left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::File;
+    /// # #[aio_runtime::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::from_std(tempfile::tempfile()?);
+    /// let clone = file.try_clone().await?;
+    /// clone.set_len(100).await?;
+    /// assert_eq!(file.metadata().await?.len(), 100);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self::from_std(self.routed.file.try_clone()?))
+    }
+
+    /// What `O_DIRECT` requires of buffers, offsets and lengths; `None` if the file was opened
+    /// without it. Where the kernel does not say (before Linux 6.1, and on file systems such as
+    /// tmpfs) it is 4096 bytes for all of them.
+    ///
+    /// # Examples
+    ///
+    /// See [`Alignment`].
+    pub fn alignment(&self) -> Option<Alignment> {
+        self.routed.direct.map(|direct| direct.alignment)
+    }
+
+    /// Reads up to `buf.len()` bytes at `offset`, and returns how many.
+    ///
+    /// They may be fewer, at the end of the file or where only a part was in the page cache. 0
+    /// means that the file ends at `offset` or before, unless the buffer is empty.
+    ///
+    /// # Errors
+    ///
+    /// - `EISDIR` for a directory, `ESPIPE` for a pipe, `EBADF` if the file is not open for
+    ///   reading, `EIO` if the device failed.
+    /// - `EINVAL`, [explained](super#errors), for an offset past `i64::MAX`, for what `O_DIRECT`
+    ///   finds misaligned, and for a buffer with capacity and no length: a read fills the length.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses the buffer and nothing else. The buffer is kept until the kernel
+    /// is done with it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::{Buf, File};
+    /// # #[aio_runtime::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::open("Cargo.toml").await?;
+    /// let (mut content, mut buf) = (Vec::new(), Buf::zeroed(4096));
+    /// loop {
+    ///     let read;
+    ///     (read, buf) = file.read_at(buf, content.len() as u64).await;
+    ///     match read? {
+    ///         0 => break,
+    ///         read => content.extend_from_slice(&buf[..read]),
+    ///     }
+    /// }
+    /// assert!(content.starts_with(b"[package]"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # References
     ///
     /// `pread(2)`, `io_submit(2)`.
-    pub fn read_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
-        InRuntime::new(self.read(buf.into(), offset))
+    pub fn read_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
+        InRuntime::new(self.routed.read(buf.into(), offset))
     }
 
-    /// Writes up to `buf.len()` bytes at `offset`, and says how many.
+    /// Writes up to `buf.len()` bytes at `offset`, and returns how many. In a file that was opened
+    /// to append they go to the end.
     ///
     /// # Errors
     ///
-    /// `EBADF` if not open for writing; `ENOSPC`, `EDQUOT`, `EFBIG`, `EIO`. `EINVAL`, explained
-    /// with the numbers, for an offset past `i64::MAX` or what `O_DIRECT` finds misaligned: its
-    /// kind is `InvalidInput`, its [errno that of its source](super#errors).
+    /// - `EBADF` if the file is not open for writing, `ESPIPE` for a pipe, `ENOSPC` and `EDQUOT` if
+    ///   there is no room, `EFBIG` past the largest size, `EIO` if the device failed.
+    /// - `EINVAL`, [explained](super#errors), for an offset past `i64::MAX` and for what `O_DIRECT`
+    ///   finds misaligned.
     ///
     /// # Panics
     ///
@@ -188,253 +246,184 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it may have written or not; its buffer is kept until that is over.
+    /// A future that is dropped after its first poll may still write. The buffer is kept until the
+    /// kernel is done with it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::File;
+    /// # #[aio_runtime::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::from_std(tempfile::tempfile()?);
+    /// let (written, _) = file.write_at(b"a line\n".to_vec(), 0).await;
+    /// println!("{} of 7 bytes", written?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # References
     ///
     /// `pwrite(2)`, `io_submit(2)`.
-    pub fn write_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
-        InRuntime::new(self.write(buf.into(), offset))
+    pub fn write_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
+        InRuntime::new(self.routed.write(buf.into(), offset))
     }
 
-    /// Fills the buffer from `offset` on.
+    /// Fills the buffer with `buf.len()` bytes, from `offset` on.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` if the file ends before; otherwise as for [`read_at`](Self::read_at).
+    /// `UnexpectedEof` if the file ends before; otherwise as [`read_at`](Self::read_at). What is in
+    /// the buffer then is unspecified.
     ///
     /// # Panics
     ///
     /// When awaited outside a runtime.
-    pub fn read_exact_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
-        let ended = (io::ErrorKind::UnexpectedEof, "failed to fill whole buffer");
-        InRuntime::new(self.whole(buf.into(), offset, ended, async |buf, offset| self.read(buf, offset).await))
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`read_at`](Self::read_at).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::{Buf, File};
+    /// # #[aio_runtime::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::from_std(tempfile::tempfile()?);
+    /// file.write_all_at(b"hello world".to_vec(), 0).await.0?;
+    ///
+    /// let (result, world) = file.read_exact_at(Buf::zeroed(5), 6).await;
+    /// result?;
+    /// assert_eq!(&world[..], b"world");
+    ///
+    /// let (result, _) = file.read_exact_at(world, 8).await;
+    /// assert_eq!(result.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn read_exact_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
+        InRuntime::new(whole::read_exact(&self.routed, buf.into(), offset))
     }
 
     /// Writes the whole buffer at `offset`.
     ///
     /// # Errors
     ///
-    /// `WriteZero` if nothing more can be written; otherwise as for [`write_at`](Self::write_at).
+    /// `WriteZero` if nothing more can be written; otherwise as [`write_at`](Self::write_at). A
+    /// part may have been written then.
     ///
     /// # Panics
     ///
     /// When awaited outside a runtime.
-    pub fn write_all_at(&self, buf: impl Into<Buf>, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
-        let ended = (io::ErrorKind::WriteZero, "failed to write whole buffer");
-        InRuntime::new(self.whole(buf.into(), offset, ended, async |buf, offset| self.write(buf, offset).await))
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped after its first poll may have written a part, and may still write.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::{Buf, File};
+    /// # #[aio_runtime::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::from_std(tempfile::tempfile()?);
+    /// let hello_world = Buf::from(b"hello world".to_vec());
+    /// let (result, world) = file.write_all_at(hello_world.slice(6..), 0).await;
+    /// result?;
+    /// assert_eq!(&world.unslice()[..], b"hello world");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn write_all_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
+        InRuntime::new(whole::write_all(&self.routed, buf.into(), offset))
     }
 
     /// Waits until content and metadata are on the device.
     ///
     /// # Errors
     ///
-    /// Those of `fsync(2)`.
+    /// Those of `fsync(2)`: `EIO`, `ENOSPC` and `EDQUOT` for an earlier write that could not
+    /// be finished; `EINVAL` for what cannot be synced, such as a pipe.
     ///
     /// # Panics
     ///
     /// When awaited outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not stop the sync.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::File;
+    /// # #[aio_runtime::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("file");
+    /// let file = File::create(path).await?;
+    /// file.write_all_at(b"not to be lost".to_vec(), 0).await.0?;
+    /// file.sync_all().await?;
+    /// // The name is in the directory, which is a file of its own.
+    /// File::open(dir.path()).await?.sync_all().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> {
-        InRuntime::new(self.sync(false))
+        InRuntime::new(self.routed.sync(false))
     }
 
-    /// Waits until the content is on the device, with what metadata is needed to read it again.
+    /// Waits until the content is on the device, with as much metadata as it takes to read it again
+    /// (the length, but not the times).
     ///
-    /// # Errors
-    ///
-    /// Those of `fdatasync(2)`.
-    ///
-    /// # Panics
-    ///
-    /// When awaited outside a runtime.
+    /// Errors, panics and cancel safety are those of [`sync_all`](Self::sync_all), and so is the
+    /// example.
     pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> {
-        InRuntime::new(self.sync(true))
+        InRuntime::new(self.routed.sync(true))
     }
 
     /// Size, times, permissions.
     ///
+    /// Where a direct write runs [depends on the file's length](super#how-an-operation-runs). If
+    /// somebody else extends the file, this tells the `File` too.
+    ///
     /// # Errors
     ///
     /// Those of `fstat(2)`.
+    ///
+    /// # Examples
+    ///
+    /// See [`set_len`](Self::set_len).
     pub async fn metadata(&self) -> io::Result<Metadata> {
-        let file = Arc::clone(&self.file);
-        let asked = self.known_len.ask();
-        let metadata = blocking::unblock(move || file.metadata()).await?;
-        self.known_len.learnt(asked, metadata.len());
-        Ok(metadata)
+        self.routed.metadata().await
     }
 
-    /// Cuts the file, or extends it with zeros.
+    /// Truncates the file to `len` bytes, or extends it with zeros.
     ///
     /// # Errors
     ///
-    /// Those of `ftruncate(2)`.
+    /// Those of `ftruncate(2)`: `EINVAL` if the file is not open for writing, `EFBIG` past the
+    /// largest size, `EPERM` for a sealed or append-only file, and others.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped after its first poll may still change the length.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::File;
+    /// # #[aio_runtime::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let file = File::from_std(tempfile::tempfile()?);
+    /// file.set_len(1 << 20).await?;
+    /// assert_eq!(file.metadata().await?.len(), 1 << 20);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn set_len(&self, len: u64) -> io::Result<()> {
-        let file = Arc::clone(&self.file);
-        let resize = self.known_len.begin_resize(len);
-        let result = blocking::unblock(move || file.set_len(len)).await;
-        self.known_len.end_resize(resize, result.is_ok());
-        result
-    }
-
-    async fn read(&self, buf: Buf, offset: u64) -> (io::Result<usize>, Buf) {
-        let position = match self.check("read_at", &buf, offset) {
-            Ok(position) => position,
-            Err(error) => return (Err(error), buf),
-        };
-        if self.kind == Kind::Directory {
-            return (Err(Errno::ISDIR.into()), buf);
-        }
-        let request = Request::read(&self.file, buf, position);
-        if self.direct.is_some() {
-            let (result, buf) = run(request).await;
-            return (self.explained("read_at", offset, &buf, result), buf);
-        }
-        let buf = match self.try_nowait(&self.nowait_reads, request).await {
-            Ok(done) => return done,
-            Err(buf) => buf,
-        };
-        self.on_pool(buf, move |file, buf| file.read_at(buf, offset)).await
-    }
-
-    async fn write(&self, buf: Buf, offset: u64) -> (io::Result<usize>, Buf) {
-        let position = match self.check("write_at", &buf, offset) {
-            Ok(position) => position,
-            Err(error) => return (Err(error), buf),
-        };
-        let buf = if self.direct.is_none() {
-            let request = Request::write(&self.file, buf, position);
-            match self.try_nowait(&self.nowait_writes, request).await {
-                Ok(done) => return done,
-                Err(buf) => buf,
-            }
-        } else if self.is_inside(offset.saturating_add(buf.len() as u64)) {
-            let request = Request::write(&self.file, buf, position);
-            let (result, buf) = run(request).await;
-            return (self.explained("write_at", offset, &buf, result), buf);
-        } else {
-            buf
-        };
-        let asked = self.known_len.ask();
-        let (result, buf) = self.on_pool(buf, move |file, buf| file.write_at(buf, offset)).await;
-        if let Ok(written) = result {
-            self.known_len.written(asked, offset + written as u64);
-        }
-        (self.explained("write_at", offset, &buf, result), buf)
-    }
-
-    async fn sync(&self, data_only: bool) -> io::Result<()> {
-        run(Request::sync(&self.file, data_only)).await.0.map(drop)
-    }
-
-    /// Whether a write that ends there leaves the file as long as it is.
-    fn is_inside(&self, end: u64) -> bool {
-        self.kind == Kind::BlockDevice || (!self.append && self.known_len.covers(end))
-    }
-
-    /// Tries a request with `RWF_NOWAIT`; the buffer comes back if it has to be done on the pool.
-    async fn try_nowait(&self, supported: &Cell<bool>, request: Request) -> Result<(io::Result<usize>, Buf), Buf> {
-        if !supported.get() {
-            return Err(request.into_buf());
-        }
-        match run(request.nowait()).await {
-            (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err(buf),
-            (Err(error), buf) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                supported.set(false);
-                Err(buf)
-            }
-            done => Ok(done),
-        }
-    }
-
-    /// Does a blocking operation on the pool, which keeps file and buffer until it is over.
-    async fn on_pool(
-        &self,
-        mut buf: Buf,
-        operation: impl FnOnce(&fs::File, &mut Buf) -> io::Result<usize> + Send + 'static,
-    ) -> (io::Result<usize>, Buf) {
-        let file = Arc::clone(&self.file);
-        blocking::unblock(move || {
-            let result = operation(&file, &mut buf);
-            (result, buf)
-        })
-        .await
-    }
-
-    /// Repeats `step` until the whole buffer is done. `ended` is the error for a step that does
-    /// nothing.
-    async fn whole(
-        &self,
-        mut buf: Buf,
-        offset: u64,
-        ended: (io::ErrorKind, &'static str),
-        step: impl AsyncFn(Buf, u64) -> (io::Result<usize>, Buf),
-    ) -> (io::Result<()>, Buf) {
-        let ended = || Err(io::Error::new(ended.0, ended.1));
-        let window = buf.window();
-        let mut done = 0;
-        let mut result = Ok(());
-        while done < window.len() && result.is_ok() {
-            let rest = window.start + done..window.end;
-            let moved;
-            (moved, buf) = step(buf.with_window(rest.clone()), offset.saturating_add(done as u64)).await;
-            if buf.window() != rest {
-                // The runtime was dropped, and the buffer with it.
-                return (moved.map(drop), buf);
-            }
-            match moved {
-                Ok(0) => result = ended(),
-                // What remains cannot be asked for directly any more: that happens at the end of
-                // the file only.
-                Ok(moved) if self.is_tail(moved) && done + moved < window.len() => result = ended(),
-                Ok(moved) => done += moved,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => result = Err(error),
-            }
-        }
-        (result, buf.with_window(window))
-    }
-
-    /// Whether a direct transfer of this length ended in the middle of a block.
-    fn is_tail(&self, moved: usize) -> bool {
-        self.direct.is_some_and(|direct| direct.is_tail(moved))
-    }
-
-    /// The offset as the kernel takes it, if it and the buffer are such as it takes.
-    fn check(&self, call: &str, buf: &Buf, offset: u64) -> io::Result<i64> {
-        let Ok(position) = i64::try_from(offset) else {
-            let text = format!("{call}: the offset {offset} is past the largest one, {}", i64::MAX);
-            return Err(explain(Errno::INVAL, text));
-        };
-        if let Some(direct) = &self.direct {
-            direct.check(call, buf, offset)?;
-        }
-        Ok(position)
-    }
-
-    fn explained(&self, call: &str, offset: u64, buf: &Buf, result: io::Result<usize>) -> io::Result<usize> {
-        match (result, &self.direct) {
-            (Err(error), Some(direct)) => Err(direct.explain(call, buf, offset, error)),
-            (result, _) => result,
-        }
-    }
-}
-
-/// Does a request in the context of the current runtime.
-fn run(request: Request) -> FileOperation {
-    FileOperation::new(context::current().reactor(), request)
-}
-
-impl Kind {
-    fn of(metadata: &Metadata) -> Self {
-        let file_type = metadata.file_type();
-        if file_type.is_dir() {
-            Self::Directory
-        } else if file_type.is_block_device() {
-            Self::BlockDevice
-        } else {
-            Self::Other
-        }
+        self.routed.set_len(len).await
     }
 }
 
@@ -446,12 +435,12 @@ impl From<fs::File> for File {
 
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.routed.file.as_fd()
     }
 }
 
 impl AsRawFd for File {
     fn as_raw_fd(&self) -> RawFd {
-        self.file.as_raw_fd()
+        self.routed.file.as_raw_fd()
     }
 }

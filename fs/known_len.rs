@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 
-/// The file is at least this long, unless somebody else has cut it.
+/// The file is at least this long, unless somebody else has truncated it.
 ///
-/// That decides where a direct write runs, and nothing else. With too little a write goes to the
-/// pool without need, with too much `io_submit` waits for the device: slow both times, wrong never.
+/// This decides where a direct write runs, and nothing else. If it is too short, a write goes to
+/// the pool without need; if it is too long, `io_submit` waits for the device. Both are slow,
+/// neither is wrong.
 #[derive(Debug)]
 pub(super) struct KnownLen {
     len: Cell<u64>,
@@ -13,7 +14,8 @@ pub(super) struct KnownLen {
     resizes: Cell<u64>,
 }
 
-/// When the file was asked for something. The answer is stale if a `set_len` began or ended since.
+/// When the file was asked for something. The answer is stale if a `set_len` has begun or ended
+/// since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked(u64);
 
@@ -39,22 +41,22 @@ impl KnownLen {
         Asked(self.resizes.get())
     }
 
-    /// A write has ended there.
+    /// A write that was asked for then has ended there.
     pub(super) fn written(&self, asked: Asked, end: u64) {
         if asked == self.ask() {
             self.len.set(self.len.get().max(end));
         }
     }
 
-    /// The file was this long.
+    /// The file said that it is this long.
     pub(super) fn learnt(&self, asked: Asked, len: u64) {
         if asked == self.ask() {
             self.len.set(len);
         }
     }
 
-    /// From here on the lesser length counts. It stays so if the `set_len` is dropped, which may
-    /// take place or not, until a write or `metadata` tells more.
+    /// Until it ends, the shorter length counts. If the `set_len` is dropped it may or may not
+    /// happen, so that stays until a write or `metadata` tells more.
     pub(super) fn begin_resize(&self, len: u64) -> Resize {
         let before = self.len.get();
         self.len.set(before.min(len));
@@ -66,7 +68,7 @@ impl KnownLen {
         let len = self.len.get();
         self.len.set(match (succeeded, alone) {
             (true, true) => resize.len,
-            // Nobody knows in which order the file system took them.
+            // Which of them the file system did last is not known.
             (true, false) => len.min(resize.len),
             (false, true) => len.max(resize.before),
             (false, false) => len,

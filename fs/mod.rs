@@ -1,26 +1,44 @@
 //! Files, read and written at offsets.
 //!
-//! How a file operation runs depends on what the kernel can do without blocking in `io_submit`:
+//! A [`File`] is opened, and its operations are awaited. Each takes an owned buffer, a [`Buf`] or a
+//! `Vec<u8>`, and gives it back beside the result:
 //!
-//! | operation | runs |
-//! |---|---|
-//! | direct read; direct write inside the file's known size | on the runtime's AIO context, asynchronous in the kernel |
-//! | buffered read | on the context with `RWF_NOWAIT`: a page-cache hit completes at once; a miss goes to the blocking pool |
-//! | buffered write | on the context with `RWF_NOWAIT` where the file system can do that, else on the blocking pool |
-//! | direct write that extends the file | on the blocking pool, since `io_submit` would wait for the device |
-//! | `sync_all`, `sync_data` | on the context, which uses a kernel worker |
-//! | open, metadata, set_len | on the blocking pool |
+//! ```
+//! use aio_runtime::fs::{Buf, File, OpenOptions};
 //!
-//! What a file system answered (`EOPNOTSUPP`) is remembered per file. Operations take a [`Buf`] and
-//! give it back with the result, on an error too; it is lost only when the runtime was dropped
-//! under the operation, and an empty one comes instead.
+//! # #[aio_runtime::main]
+//! # async fn main() -> std::io::Result<()> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("blocks");
+//! let file = File::create(&path).await?;
+//! let (result, buf) = file.write_all_at(vec![7; 8192], 0).await;
+//! result?;
+//! file.sync_all().await?;
+//!
+//! // Around the page cache: no thread waits for the device.
+//! let file = OpenOptions::new().read(true).direct(true).open(&path).await?;
+//! let (result, block) = file.read_exact_at(Buf::aligned(4096, 4096), 4096).await;
+//! result?;
+//! assert_eq!(block[..], buf[4096..]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Direct or buffered
+//!
+//! - *Direct* ([`OpenOptions::direct`]): the kernel reads and writes the device while the program
+//!   goes on. It suits programs with a cache of their own, or without need of one. Buffers, offsets
+//!   and lengths must be aligned ([`File::alignment`], [`Buf::aligned`]).
+//! - *Buffered*: what is in the page cache is read at once. Everything else takes a thread of the
+//!   blocking pool for as long as it lasts, as it does with tokio; but for writes to a file system
+//!   that can tell whether they would block.
 //!
 //! # Errors
 //!
-//! The kernel's errors are as std has them. Where there is more to say than an errno (a misaligned
-//! direct read, an offset past the end of all files, no `O_DIRECT` on this file system) the error
-//! is an explained one: its kind is the errno's, its `raw_os_error` is `None`, and its source is
-//! the kernel's error.
+//! The kernel's errors are as std has them. Some need more words than an errno has (a misaligned
+//! direct read, an offset past the largest one, no `O_DIRECT` on this file system). These are
+//! *explained*: the kind is that of the errno, `raw_os_error` is `None`, and the source is the bare
+//! error.
 //!
 //! ```
 //! use std::error::Error;
@@ -50,17 +68,41 @@
 //! # }
 //! ```
 //!
+//! An operation comes back with an error and an empty buffer if its runtime was dropped under it:
+//! the kernel may still have its own buffer.
+//!
 //! # Cancel safety
 //!
-//! A read or write that is dropped after the kernel has it takes place all the same; its buffer is
-//! kept until it has. A dropped write may thus have happened or not.
+//! The kernel does not cancel file I/O. A read or write that is dropped once the kernel has it
+//! still takes place; its buffer is kept until then. A dropped write may thus have happened or not.
+//!
+//! # How an operation runs
+//!
+//! It depends on what the kernel can do without blocking in `io_submit`:
+//!
+//! | operation | runs |
+//! |---|---|
+//! | direct read; direct write inside the file's known length | on the runtime's AIO context, asynchronous in the kernel |
+//! | direct write that extends the file | on the blocking pool, since `io_submit` would wait for the device |
+//! | buffered read | on the context with `RWF_NOWAIT`: a page-cache hit completes at once; a miss goes to the blocking pool |
+//! | buffered write | on the context with `RWF_NOWAIT` where the file system can do that, else on the blocking pool |
+//! | `sync_all`, `sync_data` | on the context, which uses a kernel worker |
+//! | open, metadata, set_len | on the blocking pool |
+//!
+//! A file system that refuses `RWF_NOWAIT` (`EOPNOTSUPP`) is not asked again for this file. The
+//! known length is that at `open`, or the latest from `metadata`, and grows with our own writes;
+//! what somebody else appends is written through the pool until `metadata` is asked.
 
 mod alignment;
 mod file;
+mod into_buf;
 mod known_len;
 mod open_options;
+mod route;
+mod whole;
 
 pub use crate::reactor::Buf;
 pub use alignment::Alignment;
 pub use file::File;
+pub use into_buf::IntoBuf;
 pub use open_options::OpenOptions;

@@ -6,21 +6,25 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::File;
-use crate::reactor::explain;
-use crate::runtime::context::InRuntime;
 
-/// std's [`OpenOptions`](fs::OpenOptions), and [`direct`](Self::direct).
+/// How a file is opened: the options of [`std::fs::OpenOptions`], and [`direct`](Self::direct).
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use aio_runtime::fs::{Buf, OpenOptions};
 ///
 /// # #[aio_runtime::main]
 /// # async fn main() -> std::io::Result<()> {
-/// let file = OpenOptions::new().read(true).direct(true).open("blocks.db").await?;
+/// # let dir = tempfile::tempdir()?;
+/// # let (path, log) = (dir.path().join("blocks.db"), dir.path().join("log"));
+/// # std::fs::write(&path, vec![7; 16 * 4096])?;
+/// let file = OpenOptions::new().read(true).direct(true).open(path).await?;
 /// let (read, block) = file.read_at(Buf::aligned(4096, 4096), 8 * 4096).await;
 /// println!("{} bytes: {:02x?}", read?, &block[..16]);
+///
+/// let log = OpenOptions::new().append(true).create(true).mode(0o600).open(log).await?;
+/// log.write_all_at(b"started\n".to_vec(), 0).await.0?;
 /// # Ok(())
 /// # }
 /// ```
@@ -32,8 +36,9 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// Everything off.
-    #[expect(clippy::new_without_default, reason = "as std's and tokio's")]
+    /// All options off. One of [`read`](Self::read), [`write`](Self::write) and
+    /// [`append`](Self::append) must be switched on.
+    #[expect(clippy::new_without_default, reason = "as in std and tokio")]
     pub fn new() -> Self {
         Self { std: fs::OpenOptions::new(), custom_flags: 0, direct: false }
     }
@@ -50,45 +55,50 @@ impl OpenOptions {
         self
     }
 
-    /// Whether to open for appending: every write goes to the end of the file, whatever its offset
+    /// Whether to append: every write goes to the end of the file, whatever its offset
     /// (`O_APPEND`).
     pub fn append(&mut self, append: bool) -> &mut Self {
         self.std.append(append);
         self
     }
 
-    /// Whether to cut an existing file to nothing.
+    /// Whether to truncate the file if it exists. Needs [`write`](Self::write).
     pub fn truncate(&mut self, truncate: bool) -> &mut Self {
         self.std.truncate(truncate);
         self
     }
 
-    /// Whether to create the file where there is none.
+    /// Whether to create the file if it does not exist. Needs [`write`](Self::write) or
+    /// [`append`](Self::append).
     pub fn create(&mut self, create: bool) -> &mut Self {
         self.std.create(create);
         self
     }
 
-    /// Whether to create the file, and fail where there is one.
+    /// Whether to create the file, and fail if it exists; [`create`](Self::create) and
+    /// [`truncate`](Self::truncate) are ignored then. Needs [`write`](Self::write) or
+    /// [`append`](Self::append).
     pub fn create_new(&mut self, create_new: bool) -> &mut Self {
         self.std.create_new(create_new);
         self
     }
 
-    /// The permissions of a file that is created; 0o666 less the umask unless set.
+    /// The permissions of a file that is created, from which the umask is taken away. 0o666 unless
+    /// set.
     pub fn mode(&mut self, mode: u32) -> &mut Self {
         self.std.mode(mode);
         self
     }
 
-    /// Further `O_` flags for `open(2)`.
+    /// Further `O_` flags for `open(2)`. Those that say how to access the file (`O_ACCMODE`) are
+    /// ignored.
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
         self.custom_flags = flags;
         self
     }
 
     /// Whether to go around the page cache (`O_DIRECT`). Reads, and writes that do not extend the
-    /// file, are then truly asynchronous; buffers, offsets and lengths must be aligned as
+    /// file, then need no thread; buffers, offsets and lengths must be aligned as
     /// [`File::alignment`] says.
     pub fn direct(&mut self, direct: bool) -> &mut Self {
         self.direct = direct;
@@ -99,34 +109,23 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// Those of `open(2)`. `EINVAL`, explained, with `direct` where the file system has no
-    /// `O_DIRECT`: the kind is `InvalidInput`, the [errno that of the error's
-    /// source](super#errors).
+    /// - Those of `open(2)`: `ENOENT`, `EACCES`, `EEXIST` with [`create_new`](Self::create_new),
+    ///   `EISDIR` for a directory and writing, `EMFILE` if the process has no descriptor left, and
+    ///   others.
+    /// - `EINVAL` for options that do not go together, such as none of read, write and append.
+    /// - `EINVAL`, [explained](super#errors), with [`direct`](Self::direct) where the file system
+    ///   has no `O_DIRECT`.
     ///
     /// # Panics
     ///
     /// When awaited outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped after its first poll may still create or truncate the file. The
+    /// descriptor is closed.
     pub fn open<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<File>> + use<P> {
-        let (mut options, path) = (self.std.clone(), path.as_ref().to_owned());
         let flags = self.custom_flags | if self.direct { libc::O_DIRECT } else { 0 };
-        options.custom_flags(flags);
-        // `unblock` starts at once: in a future, so that nothing is opened before it is awaited.
-        InRuntime::new(async move {
-            let opening = blocking::unblock(move || {
-                options.open(&path).and_then(File::opened).map_err(|error| match error.raw_os_error() {
-                    Some(libc::EINVAL) if flags & libc::O_DIRECT != 0 => no_direct_io(error, &path),
-                    _ => error,
-                })
-            });
-            opening.await
-        })
+        File::open_with(&self.std, flags, path)
     }
-}
-
-fn no_direct_io(error: io::Error, path: &Path) -> io::Error {
-    let path = path.display();
-    explain(
-        error,
-        format!("open({path}) with O_DIRECT: its file system has no direct I/O for it; open it with direct(false)"),
-    )
 }

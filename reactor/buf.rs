@@ -3,11 +3,18 @@
 use std::fmt;
 use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
 
-/// An owned buffer at a stable address, optionally aligned, of which an operation uses a window.
+/// An owned buffer for file operations, made from a `Vec<u8>` without a copy, or aligned for
+/// `O_DIRECT`.
 ///
-/// The kernel reads and writes it while nobody else does: an operation takes the `Buf` and gives it
-/// back together with its result, and a dropped operation's buffer is kept until the kernel is done
-/// with it. All bytes are initialised at all times.
+/// It dereferences to the bytes that an operation reads or writes. These are all of its bytes until
+/// [`slice`](Self::slice) narrows them to a window; an operation uses the window, and
+/// [`unslice`](Self::unslice) widens it again.
+///
+/// Why operations take it and give it back: the kernel may use the bytes after a future has been
+/// dropped. So nobody else may have them meanwhile, and they may not move; the buffer of a dropped
+/// operation is kept until the kernel is done with it. All bytes are initialised at all times.
+///
+/// # Examples
 ///
 /// ```
 /// use aio_runtime::fs::Buf;
@@ -24,8 +31,8 @@ use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
 /// ```
 #[derive(Default)]
 pub struct Buf {
-    /// Bytes skipped for the sake of alignment, then the buffer. Never grows while a `Buf` has it,
-    /// so its bytes undo_demotion where they are.
+    /// Bytes skipped for the sake of alignment, then the buffer. It never grows while a `Buf` has
+    /// it, so its bytes keep their addresses.
     bytes: Vec<u8>,
     skipped: usize,
     /// The window, from `bytes[begin]` to `bytes[end]`. Invariant:
@@ -35,32 +42,62 @@ pub struct Buf {
 }
 
 impl Buf {
-    /// `len` zeros.
+    /// A buffer of `len` bytes, all zero.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is greater than `isize::MAX`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::Buf;
+    /// assert_eq!(Buf::zeroed(3)[..], [0, 0, 0]);
+    /// ```
     pub fn zeroed(len: usize) -> Self {
         Self::from(vec![0; len])
     }
 
-    /// `len` zeros, the first of which stands at a multiple of `align`, as `O_DIRECT` asks for; see
-    /// [`File::alignment`](crate::fs::File::alignment).
+    /// A buffer of `len` bytes, all zero, at an address that is a multiple of `align` bytes.
+    /// `O_DIRECT` requires that; 4096 suits almost every file, and
+    /// [`File::alignment`](crate::fs::File::alignment) tells how much less one of them takes.
     ///
     /// # Panics
     ///
-    /// If `align` is not a power of two, or `len` is close to `usize::MAX`.
+    /// If `align` is not a power of two, or `len + align` is greater than `isize::MAX`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::Buf;
+    /// assert_eq!(Buf::aligned(8192, 512).as_ptr().addr() % 512, 0);
+    /// ```
     pub fn aligned(len: usize, align: usize) -> Self {
         assert!(align.is_power_of_two(), "Buf::aligned: the alignment {align} is not a power of two");
-        let padded = len.checked_add(align - 1).expect("Buf::aligned: the length overflows with its alignment");
+        let padded = len.checked_add(align).expect("Buf::aligned: the length overflows with its alignment");
         let mut bytes = vec![0; padded];
-        let skipped = bytes.as_ptr().addr().wrapping_neg() & (align - 1);
+        // At least one byte, so that `bytes` is not empty: see `spare_capacity`.
+        let skipped = align - bytes.as_ptr().addr() % align;
         bytes.truncate(skipped + len);
         Self { bytes, skipped, begin: skipped, end: skipped + len }
     }
 
-    /// Narrows the window to a range of the present one. The address moves with the range's start,
-    /// so a slice of an aligned buffer is aligned only where the start is.
+    /// Narrows the window to a range of it, in bytes from the window's start. The bytes do not
+    /// move, so in an aligned buffer a window is aligned only if its start is.
     ///
     /// # Panics
     ///
     /// If the range is out of bounds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::Buf;
+    /// let hello_world = Buf::from(b"hello world".to_vec());
+    /// let world = hello_world.slice(6..);
+    /// assert_eq!(&world[..], b"world");
+    /// assert_eq!(&world.slice(..2)[..], b"wo");
+    /// ```
     #[track_caller]
     pub fn slice(mut self, range: impl RangeBounds<usize>) -> Self {
         let len = self.len();
@@ -80,6 +117,13 @@ impl Buf {
         self
     }
 
+    /// The capacity, if this was made from an empty `Vec`: room that a read does not fill, though
+    /// its owner may expect it to. 0 for every other buffer, and for one that was sliced to
+    /// nothing.
+    pub(crate) fn spare_capacity(&self) -> usize {
+        if self.bytes.is_empty() { self.bytes.capacity() } else { 0 }
+    }
+
     /// The window, as positions that [`with_window`](Self::with_window) takes.
     pub(crate) fn window(&self) -> Range<usize> {
         self.begin..self.end
@@ -93,6 +137,14 @@ impl Buf {
     }
 
     /// Widens the window to the whole buffer again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use aio_runtime::fs::Buf;
+    /// let world = Buf::from(b"hello world".to_vec()).slice(6..).slice(..2);
+    /// assert_eq!(&world.unslice()[..], b"hello world");
+    /// ```
     pub fn unslice(mut self) -> Self {
         self.begin = self.skipped;
         self.end = self.bytes.len();
@@ -134,9 +186,16 @@ impl From<Vec<u8>> for Buf {
     }
 }
 
+impl From<Box<[u8]>> for Buf {
+    /// Without a copy.
+    fn from(bytes: Box<[u8]>) -> Self {
+        Self::from(Vec::from(bytes))
+    }
+}
+
 impl From<Buf> for Vec<u8> {
-    /// The bytes of the window. Without a copy where the window begins at the start of a buffer
-    /// that was not aligned; otherwise they are moved to the front.
+    /// The bytes of the window. They are moved to the front of the `Vec` if the window does not
+    /// begin there, and if the buffer is an aligned one; otherwise there is no copy.
     fn from(mut buf: Buf) -> Self {
         buf.bytes.truncate(buf.end);
         buf.bytes.drain(..buf.begin);

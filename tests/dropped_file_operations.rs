@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::pin::Pin;
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
@@ -10,18 +9,13 @@ use std::time::Duration;
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, Runtime, spawn};
-use common::{Clean, open_direct, pattern, real_dir, rest, run, run_on, soon, turn};
+use common::files::BLOCK;
+use common::{Clean, open_direct, pattern, poll_once, real_dir, rest, run, run_on, soon, turn};
 
-const BLOCK: usize = 4096;
-/// Long enough to be in flight for a while, short enough to come from the allocator's heap again
-/// and again.
+/// Long enough to be in flight for a while, short enough for the allocator to reuse the memory.
 const READ: usize = 64 * 1024;
-/// What no file here holds.
+/// A byte that no file here contains.
 const MARK: u8 = 0xA5;
-
-fn poll_once<F: Future>(future: Pin<&mut F>) -> bool {
-    future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
-}
 
 /// A file of zeros, opened for direct reading.
 async fn zeros(dir: &tempfile::TempDir, len: usize) -> File {
@@ -31,8 +25,8 @@ async fn zeros(dir: &tempfile::TempDir, len: usize) -> File {
     open_direct(&path).await
 }
 
-/// Buffers of the size of those that the reads had, so that the allocator gives out the same memory
-/// if that was freed too early.
+/// Buffers of the same size as the reads had: if one of those was freed too early, the allocator
+/// gives out its memory again.
 fn marked_buffers(number: usize) -> Vec<Buf> {
     (0..number)
         .map(|_| {
@@ -47,12 +41,12 @@ fn marked_buffers(number: usize) -> Vec<Buf> {
 fn assert_marked(buffers: &[Buf]) {
     assert!(
         buffers.iter().all(|buf| buf.iter().all(|byte| *byte == MARK)),
-        "the kernel wrote into memory that was not its own any more"
+        "the kernel wrote to a buffer after it was freed"
     );
 }
 
 #[test]
-fn dropped_reads_write_into_nobodys_memory() {
+fn dropped_reads_leave_reused_memory_alone() {
     let dir = real_dir();
     run(async {
         let file = zeros(&dir, 16 * READ).await;
@@ -63,7 +57,7 @@ fn dropped_reads_write_into_nobodys_memory() {
                 .map(|number| Box::pin(file.read_at(Buf::aligned(READ, BLOCK), (number * READ) as u64)))
                 .collect();
             reads.retain_mut(|read| !poll_once(read.as_mut()));
-            // Dropped before the kernel has them, when it has, and a little later.
+            // Dropped before the kernel has them, once it has them, and a little later.
             for _ in 0..round % 4 {
                 turn().await;
             }
@@ -73,12 +67,12 @@ fn dropped_reads_write_into_nobodys_memory() {
             rest().await;
             assert_marked(&buffers);
         }
-        assert!(orphans > 0, "no read was in flight when it was dropped: the test is of no use");
+        assert!(orphans > 0, "no read was in flight when it was dropped: the test proves nothing");
     });
 }
 
 #[test]
-fn reads_of_aborted_tasks_write_into_nobodys_memory() {
+fn reads_of_aborted_tasks_leave_reused_memory_alone() {
     let dir = real_dir();
     run(async {
         let file = std::rc::Rc::new(zeros(&dir, 16 * READ).await);
@@ -120,7 +114,7 @@ fn a_file_dropped_with_its_reads() {
 }
 
 #[test]
-fn dropped_writes_take_place_with_what_they_had() {
+fn dropped_writes_still_write_their_buffers() {
     let dir = real_dir();
     let path = dir.path().join("file");
     run(async {
@@ -146,10 +140,10 @@ fn dropped_writes_take_place_with_what_they_had() {
 #[test]
 fn forgotten_reads_give_their_slots_back() {
     let dir = real_dir();
-    // As few slots as can be had, and more forgotten reads than that.
+    // The fewest slots possible, and more forgotten reads than that.
     run_on(Builder::new().capacity(1), async {
         let file = zeros(&dir, 16 * READ).await;
-        // As good as forgotten: neither polled nor dropped any more.
+        // As good as forgotten: they are neither polled nor dropped.
         let mut forgotten = Vec::new();
         for number in 0..500 {
             let mut read = Box::pin(file.read_at(Buf::aligned(BLOCK, BLOCK), number % 16 * READ as u64));
@@ -214,7 +208,7 @@ fn the_runtime_ends_with_reads_in_flight() {
             reads.retain_mut(|read| !poll_once(read.as_mut()));
             turn().await;
         });
-        // The futures go before the runtime, or after it.
+        // The futures are dropped before the runtime, or after it.
         if round % 2 == 0 {
             reads.clear();
         }

@@ -15,7 +15,7 @@ use rustix::fs::{Advice, fadvise};
 
 const LEN: usize = 1 << 20;
 
-/// What is in all files here.
+/// The content of all files here.
 static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(LEN));
 
 /// Writes a file that is on the device and not in the page cache.
@@ -27,14 +27,14 @@ fn uncached(path: &Path) {
 }
 
 #[test]
-fn what_is_not_in_the_page_cache_is_read_all_the_same() {
+fn uncached_data_is_read() {
     let dir = real_dir();
     let path = dir.path().join("file");
     run(async {
         for _ in 0..5 {
             uncached(&path);
             let file = File::open(&path).await.unwrap();
-            // From the end, which no read-ahead has brought.
+            // From the end backwards, where read-ahead does not help.
             for at in (0..LEN).step_by(LEN / 8).rev() {
                 let (read, buf) = soon("a read", file.read_exact_at(Buf::zeroed(10_000), at as u64)).await;
                 read.unwrap();
@@ -85,7 +85,7 @@ fn a_hit_needs_no_thread() {
     });
 }
 
-/// A read that is not over while the pool is busy goes on when it is not.
+/// Whether a read waits while the pool is busy. If it does, it completes afterwards.
 async fn assert_waits_for_the_pool(file: &File) -> bool {
     let mut read = Box::pin(file.read_exact_at(Buf::zeroed(4096), LEN as u64 / 2));
     let waits = with_busy_pool(async { timeout(Duration::from_millis(20), read.as_mut()).await.is_err() }).await;
@@ -98,13 +98,13 @@ async fn assert_waits_for_the_pool(file: &File) -> bool {
 }
 
 #[test]
-fn what_cannot_be_asked_without_waiting_goes_to_the_pool() {
+fn unsupported_nowait_falls_back_to_the_pool() {
     // tmpfs has no RWF_NOWAIT.
     let memory = Path::new("/dev/shm");
     if !memory.is_dir() {
         return eprintln!("no tmpfs here");
     }
-    with_one_pool_thread("what_cannot_be_asked_without_waiting_goes_to_the_pool", || {
+    with_one_pool_thread("unsupported_nowait_falls_back_to_the_pool", || {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         run(async {
             let path = dir.path().join("file");
@@ -120,8 +120,8 @@ fn a_miss_goes_to_the_pool() {
     with_one_pool_thread("a_miss_goes_to_the_pool", || {
         let dir = real_dir();
         run(async {
-            // A quick device has the page there before the kernel finds that it is not: then it is
-            // a hit.
+            // On a fast device the read-ahead may bring the page before the kernel looks for it:
+            // then it is a hit.
             for number in 0..10 {
                 let path = dir.path().join(number.to_string());
                 uncached(&path);

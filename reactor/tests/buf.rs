@@ -1,4 +1,4 @@
-//! The buffer: its address, its window, and the way from and to a `Vec`.
+//! The buffer: its address, its window, and the conversions from and to a `Vec`.
 
 use std::ops::Bound;
 use std::panic::catch_unwind;
@@ -27,7 +27,7 @@ proptest! {
     })]
 
     #[test]
-    fn an_aligned_buffer_stands_where_it_should_and_is_zeroed(len in 0_usize..10_000, shift in 0_u32..16) {
+    fn an_aligned_buffer_is_aligned_and_zeroed(len in 0_usize..10_000, shift in 0_u32..16) {
         let align = 1 << shift;
         let buf = Buf::aligned(len, align);
         prop_assert_eq!(buf.len(), len);
@@ -35,11 +35,11 @@ proptest! {
         prop_assert!(buf.iter().all(|byte| *byte == 0));
         let address = buf.as_ptr();
         let moved = Box::new(buf);
-        prop_assert_eq!(moved.as_ptr(), address, "its bytes do not move with it");
+        prop_assert_eq!(moved.as_ptr(), address, "its bytes do not move with the `Buf`");
     }
 
     #[test]
-    fn a_slice_is_the_range_of_the_window_that_it_narrows(
+    fn slices_narrow_the_window(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         align in prop_oneof![Just(None), (0_u32..13).prop_map(|shift| Some(1_usize << shift))],
         cuts in proptest::collection::vec(any::<(usize, usize)>(), 0..5),
@@ -63,8 +63,7 @@ proptest! {
             prop_assert_eq!(&buf[..], &whole[window.clone()]);
             prop_assert_eq!(buf.as_ptr().addr(), start + window.start, "no byte has moved");
         }
-        // What is written through the window stands there, and there only, when it is widened
-        // again.
+        // Bytes written through the window are seen there, and only there, once it is widened.
         buf.fill(fill);
         whole[window.clone()].fill(fill);
         let positions = buf.window();
@@ -88,6 +87,29 @@ proptest! {
         let bytes = Vec::from(buf.slice(..end));
         prop_assert_eq!(&bytes[..], &expected[..end]);
         prop_assert_eq!(bytes.as_ptr(), address);
+    }
+}
+
+#[test]
+fn a_boxed_slice_goes_in_without_a_copy() {
+    let bytes = b"hello world".to_vec().into_boxed_slice();
+    let address = bytes.as_ptr();
+    let buf = Buf::from(bytes);
+    assert_eq!((buf.as_ptr(), &buf[..]), (address, &b"hello world"[..]));
+}
+
+#[test]
+fn only_a_vec_without_length_has_spare_capacity() {
+    let reserved = Vec::with_capacity(4096);
+    let capacity = reserved.capacity();
+    assert_eq!(Buf::from(reserved).spare_capacity(), capacity);
+    let mut filled = Vec::with_capacity(4096);
+    filled.push(0);
+    for buf in [Buf::default(), Buf::from(Vec::new()), Buf::zeroed(8).slice(..0), Buf::from(filled)] {
+        assert_eq!(buf.spare_capacity(), 0);
+    }
+    for align in (0..13).map(|shift| 1 << shift) {
+        assert_eq!(Buf::aligned(0, align).spare_capacity(), 0);
     }
 }
 
@@ -117,7 +139,7 @@ fn a_range_that_is_out_of_bounds_panics_with_the_numbers() {
 }
 
 #[test]
-fn an_alignment_that_is_no_power_of_two_panics() {
+fn an_alignment_that_is_not_a_power_of_two_panics() {
     for align in [0, 3, 4095] {
         let text = panic_text(move || Buf::aligned(8, align));
         assert_eq!(text, format!("Buf::aligned: the alignment {align} is not a power of two"));
@@ -125,7 +147,7 @@ fn an_alignment_that_is_no_power_of_two_panics() {
 }
 
 #[test]
-fn buffers_are_equal_by_what_their_windows_show() {
+fn buffers_compare_by_window() {
     let mut aligned = Buf::aligned(5, 64);
     aligned.copy_from_slice(b"world");
     assert_eq!(aligned, Buf::from(b"hello world".to_vec()).slice(6..));

@@ -1,5 +1,5 @@
 //! The end of a registration: what is armed is cancelled before the descriptor closes, so that the
-//! other readiness_of sees the close at once.
+//! other side sees the close at once.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};

@@ -2,14 +2,18 @@
 //! behind.
 #![allow(dead_code)] // Each test file is a crate of its own, and none uses all of this.
 
+pub(crate) mod files;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::{Command, Output};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -245,3 +249,8 @@ pub(crate) fn is_child() -> bool {
 }
 
 const CHILD: &str = "AIO_RUNTIME_TEST_CHILD";
+
+/// Polls a future, with a waker that does nothing. True if it is ready.
+pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}

@@ -1,0 +1,339 @@
+//! Where an operation runs: on the context, there with `RWF_NOWAIT` first, or on the blocking pool.
+
+use std::cell::Cell;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::Errno;
+
+use super::alignment::{Direct, explain_refusal};
+use super::known_len::KnownLen;
+use crate::reactor::{Buf, FileOperation, Request, explain};
+use crate::runtime::context;
+
+/// An open file with what decides where its operations run.
+#[derive(Debug)]
+pub(super) struct RoutedFile {
+    pub(super) file: Arc<fs::File>,
+    kind: Kind,
+    /// Every write extends it (`O_APPEND`).
+    append: bool,
+    pub(super) direct: Option<Direct>,
+    known_len: KnownLen,
+    /// Whether the file system takes `RWF_NOWAIT`, until it says that it does not.
+    nowait_reads_work: Cell<bool>,
+    nowait_writes_work: Cell<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Directory,
+    BlockDevice,
+    Other,
+}
+
+/// Where an operation runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// On the runtime's context, asynchronous in the kernel.
+    Context,
+    /// On the context with `RWF_NOWAIT`: what would block there fails, and goes to the pool.
+    NowaitFirst,
+    /// On the blocking pool, since `io_submit` would block.
+    Pool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transfer {
+    Read,
+    Write,
+}
+
+/// The outcome of a transfer.
+type Done = (io::Result<usize>, Buf);
+
+impl RoutedFile {
+    /// Opens a file with std's options and further `O_` flags, on the pool.
+    pub(super) fn open(
+        options: &fs::OpenOptions,
+        flags: i32,
+        path: &Path,
+    ) -> impl Future<Output = io::Result<Self>> + use<> {
+        let (mut options, path) = (options.clone(), path.to_owned());
+        options.custom_flags(flags);
+        let open = move || {
+            let opened = options.open(&path).and_then(Self::opened);
+            let direct = flags & libc::O_DIRECT != 0;
+            opened.map_err(|error| if direct { explain_refusal(error, &path) } else { error })
+        };
+        // `unblock` starts at once: in a future, so that nothing is opened before it is awaited.
+        async { blocking::unblock(open).await }
+    }
+
+    /// Fails with `EINVAL` if the file was opened with `O_DIRECT` and has no direct I/O.
+    fn opened(file: fs::File) -> io::Result<Self> {
+        let direct = Direct::of(&file)?;
+        Ok(Self::new(file, direct))
+    }
+
+    pub(super) fn from_std(file: fs::File) -> Self {
+        let direct = Direct::of(&file).unwrap_or(Some(Direct::UNKNOWN));
+        Self::new(file, direct)
+    }
+
+    /// What cannot be found out here costs speed at most.
+    fn new(file: fs::File, direct: Option<Direct>) -> Self {
+        let (kind, len) = match file.metadata() {
+            Ok(metadata) => (Kind::of(&metadata), metadata.len()),
+            Err(_) => (Kind::Other, 0),
+        };
+        Self {
+            kind,
+            append: fcntl_getfl(&file).is_ok_and(|flags| flags.contains(OFlags::APPEND)),
+            direct,
+            known_len: KnownLen::new(len),
+            nowait_reads_work: Cell::new(true),
+            nowait_writes_work: Cell::new(true),
+            file: Arc::new(file),
+        }
+    }
+
+    /// The file alone; `self` again while an operation that was dropped is still under way.
+    pub(super) fn try_into_std(self) -> Result<fs::File, Self> {
+        match Arc::try_unwrap(self.file) {
+            Ok(file) => Ok(file),
+            Err(file) => Err(Self { file, ..self }),
+        }
+    }
+
+    pub(super) fn read(&self, buf: Buf, offset: u64) -> impl Future<Output = Done> {
+        self.transfer(Transfer::Read, buf, offset)
+    }
+
+    pub(super) fn write(&self, buf: Buf, offset: u64) -> impl Future<Output = Done> {
+        self.transfer(Transfer::Write, buf, offset)
+    }
+
+    pub(super) async fn sync(&self, data_only: bool) -> io::Result<()> {
+        run(Request::sync(&self.file, data_only)).await.0.map(drop)
+    }
+
+    pub(super) async fn metadata(&self) -> io::Result<Metadata> {
+        let file = Arc::clone(&self.file);
+        let asked = self.known_len.ask();
+        let metadata = blocking::unblock(move || file.metadata()).await?;
+        self.known_len.learnt(asked, metadata.len());
+        Ok(metadata)
+    }
+
+    pub(super) async fn set_len(&self, len: u64) -> io::Result<()> {
+        let file = Arc::clone(&self.file);
+        let resize = self.known_len.begin_resize(len);
+        let result = blocking::unblock(move || file.set_len(len)).await;
+        self.known_len.end_resize(resize, result.is_ok());
+        result
+    }
+
+    async fn transfer(&self, transfer: Transfer, buf: Buf, offset: u64) -> Done {
+        let position = match self.check(transfer, &buf, offset) {
+            Ok(position) => position,
+            Err(error) => return (Err(error), buf),
+        };
+        let route = self.route(transfer, offset.saturating_add(buf.len() as u64));
+        let request = transfer.request(&self.file, buf, position);
+        let done = match route {
+            Route::Context => Ok(run(request).await),
+            Route::NowaitFirst => self.nowait_outcome(transfer, run(request.nowait()).await),
+            Route::Pool => Err(request.into_buf()),
+        };
+        let (result, buf) = match done {
+            Ok(done) => done,
+            Err(buf) => self.on_pool(transfer, buf, offset).await,
+        };
+        (self.explained(transfer, offset, &buf, result), buf)
+    }
+
+    /// The table of the [module](super) for a transfer that ends at `end`. What it does not name is
+    /// always the same: a sync runs on the context, everything else on the pool.
+    fn route(&self, transfer: Transfer, end: u64) -> Route {
+        match (self.direct, transfer) {
+            (Some(_), Transfer::Read) => Route::Context,
+            (Some(_), Transfer::Write) if self.is_inside(end) => Route::Context,
+            (Some(_), Transfer::Write) => Route::Pool,
+            (None, _) if self.nowait_works(transfer).get() => Route::NowaitFirst,
+            (None, _) => Route::Pool,
+        }
+    }
+
+    /// Whether a write that ends there leaves the file as long as it is.
+    fn is_inside(&self, end: u64) -> bool {
+        self.kind == Kind::BlockDevice || (!self.append && self.known_len.covers(end))
+    }
+
+    fn nowait_works(&self, transfer: Transfer) -> &Cell<bool> {
+        match transfer {
+            Transfer::Read => &self.nowait_reads_work,
+            Transfer::Write => &self.nowait_writes_work,
+        }
+    }
+
+    /// What a transfer with `RWF_NOWAIT` came to, or its buffer if it would have blocked.
+    fn nowait_outcome(&self, transfer: Transfer, done: Done) -> Result<Done, Buf> {
+        match done {
+            (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err(buf),
+            (Err(error), buf) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                self.nowait_works(transfer).set(false);
+                Err(buf)
+            }
+            done => Ok(done),
+        }
+    }
+
+    /// Does a transfer on the pool, which keeps file and buffer until it is over.
+    async fn on_pool(&self, transfer: Transfer, mut buf: Buf, offset: u64) -> Done {
+        let file = Arc::clone(&self.file);
+        let asked = self.known_len.ask();
+        let (result, buf) = blocking::unblock(move || {
+            let result = match transfer {
+                Transfer::Read => file.read_at(&mut buf, offset),
+                Transfer::Write => file.write_at(&buf, offset),
+            };
+            (result, buf)
+        })
+        .await;
+        if let (Transfer::Write, Ok(written)) = (transfer, &result) {
+            self.known_len.written(asked, offset + *written as u64);
+        }
+        (result, buf)
+    }
+
+    /// Whether a direct transfer of this length ended in the middle of a block.
+    pub(super) fn is_tail(&self, moved: usize) -> bool {
+        self.direct.is_some_and(|direct| direct.is_tail(moved))
+    }
+
+    /// The offset as the kernel takes it, if it and the buffer are such as it takes.
+    fn check(&self, transfer: Transfer, buf: &Buf, offset: u64) -> io::Result<i64> {
+        let call = transfer.call();
+        let Ok(position) = i64::try_from(offset) else {
+            let text = format!("{call}: the offset {offset} is past the largest one, {}", i64::MAX);
+            return Err(explain(Errno::INVAL, text));
+        };
+        if let Some(direct) = &self.direct {
+            direct.check(call, buf, offset)?;
+        }
+        if transfer == Transfer::Read {
+            check_length(call, buf)?;
+        }
+        // `io_submit` would say EINVAL.
+        if transfer == Transfer::Read && self.kind == Kind::Directory {
+            return Err(Errno::ISDIR.into());
+        }
+        Ok(position)
+    }
+
+    fn explained(&self, transfer: Transfer, offset: u64, buf: &Buf, result: io::Result<usize>) -> io::Result<usize> {
+        match (result, &self.direct) {
+            (Err(error), Some(direct)) => Err(direct.explain(transfer.call(), buf, offset, error)),
+            (result, _) => result,
+        }
+    }
+}
+
+/// Whether the buffer to read into is empty by mistake: `Vec::with_capacity(n)` has no length, and
+/// the `Ok(0)` of a read into it looks like the end of the file.
+pub(super) fn check_length(call: &str, buf: &Buf) -> io::Result<()> {
+    match buf.spare_capacity() {
+        0 => Ok(()),
+        n => Err(explain(
+            Errno::INVAL,
+            format!(
+                "{call}: the buffer is empty (length 0, capacity {n}): a read fills the length, not the capacity; use \
+                 vec![0; {n}] or Buf::zeroed({n})"
+            ),
+        )),
+    }
+}
+
+/// Does a request in the context of the current runtime.
+fn run(request: Request) -> FileOperation {
+    FileOperation::new(context::current().reactor(), request)
+}
+
+impl Transfer {
+    /// Its name in error texts.
+    fn call(self) -> &'static str {
+        match self {
+            Self::Read => "read_at",
+            Self::Write => "write_at",
+        }
+    }
+
+    fn request(self, file: &Arc<fs::File>, buf: Buf, position: i64) -> Request {
+        match self {
+            Self::Read => Request::read(file, buf, position),
+            Self::Write => Request::write(file, buf, position),
+        }
+    }
+}
+
+impl Kind {
+    fn of(metadata: &Metadata) -> Self {
+        let file_type = metadata.file_type();
+        if file_type.is_dir() {
+            Self::Directory
+        } else if file_type.is_block_device() {
+            Self::BlockDevice
+        } else {
+            Self::Other
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: u64 = 8192;
+
+    fn open(options: &mut fs::OpenOptions, direct: Option<Direct>) -> RoutedFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(LEN).unwrap();
+        RoutedFile::new(options.open(file.path()).unwrap(), direct)
+    }
+
+    #[test]
+    fn direct_transfers_use_the_context_unless_they_extend_the_file() {
+        let file = open(fs::OpenOptions::new().write(true), Some(Direct::UNKNOWN));
+        assert_eq!(file.route(Transfer::Read, LEN), Route::Context);
+        assert_eq!(file.route(Transfer::Read, u64::MAX), Route::Context);
+        assert_eq!(file.route(Transfer::Write, LEN), Route::Context);
+        assert_eq!(file.route(Transfer::Write, LEN + 1), Route::Pool);
+
+        let appended = open(fs::OpenOptions::new().append(true), Some(Direct::UNKNOWN));
+        assert_eq!(appended.route(Transfer::Read, LEN), Route::Context);
+        assert_eq!(appended.route(Transfer::Write, 1), Route::Pool, "it goes to the end, whatever its offset");
+    }
+
+    #[test]
+    fn buffered_transfers_try_nowait_until_the_file_system_refuses_it() {
+        let file = open(fs::OpenOptions::new().write(true), None);
+        let refused = |errno: Errno| (Err(errno.into()), Buf::zeroed(1));
+        for (transfer, other) in [(Transfer::Read, Transfer::Write), (Transfer::Write, Transfer::Read)] {
+            let others = file.route(other, LEN);
+            assert_eq!(file.route(transfer, LEN + 1), Route::NowaitFirst);
+            assert!(file.nowait_outcome(transfer, refused(Errno::AGAIN)).is_err());
+            assert_eq!(file.route(transfer, LEN + 1), Route::NowaitFirst, "the next one may be a hit");
+            assert!(file.nowait_outcome(transfer, refused(Errno::OPNOTSUPP)).is_err());
+            assert_eq!(file.route(transfer, LEN + 1), Route::Pool);
+            assert_eq!(file.route(other, LEN), others, "reads and writes are apart");
+        }
+        for done in [Ok(0), Ok(1), Err(Errno::IO.into())] {
+            assert!(file.nowait_outcome(Transfer::Read, (done, Buf::zeroed(1))).is_ok());
+        }
+    }
+}
