@@ -1,46 +1,84 @@
-//! The demonstration: the server on this thread, its clients on another one, and what that came to.
+//! The demonstration: each server in turn on a thread of its own, and all its clients on this one.
 
+use std::fs::File;
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aio_runtime::net::TcpListener;
 use aio_runtime::time;
 use futures::channel::oneshot;
-use futures::future::try_join3;
-use indicatif::{ProgressBar, ProgressStyle};
+use futures::future::try_join;
 
 use crate::load::{self, Plan};
-use crate::report::{self, Mark};
-use crate::{content, server};
+use crate::report::{self, Mark, Measured};
+use crate::{content, server, tokio_server};
 
 const FILE_MIB: u64 = 64;
 const BLOCKS: u64 = FILE_MIB * (1 << 20) / server::BLOCK_SIZE as u64;
 const CONNECTIONS: u64 = 64;
-/// Long enough for the thread that opened the file to be gone when counting begins.
-const WARM_UP: Duration = Duration::from_secs(1);
-const COUNTED: Duration = Duration::from_secs(3);
+/// Of each server, in turns, so that what else the machine does meets all of them.
+const ROUNDS: usize = 2;
+const WARM_UP: Duration = Duration::from_millis(250);
+const COUNTED: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run() -> io::Result<()> {
+pub(crate) struct Server {
+    name: &'static str,
+    /// Serves the blocks of a file on this thread, until the channel closes.
+    run: fn(TcpListener, File, oneshot::Receiver<()>) -> io::Result<()>,
+}
+
+pub(crate) const AIO_RUNTIME: Server = Server { name: "aio-runtime", run: server::run };
+pub(crate) const TOKIO: Server = Server { name: "tokio", run: tokio_server::run };
+
+pub(crate) async fn run(servers: &[Server]) -> Result<(), String> {
+    let (file, direct) = make_file().await.map_err(|error| format!("cannot make a file to serve: {error}"))?;
+    let how = if direct { "with O_DIRECT" } else { "through the page cache" };
+    println!("{CONNECTIONS} connections ask for random 4 KiB blocks of a file of {FILE_MIB} MiB, read {how}.");
+    if !direct {
+        println!("The file system here has no O_DIRECT. Run this in a directory on ext4, xfs or btrfs.");
+    }
+    eprint!("Measuring");
+    let mut measured: Vec<_> = servers.iter().map(|server| (server.name, Measured::default())).collect();
+    for _ in 0..ROUNDS {
+        for (server, (name, sum)) in servers.iter().zip(&mut measured) {
+            eprint!(" {name} ...");
+            sum.add(measure(server, &file).await.map_err(|error| format!("{name}: {error}"))?);
+        }
+    }
+    eprintln!("\n");
+    report::print(&measured);
+    Ok(())
+}
+
+/// The file to serve, opened with `O_DIRECT` if that is possible, and whether it is.
+async fn make_file() -> io::Result<(File, bool)> {
     let content = content::make_file(BLOCKS)?;
-    let path = format!("/proc/self/fd/{}", content.as_raw_fd());
-    let file = server::open(Path::new(&path)).await?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let file = server::open(format!("/proc/self/fd/{}", content.as_raw_fd()).as_ref()).await?;
+    let direct = file.alignment().is_some();
+    Ok((file.try_into_std().expect("nothing reads it yet"), direct))
+}
+
+/// One round of one server.
+async fn measure(server: &Server, file: &File) -> io::Result<Measured> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
     let addr = listener.local_addr()?;
-    let how = if file.alignment().is_some() { "with O_DIRECT" } else { "through the page cache" };
-    println!("{CONNECTIONS} connections to {addr} ask for random blocks of a file of {FILE_MIB} MiB, read {how}.\n");
-    aio_runtime::spawn(server::serve(listener, file));
+    let (stop, stopped) = oneshot::channel();
+    let (run, file) = (server.run, file.try_clone()?);
+    let server = thread::spawn(move || run(listener, file, stopped));
 
     let from = Instant::now() + WARM_UP;
     let plan = Plan { addr, blocks: BLOCKS, connections: CONNECTIONS, from, until: from + COUNTED };
-    let ((from, to), times, ()) = try_join3(mark_both_ends(plan), load(plan), show_progress(plan)).await?;
-    if times.is_empty() {
+    let loaded = try_join(load::run(plan), mark_both_ends(plan)).await;
+    drop(stop);
+    // If the server failed, its error says more than the clients'.
+    server.join().expect("the server does not panic")?;
+    let (latencies, (from, to)) = loaded?;
+    if latencies.is_empty() {
         return Err(io::Error::other("no request was answered in time"));
     }
-    report::print(&from, &to, &times);
-    Ok(())
+    Ok(Measured::between(&from, &to, latencies))
 }
 
 async fn mark_both_ends(plan: Plan) -> io::Result<(Mark, Mark)> {
@@ -48,26 +86,4 @@ async fn mark_both_ends(plan: Plan) -> io::Result<(Mark, Mark)> {
     let from = Mark::take()?;
     time::sleep_until(plan.until).await;
     Ok((from, Mark::take()?))
-}
-
-/// Runs the clients on a thread of their own.
-async fn load(plan: Plan) -> io::Result<hdrhistogram::Histogram<u64>> {
-    let (done, times) = oneshot::channel();
-    thread::spawn(move || done.send(load::run(plan)));
-    let gone = |_| io::Error::other("the clients' thread panicked");
-    times.await.map_err(gone)?
-}
-
-/// On the runtime's own time: a progress bar that ticks by itself would be one thread more.
-async fn show_progress(plan: Plan) -> io::Result<()> {
-    let begin = Instant::now();
-    let length = plan.until - begin;
-    let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %").expect("a correct template");
-    let bar = ProgressBar::new(length.as_millis() as u64).with_style(style);
-    while begin.elapsed() < length {
-        bar.set_position(begin.elapsed().as_millis() as u64);
-        time::sleep(Duration::from_millis(100)).await;
-    }
-    bar.finish_and_clear();
-    Ok(())
 }

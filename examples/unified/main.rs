@@ -7,49 +7,57 @@
 //! Only whole blocks are served: a number whose block the file does not hold to its last byte (any
 //! more) closes the connection, with the reason in the log.
 //!
-//! Started without arguments, this is a demonstration: the server, with a file and clients of its
-//! own, for 4 seconds.
+//! Started without arguments, this is a demonstration: for a few seconds the server is measured
+//! under load, in turns with the same server on tokio (`tokio_server.rs`).
 
 mod content;
 mod demo;
 mod load;
 mod report;
 mod server;
+mod tokio_server;
 
-use std::io::{IsTerminal, stderr};
-use std::path::{Path, PathBuf};
+use std::env;
+use std::io::stderr;
+use std::process::ExitCode;
 
 use aio_runtime::net::TcpListener;
-use clap::Parser;
 
-/// Serves 4 KiB blocks of a file over TCP. Without --file, shows itself at work and exits.
-///
-/// A request is 8 bytes, the number of a block in little endian; the answer is the block.
-#[derive(Parser)]
-struct Args {
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:7000", requires = "file")]
-    addr: String,
-    /// The file to serve.
-    #[arg(long)]
-    file: Option<PathBuf>,
-}
+use demo::{AIO_RUNTIME, TOKIO};
+
+const USAGE: &str = "\
+Serves 4 KiB blocks of a file over TCP, or measures what that costs.
+
+unified                        measures this server and one on tokio, in 5 seconds
+unified --only SERVER          measures one of them: aio-runtime or tokio
+unified serve FILE [ADDRESS]   serves a file, at 127.0.0.1:7000 if no address is given";
 
 #[aio_runtime::main]
-async fn main() -> Result<(), String> {
-    let log = tracing_subscriber::fmt().with_writer(stderr).with_ansi(stderr().is_terminal());
-    log.with_target(false).init();
-    let args = Args::parse();
-    match args.file {
-        Some(path) => serve(&path, &args.addr).await,
-        None => demo::run().await.map_err(|error| format!("the demonstration failed: {error}")),
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(stderr).with_target(false).init();
+    let args: Vec<String> = env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args[..] {
+        [] => demo::run(&[AIO_RUNTIME, TOKIO]).await,
+        ["--only", "aio-runtime"] => demo::run(&[AIO_RUNTIME]).await,
+        ["--only", "tokio"] => demo::run(&[TOKIO]).await,
+        ["serve", file] => serve(file, "127.0.0.1:7000").await,
+        ["serve", file, addr] => serve(file, addr).await,
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-async fn serve(path: &Path, addr: &str) -> Result<(), String> {
-    let file = server::open(path).await.map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+async fn serve(path: &str, addr: &str) -> Result<(), String> {
+    let file = server::open(path.as_ref()).await.map_err(|error| format!("cannot open {path}: {error}"))?;
     let listener = TcpListener::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
-    tracing::info!(addr, file = %path.display(), direct = file.alignment().is_some(), "serving");
+    tracing::info!(addr, file = path, direct = file.alignment().is_some(), "serving");
     server::serve(listener, file).await;
     Ok(())
 }

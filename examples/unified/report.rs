@@ -4,71 +4,109 @@ use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
-use aio_runtime::{Handle, Metrics};
-use hdrhistogram::Histogram;
+use rustix::time::{ClockId, clock_gettime};
 
-/// The clocks and counters at one moment.
+/// The clocks and counters of a server at one moment. All threads of the process are the server's
+/// but this one, which runs the clients: so a pool's threads count, too.
 pub(crate) struct Mark {
     at: Instant,
-    thread: Duration,
-    process: Duration,
-    threads: u64,
-    metrics: Metrics,
+    cpu: Duration,
+    switches: u64,
+    threads: usize,
 }
 
 impl Mark {
-    /// Reads them. To be called on the server's thread.
+    /// Reads them. Call it on the clients' thread.
     pub(crate) fn take() -> io::Result<Self> {
+        let cpu = |clock| Duration::try_from(clock_gettime(clock)).expect("no clock is negative");
+        let switches = context_switches_of_others()?;
         Ok(Self {
             at: Instant::now(),
-            thread: cpu_time("/proc/thread-self/stat")?,
-            process: cpu_time("/proc/self/stat")?,
-            threads: threads()?,
-            metrics: Handle::current().metrics(),
+            cpu: cpu(ClockId::ProcessCPUTime) - cpu(ClockId::ThreadCPUTime),
+            switches: switches.iter().sum(),
+            threads: switches.len(),
         })
     }
 }
 
-/// Prints what happened between two marks. `times`: of all requests then, in nanoseconds.
-pub(crate) fn print(from: &Mark, to: &Mark, times: &Histogram<u64>) {
-    let requests = times.len() as f64;
-    let seconds = (to.at - from.at).as_secs_f64();
-    let grown = |counter: fn(&Metrics) -> u64| (counter(&to.metrics) - counter(&from.metrics)) as f64;
-    let per_request = |time: Duration| time.as_secs_f64() * 1e6 / requests;
-    let quantile = |q| times.value_at_quantile(q) as f64 / 1e3;
-    let from_ring = grown(|metrics| metrics.events_from_ring);
-    let events = from_ring + grown(|metrics| metrics.events_from_syscall);
-
-    let number = |name, number: f64, digits, unit| println!("{name:<38}{number:>10.digits$}{unit}");
-    number("requests, each answer checked", requests, 0, "");
-    number("requests per second", requests / seconds, 0, "");
-    number("latency, p50", quantile(0.50), 0, " µs");
-    number("latency, p99", quantile(0.99), 0, " µs");
-    number("CPU per request, server's thread", per_request(to.thread - from.thread), 1, " µs");
-    number("CPU per request, whole process", per_request(to.process - from.process), 1, " µs");
-    number("io_submit calls per request", grown(|metrics| metrics.submit_calls) / requests, 3, "");
-    number("events reaped without a system call", 100.0 * from_ring / events, 1, " %");
-    number("threads: the server, the demo's load", to.threads as f64, 0, "");
+/// What a server did, and what it used.
+#[derive(Default)]
+pub(crate) struct Measured {
+    /// In order.
+    latencies: Vec<Duration>,
+    time: Duration,
+    cpu: Duration,
+    switches: u64,
+    threads: usize,
 }
 
-/// User and system time, from a `stat` file of `/proc`.
-fn cpu_time(stat: &str) -> io::Result<Duration> {
-    let text = fs::read_to_string(stat)?;
-    // The second field is the program's name, in parentheses; utime and stime are the 14th and
-    // 15th.
-    let ticks: Option<u64> = text.rsplit_once(')').and_then(|(_, fields)| {
-        let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
-        Some(times.next()?.ok()? + times.next()?.ok()?)
-    });
-    let ticks = ticks.ok_or_else(|| io::Error::other(format!("{stat} reads {text:?}")))?;
-    let per_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_secs(ticks) / per_second as u32)
+impl Measured {
+    pub(crate) fn between(from: &Mark, to: &Mark, latencies: Vec<Duration>) -> Self {
+        Self {
+            latencies,
+            time: to.at - from.at,
+            cpu: to.cpu - from.cpu,
+            // A thread that ended in between took its count with it.
+            switches: to.switches.saturating_sub(from.switches),
+            threads: to.threads,
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.latencies.extend(other.latencies);
+        self.latencies.sort_unstable();
+        self.time += other.time;
+        self.cpu += other.cpu;
+        self.switches += other.switches;
+        self.threads = self.threads.max(other.threads);
+    }
+
+    fn requests(&self) -> f64 {
+        self.latencies.len() as f64
+    }
+
+    fn latency(&self, percent: usize) -> Duration {
+        self.latencies[(self.latencies.len() - 1) * percent / 100]
+    }
 }
 
-fn threads() -> io::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let number = status.lines().find_map(|line| line.strip_prefix("Threads:"));
-    number
-        .and_then(|number| number.trim().parse().ok())
-        .ok_or_else(|| io::Error::other("/proc/self/status counts no threads"))
+/// Prints a table with a column for each server.
+pub(crate) fn print(servers: &[(&str, Measured)]) {
+    print_row("", servers.iter().map(|(name, _)| (*name).to_owned()));
+    let row = |name, cell: fn(&Measured) -> String| {
+        print_row(name, servers.iter().map(|(_, server)| cell(server)));
+    };
+    row("CPU time per request", |server| format!("{:.1} µs", server.cpu.as_secs_f64() * 1e6 / server.requests()));
+    row("context switches per request", |server| format!("{:.2}", server.switches as f64 / server.requests()));
+    row("threads of the server", |server| server.threads.to_string());
+    row("requests per second", |server| format!("{:.0}", server.requests() / server.time.as_secs_f64()));
+    row("latency, p50", |server| millis(server.latency(50)));
+    row("latency, p99", |server| millis(server.latency(99)));
+}
+
+fn print_row(name: &str, cells: impl Iterator<Item = String>) {
+    let cells = cells.map(|cell| format!("{cell:>14}"));
+    println!("{name:<30}{}", cells.collect::<String>());
+}
+
+fn millis(latency: Duration) -> String {
+    format!("{:.2} ms", latency.as_secs_f64() * 1e3)
+}
+
+/// The context switches of each thread of the process but this one.
+fn context_switches_of_others() -> io::Result<Vec<u64>> {
+    let own = fs::read_link("/proc/thread-self")?;
+    let mut switches = Vec::new();
+    for thread in fs::read_dir("/proc/self/task")? {
+        let thread = thread?.path();
+        if thread.file_name() == own.file_name() {
+            continue;
+        }
+        // If this fails, the thread has ended since the directory was read.
+        let Ok(status) = fs::read_to_string(thread.join("status")) else { continue };
+        // There are two such lines: `voluntary_..` and `nonvoluntary_..`.
+        let counts = status.lines().filter_map(|line| line.split_once("voluntary_ctxt_switches:"));
+        switches.push(counts.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum());
+    }
+    Ok(switches)
 }

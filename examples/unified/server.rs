@@ -1,24 +1,28 @@
 //! The server: requests in, blocks out.
 
+use std::fs;
 use std::io;
+use std::net;
 use std::path::Path;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use aio_runtime::net::{TcpListener, TcpStream};
-use aio_runtime::time;
+use aio_runtime::{Runtime, time};
+use futures::channel::oneshot;
+use futures::future::select;
 
 pub(crate) const BLOCK_SIZE: usize = 4096;
-const REQUEST_SIZE: usize = size_of::<u64>();
+pub(crate) const REQUEST_SIZE: usize = size_of::<u64>();
 
 /// Opens a file with `O_DIRECT`, or without it where the file system cannot do that for blocks of
 /// this size.
 pub(crate) async fn open(path: &Path) -> io::Result<File> {
-    // Nothing else runs yet, so this may block. To open what is no file may do so for ever (a
-    // FIFO).
-    if !std::fs::metadata(path)?.is_file() {
+    // Nothing else runs yet, so this may block. To open a FIFO could block forever.
+    if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
     let reason = match OpenOptions::new().read(true).direct(true).open(path).await {
@@ -33,7 +37,16 @@ pub(crate) async fn open(path: &Path) -> io::Result<File> {
     File::open(path).await
 }
 
-/// Serves for ever.
+/// Serves on a runtime of its own, until it is stopped.
+pub(crate) fn run(listener: net::TcpListener, file: fs::File, stopped: oneshot::Receiver<()>) -> io::Result<()> {
+    Runtime::new()?.block_on(async {
+        let serve = serve(TcpListener::from_std(listener)?, File::from_std(file));
+        select(pin!(serve), stopped).await;
+        Ok(())
+    })
+}
+
+/// Serves forever.
 pub(crate) async fn serve(listener: TcpListener, file: File) {
     let file = Rc::new(file);
     loop {
