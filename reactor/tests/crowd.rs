@@ -1,11 +1,11 @@
-//! Idle registrations that take all slots, so that the next one finds none.
+//! Idle registrations that take all the slots, so that the next one finds none.
 
 use std::rc::Rc;
 
 use super::super::{Io, Reactor};
 use super::{ManualPoll, metrics, new_eventfd, next_counter, register, turn_until};
 
-/// Registrations that wait for nothing, as many as there are slots for polls.
+/// Idle registrations, as many as there are slots for polls.
 pub(super) struct Crowd {
     pub(super) idle: Vec<Io>,
 }
@@ -30,7 +30,7 @@ impl Crowd {
         }
     }
 
-    /// Gives up one slot.
+    /// Frees one slot.
     pub(super) fn make_room(&mut self, reactor: &Reactor) {
         let taken = metrics(reactor).slots_in_use;
         self.idle.pop();

@@ -1,4 +1,4 @@
-//! Idle polls that give up their slots, and wait on in the nested epoll.
+//! Demotion: idle polls give up their slots, and their registrations wait on in the nested epoll.
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -14,11 +14,11 @@ use super::{
 };
 use crate::reactor::kernel::fault::{self, Call};
 
-/// Waits and is fired, again and again, until its waits find a slot, which idle polls have to give
-/// up.
+/// Has the registration wait and fire, again and again, until an idle poll is demoted to give it a
+/// slot.
 fn come_and_go_until_there_is_room(reactor: &Rc<Reactor>, io: &Io, trigger: impl AsFd) {
     let capacity = metrics(reactor).capacity;
-    // By then all of the crowd are idle, and at every wait a few of them are looked at.
+    // By then the whole crowd is idle, and each wait checks a few of its slots.
     for _ in 0..20 * capacity {
         let waits = ManualPoll::pending(reactor, next_counter(io));
         reactor.turn();
@@ -28,7 +28,7 @@ fn come_and_go_until_there_is_room(reactor: &Rc<Reactor>, io: &Io, trigger: impl
             return;
         }
     }
-    panic!("no idle poll was evicted in {} waits: {:?}", 20 * capacity, metrics(reactor));
+    panic!("no idle poll was demoted in {} waits: {:?}", 20 * capacity, metrics(reactor));
 }
 
 #[test]
@@ -46,9 +46,9 @@ fn an_idle_poll_gives_its_slot_to_one_that_comes_and_goes() {
             assert_eq!(waits.complete(reactor).unwrap(), 1);
         }
         let now = metrics(reactor);
-        assert!(now.polls_demoted <= 2, "one for the epoll's own poll, one for the one that is busy: {now:?}");
+        assert!(now.polls_demoted <= 2, "one for the epoll's own poll, one for the busy registration: {now:?}");
 
-        // Who was evicted is woken by the epoll, and nobody by the eviction.
+        // A demotion wakes nobody. Later the epoll wakes the demoted registration.
         let waits: Vec<_> = crowd.idle.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
         assert_sleeps(reactor);
         assert!(waits.iter().all(|wait| wait.wakes() == 0));
@@ -61,13 +61,14 @@ fn an_idle_poll_gives_its_slot_to_one_that_comes_and_goes() {
 }
 
 #[test]
-fn what_comes_while_a_poll_is_evicted_is_not_missed() {
+fn an_event_during_a_demotion_is_not_missed() {
     in_each_mode(1, |reactor| {
         let crowd = Crowd::new(reactor);
         let waits: Vec<_> = crowd.idle.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
         let (busy, trigger) = eventfd_pair(reactor);
         come_and_go_until_there_is_room(reactor, &busy, &trigger);
-        // One of them is: its cancel's event has not been taken yet, or just now.
+        // One of them is being demoted: the event of its cancel was reaped just now, or is still
+        // due.
         crowd.idle.iter().for_each(fire);
         for wait in waits {
             assert_eq!(wait.complete(reactor).unwrap(), 1);
@@ -75,7 +76,7 @@ fn what_comes_while_a_poll_is_evicted_is_not_missed() {
     });
 }
 
-/// Sockets whose polls have all slots, and their other ends.
+/// Sockets whose polls take all the slots, and their peers.
 fn crowd_of_sockets(reactor: &Rc<Reactor>) -> (Vec<Io>, Vec<UnixStream>) {
     let mut idle = Vec::new();
     while metrics(reactor).overflow_fds == 0 {
@@ -91,12 +92,12 @@ fn crowd_of_sockets(reactor: &Rc<Reactor>) -> (Vec<Io>, Vec<UnixStream>) {
 
 fn assert_closed(far: &[UnixStream]) {
     for far in far {
-        wait_until("the other end sees the close", || matches!(rustix::io::read(far, &mut [0; 1]), Ok(0)));
+        wait_until("the peer sees the close", || matches!(rustix::io::read(far, &mut [0; 1]), Ok(0)));
     }
 }
 
 #[test]
-fn a_descriptor_that_closes_while_its_poll_is_evicted_is_let_go_at_once() {
+fn a_descriptor_that_closes_during_a_demotion_is_released_at_once() {
     with_reactor(config(1), |reactor| {
         let (near, far) = crowd_of_sockets(reactor);
         let (busy, trigger) = eventfd_pair(reactor);
@@ -109,27 +110,27 @@ fn a_descriptor_that_closes_while_its_poll_is_evicted_is_let_go_at_once() {
             fire(&trigger);
             assert_eq!(waits.complete(reactor).unwrap(), 1);
         }
-        // The event of the cancel has not been looked for.
+        // The event of the cancel has not been reaped.
         drop(near);
         assert_closed(&far);
     });
 }
 
 #[test]
-fn a_poll_that_cannot_be_evicted_stays_as_it_was() {
+fn a_poll_that_cannot_be_demoted_stays_as_it_was() {
     with_reactor(config(1), |reactor| {
         let (near, far) = crowd_of_sockets(reactor);
         let (busy, trigger) = eventfd_pair(reactor);
         fault::inject(Call::Cancel, Errno::PERM, 1);
         come_and_go_until_there_is_room(reactor, &busy, &trigger);
-        assert_eq!((metrics(reactor).polls_demoted, metrics(reactor).cancels), (1, 2), "the second try succeeds");
+        assert_eq!((metrics(reactor).polls_demoted, metrics(reactor).cancels), (1, 2), "the second cancel succeeds");
         drop(near);
         assert_closed(&far);
     });
 }
 
 #[test]
-fn an_evicted_poll_for_which_the_epoll_has_no_room_gets_a_slot_again() {
+fn a_demoted_poll_gets_a_slot_again_if_the_epoll_is_full() {
     with_reactor(config(1), |reactor| {
         let crowd = Crowd::new(reactor);
         let waits: Vec<_> = crowd.idle.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
@@ -145,7 +146,7 @@ fn an_evicted_poll_for_which_the_epoll_has_no_room_gets_a_slot_again() {
         }
         fault::inject(Call::Watch, Errno::NOSPC, 1);
         assert_sleeps(reactor);
-        assert!(waits.iter().all(|wait| wait.wakes() == 0), "nobody is told of it");
+        assert!(waits.iter().all(|wait| wait.wakes() == 0), "it wakes nobody");
         crowd.idle.iter().for_each(fire);
         for wait in waits {
             assert_eq!(wait.complete(reactor).unwrap(), 1);

@@ -1,4 +1,4 @@
-//! Both directions of a socket: waited for independently, and ended together.
+//! The two directions of a socket: waited for independently, and ended together by a hang-up.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,7 +18,7 @@ fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::net::send(fd, bytes, rustix::net::SendFlags::NOSIGNAL)?)
 }
 
-/// Sends until the socket takes no more, and returns how much it took.
+/// Sends until the socket is full, and returns how much it took.
 fn fill(socket: impl AsFd) -> usize {
     let mut sent = 0;
     loop {
@@ -65,7 +65,7 @@ fn a_hang_up_is_seen_in_both_directions() {
             let writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
             reactor.turn();
             drop(far);
-            // Unread bytes make it a reset.
+            // The peer closed with bytes unread, which may make it a reset.
             let end = reads.complete(reactor);
             assert!(matches!(&end, Ok(None)) || end.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
             assert_eq!(writes.complete(reactor).unwrap_err().kind(), io::ErrorKind::BrokenPipe);

@@ -1,4 +1,4 @@
-//! The nested epoll, for polls that find no slot.
+//! The nested epoll: a registration waits there if its poll finds no slot.
 #![allow(unsafe_code)]
 
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use super::{
     next_counter, register, set_nonblocking, turn_and_park, until_woken, with_reactor,
 };
 
-/// A counter of which each read takes one.
+/// An eventfd whose reads take one from the counter.
 fn new_semaphore() -> OwnedFd {
     eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap()
 }
@@ -32,7 +32,7 @@ fn five_hundred_waits_on_the_smallest_ring_all_end() {
             let now = metrics(reactor);
             assert!(now.slots_in_use < now.capacity && now.capacity < 200, "{now:?}");
             assert!(now.overflow_fds as usize >= COUNT - 200, "{now:?}");
-            // In an order in which neighbours are far apart.
+            // Neighbours are fired far apart.
             let order = (0..COUNT).map(|at| (at * 7 + round) % COUNT);
             for (fired, at) in order.enumerate() {
                 fire(&triggers[at]);
@@ -58,14 +58,14 @@ fn a_wait_moves_between_epoll_and_poll_and_misses_nothing() {
             for round in 0..30 {
                 let polls = metrics(reactor).submitted_polls;
                 if ready {
-                    // Ready all the time: each read leaves one behind, and yet each waits first.
+                    // Always ready: each read leaves one behind, and yet each wait waits first.
                     fire(&semaphore);
                     moves.clear_ready(Direction::Read);
                 }
                 let mut wait = ManualPoll::pending(reactor, next_counter(&moves));
                 reactor.turn();
                 if !ready {
-                    // A poll may have been spared, since all were ready so far.
+                    // A poll may have been skipped, since all so far completed inline.
                     assert!(wait.poll(reactor).is_pending());
                     reactor.turn();
                     fire(&semaphore);
@@ -97,9 +97,9 @@ fn both_directions_of_one_member_are_waited_for() {
             let reads = ManualPoll::pending(reactor, next_byte(&io));
             far.write_all(b"r").unwrap();
             assert_eq!(reads.complete(reactor).unwrap(), Some(b'r'));
-            assert_eq!(writes.wakes(), 0, "one shot for either direction, and this one was not it");
+            assert_eq!(writes.wakes(), 0, "the event was for the other direction");
         }
-        // The other one still stands.
+        // The other direction is still armed.
         set_nonblocking(&far);
         while rustix::io::read(&far, &mut [0; 4096]).is_ok() {}
         until_woken(reactor, &writes.flag);
@@ -131,7 +131,7 @@ fn a_regular_file_that_finds_no_slot_is_ready() {
         let file = register(reactor, tempfile::tempfile().unwrap());
         for direction in Direction::BOTH {
             file.clear_ready(direction);
-            // The epoll refuses it; AIO would say so too.
+            // The epoll refuses it, which means that it is always ready. AIO would say so too.
             block_on(reactor, file.ready(direction)).unwrap();
         }
         assert_eq!(block_on(reactor, next_byte(&file)).unwrap(), None);
@@ -143,7 +143,7 @@ fn a_regular_file_that_finds_no_slot_is_ready() {
 fn many_members_that_are_ready_at_once_are_all_woken() {
     with_reactor(config(1), |reactor| {
         let _crowd = Crowd::new(reactor);
-        // More than the reactor takes from the epoll at a time.
+        // More than the reactor takes from the epoll at once.
         let (ios, triggers): (Vec<_>, Vec<_>) = (0..300).map(|_| eventfd_pair(reactor)).unzip();
         let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
         turn_and_park(reactor);
@@ -157,7 +157,7 @@ fn many_members_that_are_ready_at_once_are_all_woken() {
 }
 
 #[test]
-fn a_member_that_is_ready_whenever_it_is_watched_is_watched_no_more() {
+fn a_member_that_is_always_ready_when_watched_is_no_longer_watched() {
     in_each_mode(1, |reactor| {
         let _crowd = Crowd::new(reactor);
         let (io, trigger) = eventfd_pair(reactor);
@@ -182,12 +182,12 @@ fn a_member_leaves_the_set_when_it_is_dropped_though_a_duplicate_stays_open() {
             turn_and_park(reactor);
             drop(io);
             assert_eq!(metrics(reactor).overflow_fds, 0);
-            // Most likely in the place of the one that is gone.
+            // Most likely takes the place of the one that is gone.
             let (next, trigger) = eventfd_pair(reactor);
             let waits = ManualPoll::pending(reactor, next_counter(&next));
             fire(&duplicate);
             turn_and_park(reactor);
-            assert_eq!(waits.wakes(), 0, "not by the duplicate of another");
+            assert_eq!(waits.wakes(), 0, "the duplicate of another registration does not wake it");
             fire(&trigger);
             assert_eq!(waits.complete(reactor).unwrap(), 1);
         }
@@ -205,9 +205,9 @@ fn a_member_that_was_closed_behind_the_reactors_back_does_no_harm() {
             let waits = ManualPoll::pending(reactor, next_counter(&other));
             let (io, duplicate) = eventfd_pair(reactor);
             drop(ManualPoll::pending(reactor, next_counter(&io)));
-            // The entry of a closed number cannot be taken out, and lives as long as the duplicate.
-            // SAFETY: close(2) is given a number of ours. Only the registration uses it afterwards,
-            // which is the test.
+            // The entry of a closed number cannot be removed; it lives as long as the duplicate.
+            // SAFETY: the number is ours to close. Only the registration uses it afterwards, which
+            // is the test.
             assert_eq!(unsafe { libc::close(io.as_fd().as_raw_fd()) }, 0);
             let _closed_already = io.into_fd().into_raw_fd();
             let _next = place_is_taken.then(|| register(reactor, new_eventfd()));

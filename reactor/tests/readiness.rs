@@ -1,4 +1,4 @@
-//! One registration: try first, arm on `WouldBlock`, let the poll stand.
+//! One registration: try, then wait. A poll is armed on `WouldBlock`, and stays armed.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,11 +18,11 @@ use crate::reactor::kernel::fault::{self, Call};
 // ---- arming ----
 
 #[test]
-fn what_is_ready_is_had_without_a_poll() {
+fn an_attempt_that_succeeds_needs_no_poll() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         fire(&trigger);
-        let Poll::Ready(counter) = ManualPoll::new(next_counter(&io)).poll(reactor) else { panic!("it was there") };
+        let Poll::Ready(counter) = ManualPoll::new(next_counter(&io)).poll(reactor) else { panic!("it was ready") };
         assert_eq!(counter.unwrap(), 1);
         assert_eq!(metrics(reactor).slots_in_use, 0);
         reactor.turn();
@@ -31,7 +31,7 @@ fn what_is_ready_is_had_without_a_poll() {
 }
 
 #[test]
-fn what_is_not_ready_is_had_when_it_comes() {
+fn each_wait_takes_one_poll_and_ends_with_its_event() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         for round in 1..100 {
@@ -41,13 +41,13 @@ fn what_is_not_ready_is_had_when_it_comes() {
             fire(&trigger);
             assert_eq!(waits.complete(reactor).unwrap(), 1);
             let now = metrics(reactor);
-            assert!(now.submitted_polls <= 2 * round + 1, "one poll for each wait, beside the reactor's own: {now:?}");
+            assert!(now.submitted_polls <= 2 * round + 1, "one poll per wait, beside the reactor's own: {now:?}");
         }
     });
 }
 
 #[test]
-fn a_poll_that_is_ready_when_it_is_armed_completes_inside_the_submission() {
+fn a_poll_that_is_ready_when_it_is_submitted_completes_inline() {
     with_reactor(config(1), |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         let mut waits = ManualPoll::pending(reactor, next_counter(&io));
@@ -61,7 +61,7 @@ fn a_poll_that_is_ready_when_it_is_armed_completes_inside_the_submission() {
 }
 
 #[test]
-fn the_poll_of_a_dropped_future_stands_for_the_next_one() {
+fn the_poll_of_a_dropped_future_stays_armed_for_the_next_one() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         for _ in 0..10 {
@@ -77,7 +77,7 @@ fn the_poll_of_a_dropped_future_stands_for_the_next_one() {
 }
 
 #[test]
-fn a_dropped_future_is_woken_no_more() {
+fn a_dropped_future_is_not_woken() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         let dropped = ManualPoll::pending(reactor, next_counter(&io));
@@ -97,13 +97,13 @@ fn a_short_transfer_makes_the_next_one_wait_first() {
         let (io, trigger) = eventfd_pair(reactor);
         fire(&trigger);
         io.clear_ready(Direction::Read);
-        let mut tries = 0;
+        let mut attempts = 0;
         let read = io.io(Direction::Read, |fd| {
-            tries += 1;
+            attempts += 1;
             read_counter(fd)
         });
-        assert_eq!(block_on(reactor, read).unwrap(), 1, "a poll is checked when it is armed, so nothing is missed");
-        assert_eq!(tries, 1);
+        assert_eq!(block_on(reactor, read).unwrap(), 1, "arming a poll checks for readiness, so nothing is missed");
+        assert_eq!(attempts, 1);
     });
 }
 
@@ -116,7 +116,7 @@ fn readiness_is_not_claimed_before_an_event_has_said_so() {
         assert_eq!(waits.wakes(), 0);
         fire(&trigger);
         waits.complete(reactor).unwrap();
-        // And is, until a try has found nothing.
+        // From now on it is, until an attempt finds nothing.
         block_on(reactor, io.ready(Direction::Read)).unwrap();
         assert_eq!(io.try_io(Direction::Read, read_counter).unwrap(), 1);
         assert!(io.try_io(Direction::Read, read_counter).is_err());
@@ -125,7 +125,7 @@ fn readiness_is_not_claimed_before_an_event_has_said_so() {
 }
 
 #[test]
-fn what_is_there_can_be_had_even_if_it_cannot_be_waited_for() {
+fn data_that_has_arrived_is_read_even_if_its_poll_was_refused() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         let waits = ManualPoll::pending(reactor, next_counter(&io));
@@ -149,7 +149,7 @@ fn a_task_that_is_always_ready_must_let_others_run() {
         });
         let never: Poll<()> = greedy.poll(reactor);
         assert!(never.is_pending());
-        assert_eq!(greedy.wakes(), 1, "and goes on afterwards");
+        assert_eq!(greedy.wakes(), 1, "it is to go on afterwards");
         assert!(greedy.poll(reactor).is_pending());
         drop(greedy);
         assert!((2..=1_000).contains(&reads), "{reads}");
@@ -159,7 +159,7 @@ fn a_task_that_is_always_ready_must_let_others_run() {
 // ---- what is always ready, and what cannot be waited for ----
 
 #[test]
-fn what_is_always_ready_is_never_waited_for_long() {
+fn regular_files_and_dev_null_are_always_ready() {
     in_each_mode(1, |reactor| {
         let mut file = tempfile::tempfile().unwrap();
         io::Write::write_all(&mut file, b"file").unwrap();
@@ -167,7 +167,7 @@ fn what_is_always_ready_is_never_waited_for_long() {
         let (file, null) = (register(reactor, file), register(reactor, std::fs::File::open("/dev/null").unwrap()));
         for (io, first) in [(&file, Some(b'f')), (&null, None)] {
             assert_eq!(block_on(reactor, next_byte(io)).unwrap(), first);
-            // As after a short transfer, which is where a regular file would be armed.
+            // As a short transfer does, after which even a regular file is armed.
             io.clear_ready(Direction::Read);
             block_on(reactor, io.ready(Direction::Read)).unwrap();
             io.clear_ready(Direction::Write);
@@ -181,20 +181,20 @@ fn what_is_always_ready_is_never_waited_for_long() {
 #[test]
 fn a_descriptor_that_cannot_be_polled_is_an_error_for_the_waiter() {
     in_each_mode(1, |reactor| {
-        // A descriptor of this kind names a file and cannot be used for anything else: EBADF.
+        // Such a descriptor names a file and can be used for nothing else: EBADF.
         let path = rustix::fs::open("/", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
         let io = register(reactor, path);
         for _ in 0..3 {
-            let mut tries = 0;
+            let mut attempts = 0;
             let never: io::Result<()> = block_on(
                 reactor,
                 io.io(Direction::Read, |_| {
-                    tries += 1;
+                    attempts += 1;
                     Err(io::ErrorKind::WouldBlock.into())
                 }),
             );
             assert_eq!(never.unwrap_err().raw_os_error(), Some(libc::EBADF));
-            assert!(tries <= 2, "{tries}");
+            assert!(attempts <= 2, "{attempts}");
         }
         assert_sleeps(reactor);
     });
@@ -209,12 +209,12 @@ fn a_registration_outlives_its_reactor_with_an_error() {
         let idle = register(&reactor, new_eventfd());
         reactor.turn();
         reactor.shutdown();
-        assert_eq!(waits.wakes(), 1, "told that it is over");
-        let Poll::Ready(Err(error)) = waits.poll(&reactor) else { panic!("nobody waits for it any more") };
+        assert_eq!(waits.wakes(), 1, "it is woken for the error");
+        let Poll::Ready(Err(error)) = waits.poll(&reactor) else { panic!("it must fail, the reactor is gone") };
         assert!(error.to_string().contains("dropped"), "{error}");
         drop(waits);
         assert!(block_on_without(&reactor, idle.ready(Direction::Read)).is_err());
-        // And there is nothing that could go wrong any more.
+        // Nothing else can go wrong any more.
         drop(io);
         idle.into_fd();
         reactor.turn();

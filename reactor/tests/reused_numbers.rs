@@ -1,4 +1,4 @@
-//! Descriptors whose number changes hands: an event reaches nobody but its own waiter.
+//! Descriptors whose number changes hands: an event reaches only its own waiter.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -18,16 +18,16 @@ use super::{
 };
 use crate::reactor::kernel::fault::{self, Call};
 
-/// Has the number name another file, as if it had been closed and given out again in between.
+/// Has the number name another file, as if it had been closed and reused in between.
 fn pass_number_on(number: RawFd, to: OwnedFd) {
-    // SAFETY: dup3(2) works on numbers alone. The one that owned this number so far is about to be
-    // told, or forgets it.
+    // SAFETY: dup3(2) works on numbers alone. The callers make sure that the number is still closed
+    // only once.
     assert_eq!(unsafe { libc::dup3(to.as_raw_fd(), number, libc::O_CLOEXEC) }, number);
 }
 
-/// A second owner for the same number. One of the two has to be forgotten.
+/// A second owner of the same number. The caller has to forget one of the two.
 fn own_again(number: RawFd) -> OwnedFd {
-    // SAFETY: the number is open; that it is closed once is what each caller sees to.
+    // SAFETY: the number is open, and the callers make sure that it is closed only once.
     unsafe { OwnedFd::from_raw_fd(number) }
 }
 
@@ -57,10 +57,10 @@ fn the_event_of_a_closed_file_does_not_reach_the_next_owner_of_its_number() {
     });
 }
 
-/// The same with the old poll still in flight when its registration has ended, and all of its
-/// places are taken again.
+/// The same, but the old poll is still in flight when its registration has ended, and the
+/// registration's place and the number are both taken again.
 #[test]
-fn a_poll_that_could_not_be_cancelled_ends_for_nobody() {
+fn a_poll_that_could_not_be_cancelled_wakes_nobody() {
     alone(|| {
         run(config(fresh_capacity()), |reactor| {
             let (old, new) = (new_eventfd(), new_eventfd());

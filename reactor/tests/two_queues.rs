@@ -16,11 +16,11 @@ use super::{
     turn_and_park,
 };
 
-/// Both ends of a terminal that changes no byte.
+/// Both ends of a terminal that passes every byte unchanged.
 fn open_terminal() -> (OwnedFd, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);
     let mut settings = MaybeUninit::<libc::termios>::uninit();
-    // SAFETY: openpty(3) writes two descriptors, which are new and nobody's, and is asked for
+    // SAFETY: openpty(3) writes two new descriptors, which nobody else owns, and is asked for
     // nothing else; tcgetattr(3) fills in the settings that the next two calls change and read.
     unsafe {
         let (name, termios, window) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
@@ -41,13 +41,13 @@ fn a_terminal_is_waited_for_while_it_is_idle_and_while_it_is_ready() {
         let (master, slave) = (register(reactor, master), register(reactor, slave));
         for (from, to) in [(&master, &slave), (&slave, &master), (&master, &slave)] {
             for byte in *b"ty" {
-                // Idle: the kernel refuses the poll.
+                // Idle: the kernel refuses the poll, so the nested epoll watches.
                 let waits = ManualPoll::pending(reactor, next_byte(to));
                 assert_sleeps(reactor);
                 assert_ne!(metrics(reactor).overflow_fds, 0);
                 rustix::io::write(from, &[byte]).unwrap();
                 assert_eq!(waits.complete(reactor).unwrap(), Some(byte));
-                // Ready: it would take the poll.
+                // Ready: the kernel would accept the poll.
                 rustix::io::write(from, &[byte]).unwrap();
                 to.clear_ready(Direction::Read);
                 assert_eq!(block_on(reactor, next_byte(to)).unwrap(), Some(byte));
@@ -89,7 +89,7 @@ fn a_fifo_that_is_open_both_ways_is_waited_for() {
             rustix::io::write(&other, &[byte]).unwrap();
             assert_eq!(waits.complete(reactor).unwrap(), Some(byte));
         }
-        // Full, and read by the other.
+        // Full, until the other end reads.
         let mut sent = 0;
         while let Ok(bytes) = rustix::io::write(&fifo, &[b'w'; 4096]) {
             sent += bytes;

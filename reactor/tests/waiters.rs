@@ -1,4 +1,4 @@
-//! Several futures that wait for one file: who is woken, and what the loser does.
+//! Several waiters for one file: all are woken, and the losers wait again.
 
 use std::io;
 use std::sync::Arc;
@@ -39,8 +39,8 @@ fn of_two_registrations_of_one_file_the_loser_waits_again() {
             fire(&trigger);
             until_woken(reactor, &first.flag);
             assert!(first.poll(reactor).is_ready());
-            // Woken or not: its poll may have been too late to see the readiness that the first one
-            // took.
+            // The second may not have been woken: its poll may have looked after the first had
+            // read.
             assert_sleeps(reactor);
             fire(&trigger);
             assert_eq!(second.complete(reactor).unwrap(), 1);
@@ -59,7 +59,7 @@ fn two_readers_of_one_pipe_share_its_bytes() {
             rustix::io::write(&writer, &[byte]).unwrap();
             let winner = loop {
                 turn_and_park(reactor);
-                // Both try at each wake; one finds the byte.
+                // Both attempt at each wake, and one finds the byte.
                 let ready: Vec<_> = (0..2)
                     .filter_map(|at| match waits[at].poll(reactor) {
                         Poll::Ready(read) => Some((at, read.unwrap())),
@@ -72,14 +72,14 @@ fn two_readers_of_one_pipe_share_its_bytes() {
                         assert_eq!(read, Some(byte));
                         break at;
                     }
-                    ref both => panic!("one byte for two: {both:?}"),
+                    ref both => panic!("one byte was read twice: {both:?}"),
                 }
             };
             waits[winner] = ManualPoll::pending(reactor, next_byte(&readers[winner]));
         }
         drop(writer);
         for wait in waits {
-            assert_eq!(wait.complete(reactor).unwrap(), None, "the end of the file is for all");
+            assert_eq!(wait.complete(reactor).unwrap(), None, "everyone sees the end of the file");
         }
     });
 }

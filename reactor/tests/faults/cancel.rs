@@ -1,11 +1,11 @@
-//! `io_cancel` fails: what was to be cancelled ends in another way.
+//! `io_cancel` fails: the poll must end in another way.
 
 use std::io;
 use std::os::unix::net::UnixStream;
 
 use rustix::io::Errno;
 
-use super::FOR_EVER;
+use super::FOREVER;
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::{
     ManualPoll, alone, config, eventfd_pair, fire, in_each_mode, metrics, next_byte, next_counter, register,
@@ -48,12 +48,12 @@ fn what_cannot_be_cancelled_or_shut_down_ends_with_the_reactor() {
         let loop_runs = reactor.enter_loop();
         drop(ManualPoll::pending(&reactor, next_byte(&io)));
         reactor.turn();
-        fault::inject(Call::Cancel, Errno::NOSYS, FOR_EVER);
+        fault::inject(Call::Cancel, Errno::NOSYS, FOREVER);
         drop(io);
-        assert_eq!(metrics(&reactor).slots_in_use, 1, "its poll stands");
-        rustix::io::write(&writer, b"x").expect("and keeps the file open");
+        assert_eq!(metrics(&reactor).slots_in_use, 1, "its poll is still armed");
+        rustix::io::write(&writer, b"x").expect("the poll keeps the file open");
         turn_until(&reactor, |now| now.slots_in_use == 0);
-        wait_until("fired, it is over", || rustix::io::write(&writer, b"x") == Err(Errno::PIPE));
+        wait_until("the file closes once its poll has fired", || rustix::io::write(&writer, b"x") == Err(Errno::PIPE));
 
         let (io, trigger) = eventfd_pair(&reactor);
         drop(ManualPoll::pending(&reactor, next_counter(&io)));
@@ -61,7 +61,7 @@ fn what_cannot_be_cancelled_or_shut_down_ends_with_the_reactor() {
         drop((io, loop_runs));
         drop(reactor);
         assert!(fault::clear());
-        // The context is destroyed with the poll in flight, by another thread.
+        // Another thread destroys the context, with the poll in flight.
         fire(trigger);
     });
 }

@@ -1,5 +1,5 @@
-//! Calls that fail: at the start, where the error must tell what to do, and later, where nothing
-//! may be lost and nothing may spin.
+//! System calls that fail. At the start the error must say what to do; later nothing may be lost,
+//! and the loop may not spin.
 
 mod cancel;
 mod setup;
@@ -15,9 +15,10 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use crate::reactor::tests::{ManualPoll, eventfd_pair, fire, next_counter};
 use crate::reactor::{Buf, FileOperation, Reactor, Request};
 
-const FOR_EVER: usize = usize::MAX;
+const FOREVER: usize = usize::MAX;
 
-/// Waits and reads that are all to come true, and the triggers of the waits.
+/// Starts waits and writes, has something happen while they are pending, and expects that all of
+/// them complete.
 fn assert_all_complete(reactor: &Rc<Reactor>, while_they_wait: impl FnOnce()) {
     let file = Arc::new(File::from(memfd_create("", MemfdFlags::CLOEXEC).unwrap()));
     let (ios, triggers): (Vec<_>, Vec<_>) = (0..20).map(|_| eventfd_pair(reactor)).unzip();

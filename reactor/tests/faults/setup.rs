@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use rustix::io::Errno;
 
-use super::{FOR_EVER, assert_all_complete};
+use super::{FOREVER, assert_all_complete};
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::kernel::kioctx::Kioctx;
 use crate::reactor::kernel::probe::probe;
@@ -13,7 +13,7 @@ use crate::reactor::tests::{alone, config, fresh_capacity, run};
 use crate::reactor::{Config, Reactor};
 
 fn setup_error(errno: Errno) -> io::Error {
-    fault::inject(Call::Setup, errno, FOR_EVER);
+    fault::inject(Call::Setup, errno, FOREVER);
     let error = Reactor::new(config(fresh_capacity())).expect_err("io_setup fails");
     assert!(fault::clear());
     error
@@ -72,7 +72,7 @@ fn a_quota_that_is_nearly_used_up_halves_the_capacity() {
         assert!(whole > half && half > eighth && eighth > least, "{whole} {half} {eighth} {least}");
         fault::clear();
     });
-    // And it works with what it gets. One that is larger than any context is halved likewise.
+    // The reactor works with what it gets. A request too large for any context is halved likewise.
     for errno in [Errno::AGAIN, Errno::INVAL] {
         alone(|| {
             fault::inject(Call::Setup, errno, 6);
@@ -82,11 +82,11 @@ fn a_quota_that_is_nearly_used_up_halves_the_capacity() {
 }
 
 #[test]
-fn a_signal_mask_that_cannot_be_had_is_an_error_at_the_start() {
+fn a_signal_mask_that_cannot_be_installed_is_an_error_at_the_start() {
     alone(|| {
         fault::inject(Call::Pgetevents, Errno::PERM, 1);
         let masked = Config { signal_mask: Some(no_signals()), ..config(fresh_capacity()) };
-        let error = Reactor::new(masked).expect_err("io_getevents takes no mask");
+        let error = Reactor::new(masked).expect_err("io_getevents takes no signal mask");
         assert_eq!(errno_of(&error), Some(libc::EPERM));
         assert!(error.to_string().contains("io_pgetevents"), "{error}");
     });
@@ -109,7 +109,7 @@ fn the_probe_names_the_call_that_fails() {
             assert!(error.to_string().starts_with("cannot start the reactor: "), "{error}");
             assert!(error.to_string().contains(named), "{error}");
             assert_eq!(errno_of(&error), Some(faults[0].1.raw_os_error()));
-            // What the failed probe has left in flight ends with its context.
+            // Whatever the failed probe left in flight ends with its context.
             kioctx = Kioctx::setup(1).unwrap();
         }
         probe(&mut kioctx).unwrap();

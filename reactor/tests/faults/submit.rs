@@ -1,4 +1,4 @@
-//! `io_submit` fails: for a while, for one request, or for good.
+//! `io_submit` fails: for a while, for one request, or forever.
 
 use std::sync::Arc;
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::{FOR_EVER, assert_all_complete};
+use super::{FOREVER, assert_all_complete};
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::{
     A_WHILE, ManualPoll, PATIENCE, assert_sleeps, block_on, eventfd_pair, fire, in_each_mode, metrics, new_eventfd,
@@ -28,7 +28,7 @@ fn nothing_is_lost_when_the_kernel_has_no_room_for_a_while() {
 fn the_loop_does_not_spin_while_the_kernel_has_no_room() {
     in_each_mode(1, |reactor| {
         assert_all_complete(reactor, || {
-            fault::inject(Call::Submit, Errno::AGAIN, FOR_EVER);
+            fault::inject(Call::Submit, Errno::AGAIN, FOREVER);
             let (begin, before) = (Instant::now(), metrics(reactor));
             let mut sleeps = 0;
             while begin.elapsed() < Duration::from_millis(100) {
@@ -37,7 +37,8 @@ fn the_loop_does_not_spin_while_the_kernel_has_no_room() {
                 sleeps += 1;
             }
             let calls = metrics(reactor).submit_calls - before.submit_calls;
-            // One in 10 ms, and what the first flush took to move the polls elsewhere.
+            // One every 10 ms, and those of the first flush, which moved the polls to the nested
+            // epoll.
             assert!((2..=20).contains(&calls), "{calls} calls of io_submit in 100 ms");
             assert!(sleeps <= 20, "{sleeps} sleeps in 100 ms");
             // Registrations come and go meanwhile.
@@ -53,7 +54,7 @@ fn the_loop_does_not_spin_while_the_kernel_has_no_room() {
 #[test]
 fn a_wake_from_another_thread_arrives_while_the_kernel_has_no_room() {
     in_each_mode(1, |reactor| {
-        fault::inject(Call::Submit, Errno::AGAIN, FOR_EVER);
+        fault::inject(Call::Submit, Errno::AGAIN, FOREVER);
         let unparker = Arc::clone(reactor.unparker());
         let waking = thread::spawn(move || {
             thread::sleep(A_WHILE);
@@ -73,7 +74,7 @@ fn a_wake_from_another_thread_arrives_while_the_kernel_has_no_room() {
 fn a_poll_that_the_kernel_refuses_goes_to_the_nested_epoll() {
     in_each_mode(1, |reactor| {
         for times in [1, 5, 20] {
-            // As many as are refused, of those that come first.
+            // The first `times` of them are refused.
             let (ios, triggers): (Vec<_>, Vec<_>) = (0..20).map(|_| eventfd_pair(reactor)).unzip();
             let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
             fault::inject(Call::Submit, Errno::INVAL, times);
@@ -84,7 +85,7 @@ fn a_poll_that_the_kernel_refuses_goes_to_the_nested_epoll() {
             for wait in waits {
                 assert_eq!(wait.complete(reactor).unwrap(), 1);
             }
-            // Not remembered: the next try is by poll.
+            // The refusal is not remembered: the next wait submits a poll again.
             let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
             let polls = metrics(reactor).submitted_polls;
             reactor.turn();
@@ -98,9 +99,9 @@ fn a_poll_that_the_kernel_refuses_goes_to_the_nested_epoll() {
 }
 
 #[test]
-fn an_io_submit_that_is_denied_later_is_an_error_for_all_who_need_it() {
+fn an_io_submit_that_is_denied_later_is_an_error_for_every_caller() {
     in_each_mode(1, |reactor| {
-        fault::inject(Call::Submit, Errno::PERM, FOR_EVER);
+        fault::inject(Call::Submit, Errno::PERM, FOREVER);
         let file = Arc::new(tempfile::tempfile().unwrap());
         let (io, trigger) = eventfd_pair(reactor);
         for _ in 0..3 {

@@ -1,11 +1,11 @@
-//! Events that one way does not bring: `io_pgetevents` fails, or the ring is unknown.
+//! One way to get events fails: `io_pgetevents` is interrupted or denied, or the ring is unknown.
 
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::{FOR_EVER, assert_all_complete};
+use super::{FOREVER, assert_all_complete};
 use crate::reactor::Config;
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::{
@@ -19,7 +19,7 @@ use crate::reactor::tests::{
 fn interrupted_waits_lose_nothing() {
     in_each_mode(1, |reactor| {
         assert_all_complete(reactor, || fault::inject(Call::Pgetevents, Errno::INTR, 30));
-        // A close that waits for its event goes on waiting.
+        // A close that waits for the event of its cancel goes on waiting.
         let (io, _trigger) = eventfd_pair(reactor);
         drop(ManualPoll::pending(reactor, next_counter(&io)));
         reactor.turn();
@@ -31,12 +31,13 @@ fn interrupted_waits_lose_nothing() {
 }
 
 #[test]
-fn io_getevents_does_for_the_loop_what_io_pgetevents_may_not() {
+fn io_getevents_serves_the_loop_where_io_pgetevents_is_denied() {
     alone(|| {
         for errno in [Errno::PERM, Errno::NOSYS] {
             for force_syscalls in [false, true] {
                 fault::inject(Call::Pgetevents, errno, 1);
-                // Its own capacity: the context remembers, and is not to meet another test.
+                // A capacity of its own: the context remembers the denial, and no other test may
+                // get it.
                 run(Config { force_syscalls, ..config(fresh_capacity()) }, |reactor| {
                     assert_sleeps(reactor);
                     assert_all_complete(reactor, || {});
@@ -51,7 +52,7 @@ fn the_loop_does_not_spin_when_no_wait_is_allowed() {
     alone(|| {
         run(config(fresh_capacity()), |reactor| {
             fault::inject(Call::Pgetevents, Errno::PERM, 1);
-            fault::inject(Call::Getevents, Errno::PERM, FOR_EVER);
+            fault::inject(Call::Getevents, Errno::PERM, FOREVER);
             let begin = Instant::now();
             let mut sleeps = 0;
             while begin.elapsed() < Duration::from_millis(100) {
@@ -59,7 +60,7 @@ fn the_loop_does_not_spin_when_no_wait_is_allowed() {
                 sleeps += 1;
             }
             assert!(sleeps <= 20, "{sleeps} sleeps in 100 ms");
-            // The ring can be reaped all the same.
+            // The ring can be reaped anyway.
             let (io, trigger) = eventfd_pair(reactor);
             let waits = ManualPoll::pending(reactor, next_counter(&io));
             fire(&trigger);
@@ -72,12 +73,16 @@ fn the_loop_does_not_spin_when_no_wait_is_allowed() {
 // ---- the ring ----
 
 #[test]
-fn a_ring_that_is_not_known_is_left_alone() {
+fn an_unknown_ring_is_left_alone() {
     alone(|| {
         fault::inject(Call::MapRing, Errno::NOSYS, 1);
         let capacity = fresh_capacity();
         run(config(capacity), |reactor| {
-            assert_eq!(metrics(reactor).capacity, u64::from(capacity), "what was granted, and not what is seen");
+            assert_eq!(
+                metrics(reactor).capacity,
+                u64::from(capacity),
+                "it counts on what was asked for, not on the ring's size"
+            );
             assert_all_complete(reactor, || {});
             let now = metrics(reactor);
             assert_eq!(now.events_from_ring, 0);
@@ -119,17 +124,17 @@ fn forced_system_calls_take_every_event() {
     });
 }
 
-/// A future whose result is there at once needs no reactor at all.
+/// A future that is ready at once needs no reactor at all.
 #[test]
 fn what_is_ready_needs_no_call_that_could_fail() {
     alone(|| {
         run(config(1), |reactor| {
             for call in [Call::Submit, Call::Cancel, Call::Pgetevents] {
-                fault::inject(call, Errno::PERM, FOR_EVER);
+                fault::inject(call, Errno::PERM, FOREVER);
             }
             let (io, trigger) = eventfd_pair(reactor);
             fire(trigger);
-            let Poll::Ready(counter) = ManualPoll::new(next_counter(&io)).poll(reactor) else { panic!("it was there") };
+            let Poll::Ready(counter) = ManualPoll::new(next_counter(&io)).poll(reactor) else { panic!("it was ready") };
             assert_eq!(counter.unwrap(), 1);
             drop(io);
             assert!(fault::clear());
