@@ -1,4 +1,4 @@
-//! The host's quota of AIO requests, `fs.aio-max-nr`, used up by another process.
+//! Another process uses up the host's quota of AIO requests, `fs.aio-max-nr`.
 #![allow(unsafe_code)] // The other process takes the quota by bare system calls.
 
 mod common;
@@ -10,7 +10,7 @@ use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::{Builder, Runtime, spawn};
 use common::{Clean, child, is_child, rest, soon, stream_pair, turn};
 
-/// What the other process leaves to this one in the end.
+/// How much of the quota the other process gives back.
 const LEFT: u32 = 100;
 
 #[test]
@@ -24,18 +24,18 @@ fn another_process_has_the_quota() {
 
     let mut holder = Holder::start();
     holder.tell("take");
-    // Nothing left: the error says what, how much, and what to do.
+    // Nothing is left: the error names the quota, its value and the remedy.
     for capacity in [4096, 1] {
         let text = Builder::new().capacity(capacity).build().unwrap_err().to_string();
         let max = std::fs::read_to_string("/proc/sys/fs/aio-max-nr").unwrap();
         assert!(text.contains("fs.aio-max-nr") && text.contains(max.trim()), "{text}");
         assert!(text.contains("sysctl -w fs.aio-max-nr="), "{text}");
     }
-    // What runs goes on, whatever it opens and closes.
+    // A runtime that was there before goes on, whatever it opens and closes.
     exchange(&running, 300);
 
     holder.tell("leave");
-    // A little left: a smaller context, which bounds the speed and not the number of connections.
+    // A little is left: the smaller context limits the speed, not the number of connections.
     let small = Builder::new().capacity(4096).build().unwrap();
     let capacity = small.metrics().capacity;
     assert!((u64::from(LEFT) / 2..4096).contains(&capacity), "{capacity}");
@@ -44,7 +44,7 @@ fn another_process_has_the_quota() {
     drop(small);
 
     holder.end();
-    // Not the number from before, for which a small context is kept a while.
+    // Another capacity than before, for which the pool may still keep the small context.
     let large = Builder::new().capacity(5000).build().unwrap();
     assert!(large.metrics().capacity >= 5000);
     exchange(&large, 10);
@@ -52,7 +52,7 @@ fn another_process_has_the_quota() {
     clean.end(running);
 }
 
-/// Opens connections, waits on all, has all answered, and closes them.
+/// Opens connections, waits on all of them, exchanges a byte on each, and closes them.
 fn exchange(runtime: &Runtime, connections: usize) {
     runtime.block_on(async {
         let mut clients = Vec::new();
@@ -101,21 +101,21 @@ impl Holder {
     fn tell(&mut self, order: &str) {
         writeln!(self.process.stdin.as_ref().unwrap(), "{order}").unwrap();
         let mut line = String::new();
-        // The test runner has its say, too.
+        // The test runner writes lines, too.
         while !line.contains(&format!("done: {order}")) {
             line.clear();
             assert!(self.answers.read_line(&mut line).unwrap() > 0, "the other process has ended");
         }
     }
 
-    /// Ends it. Its contexts are gone when it is.
+    /// Ends the process, and its contexts with it.
     fn end(mut self) {
         drop(self.process.stdin.take());
         assert!(self.process.wait().unwrap().success());
     }
 }
 
-/// The other process's own part: takes orders, until there are no more.
+/// The other process's part: carries out orders until there are no more.
 fn hold_quota() {
     let mut spare = None;
     for order in std::io::stdin().lines() {
@@ -130,14 +130,14 @@ fn hold_quota() {
                     }
                 }
             }
-            "leave" => destroy(spare.take().expect("took them before")),
+            "leave" => destroy(spare.take().expect("it was told to take them before")),
             order => panic!("{order}?"),
         }
         println!("done: {order}");
     }
 }
 
-/// Charges the quota with `requests`, if it has that many left.
+/// Takes `requests` from the quota, if that many are left.
 fn setup(requests: u32) -> Option<libc::c_ulong> {
     let mut context: libc::c_ulong = 0;
     // SAFETY: io_setup writes the new context's name to `context`, which is 0 as it must be.

@@ -1,5 +1,4 @@
-//! Thousands of idle connections: they cost the busy ones nothing, and fresh ones are closed
-//! quickly.
+//! Thousands of idle connections: each still answers, and fresh ones still close quickly.
 
 mod common;
 
@@ -13,7 +12,7 @@ use aio_runtime::{Builder, Handle, spawn};
 use common::{ANY_PORT, Clean, is_at_rest, rest, run_on, soon, stream_and_peer_by};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Connections with a read pending, and their peers.
+/// Connections whose reads are pending, and their peers.
 struct Idle {
     readers: Vec<JoinHandle<()>>,
     peers: Vec<std::net::TcpStream>,
@@ -50,7 +49,7 @@ async fn serve(mut stream: TcpStream) {
     }
 }
 
-/// Every connection answers, the first as well as the last.
+/// Expects an answer from every connection.
 async fn exchange(peers: &mut [std::net::TcpStream]) {
     for (number, peer) in peers.iter_mut().enumerate() {
         peer.write_all(&[number as u8]).unwrap();
@@ -111,7 +110,7 @@ fn fresh_connections_are_dropped_beside_idle_ones() {
 
 #[test]
 fn more_connections_than_slots() {
-    // The least that can be had is a page of ring, whose slots are fewer than these.
+    // The smallest ring is one page, which has fewer slots than that.
     run_on(Builder::new().capacity(1), async {
         let mut idle = Idle::open(1000).await;
         exchange(&mut idle.peers).await;
@@ -119,7 +118,7 @@ fn more_connections_than_slots() {
         assert!(metrics.capacity < 1000 && metrics.slots_peak <= metrics.capacity, "{metrics:#?}");
         assert!(metrics.overflow_fds > 0, "{metrics:#?}");
         exchange(&mut idle.peers).await;
-        // Closed in between: half by this side, half by the other.
+        // Half of them are closed by this end, later the rest by the peers.
         for reader in idle.readers.drain(..500) {
             reader.abort();
             assert!(soon("an abort", reader).await.unwrap_err().is_cancelled());

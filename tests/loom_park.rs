@@ -1,6 +1,6 @@
-//! The agreement between the sleeping loop and those who wake it, under all interleavings and
-//! memory orders that [loom](loom) can think of: nothing that was handed over is slept on, and no
-//! sleep is ended twice.
+//! The protocol between the sleeping loop and the threads that wake it, under all interleavings and
+//! memory orders that [loom](loom) explores: the loop never sleeps on work that was handed over,
+//! and no sleep is ended twice.
 
 #[path = "../reactor/park.rs"]
 mod park;
@@ -16,16 +16,16 @@ use loom::thread;
 
 use park::SleepState;
 
-/// What a reactor shares with other threads, made of loom's parts.
+/// What a reactor shares with other threads, built from loom's types.
 struct Shared {
     park: SleepState,
-    /// What each notifier hands over. Relaxed throughout, so that only the park's own orders can
-    /// make it visible.
+    /// What each notifier hands over. Always relaxed, so that only the orderings of `park` can make
+    /// it visible.
     handed: Vec<AtomicBool>,
     eventfd: Eventfd,
 }
 
-/// A counter that can be slept on. A sleep that nobody ends is a deadlock, which loom reports.
+/// A counter to sleep on. A sleep that nobody ends is a deadlock, which loom reports.
 #[derive(Default)]
 struct Eventfd {
     counter: Mutex<usize>,
@@ -73,9 +73,9 @@ impl Shared {
         self.handed.iter().all(|handed| handed.load(Ordering::Relaxed))
     }
 
-    /// The loop of a runtime: looks for what was handed over when it was notified, else goes to
-    /// sleep. The first `short_sleeps` end by themselves, by a timer or another event. Returns how
-    /// many sleeps there were.
+    /// The loop of a runtime: if it was notified it looks for what was handed over, else it goes to
+    /// sleep. The first `short_sleeps` end by themselves, as by a timer or another event. Returns
+    /// the number of sleeps.
     fn run_loop(&self, short_sleeps: usize) -> usize {
         let mut sleeps = 0;
         loop {
@@ -94,7 +94,7 @@ impl Shared {
     }
 }
 
-/// Runs the loop beside threads that hand over `each` time something of their own.
+/// Runs the loop beside threads that each hand over something of their own.
 fn model(notifiers: usize, short_sleeps: usize, preemptions: Option<usize>) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = preemptions;
@@ -108,7 +108,7 @@ fn model(notifiers: usize, short_sleeps: usize, preemptions: Option<usize>) {
             .collect();
         let sleeps = shared.run_loop(short_sleeps);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert!(shared.eventfd.writes.load(Ordering::Relaxed) <= sleeps, "a sleep is ended by one write at the most");
+        assert!(shared.eventfd.writes.load(Ordering::Relaxed) <= sleeps, "at most one write ends a sleep");
     });
 }
 

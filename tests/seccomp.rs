@@ -1,5 +1,5 @@
-//! Sandboxes that deny system calls: what is needed is named, what can be done without is done
-//! without.
+//! Sandboxes that deny system calls: the error names a call that is needed, and the runtime does
+//! without those that are not.
 #![allow(unsafe_code)] // To install a seccomp filter.
 
 mod common;
@@ -21,27 +21,27 @@ const IO_PGETEVENTS: libc::c_long = 333;
 #[cfg(not(target_arch = "x86_64"))]
 const IO_PGETEVENTS: libc::c_long = 292;
 
-/// Has the kernel answer these system calls of this thread with `errno`, for ever.
+/// Has the kernel answer these system calls of this thread with `errno`, forever.
 fn deny(calls: &[libc::c_long], errno: i32) {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
     for call in calls {
-        // Equal: the next statement; otherwise the one after that.
+        // If equal the next statement, otherwise the one after it.
         let compare = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
         program.push(libc::sock_filter { code: compare as u16, jt: 0, jf: 1, k: *call as u32 });
         program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno as u32));
     }
     program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: no memory is involved.
+    // SAFETY: this prctl takes no pointers.
     let no_new_privileges = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     assert_eq!(no_new_privileges, 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: the kernel copies the program, which has the length that is said.
+    // SAFETY: the program is as long as it says, and the kernel copies it.
     let installed = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
     assert_eq!(installed, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Runs the test in a process of its own, since a filter stays.
+/// Runs the test in a process of its own, since a filter cannot be removed.
 fn alone(test: &str, body: fn()) {
     if is_child() {
         return body();
@@ -51,7 +51,7 @@ fn alone(test: &str, body: fn()) {
     clean.end_without_runtime();
 }
 
-/// A runtime works in every respect.
+/// Uses everything that a runtime offers: sockets, timers, files.
 fn use_runtime(runtime: &Runtime) {
     let dir = real_dir();
     let path = dir.path().join("file");
@@ -128,7 +128,7 @@ fn every_way_to_wait_is_denied() {
 
 #[test]
 fn io_pgetevents_is_denied() {
-    // As by Docker's profile before 19.03.
+    // As Docker's profile did before 19.03.
     alone("io_pgetevents_is_denied", || {
         deny(&[IO_PGETEVENTS], libc::EPERM);
         use_runtime(&Runtime::new().unwrap());
@@ -148,7 +148,7 @@ fn io_pgetevents_is_denied_while_the_runtime_runs() {
 
 #[test]
 fn io_uring_is_denied() {
-    // As by every container runtime's default profile: the reason why this library is.
+    // As the default profile of every container runtime does: the reason for this library.
     alone("io_uring_is_denied", || {
         deny(&[libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register], libc::EPERM);
         use_runtime(&Runtime::new().unwrap());

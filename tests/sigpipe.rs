@@ -1,5 +1,5 @@
-//! Writing to a peer that is gone is an error and no signal, though SIGPIPE would end the process.
-#![allow(unsafe_code)] // To give SIGPIPE its default disposition back.
+//! Writing to a peer that is gone is an error, not a signal: SIGPIPE would end the process.
+#![allow(unsafe_code)] // To restore the default disposition of SIGPIPE.
 
 mod common;
 
@@ -15,9 +15,9 @@ fn writing_to_a_closed_peer() {
     if !is_child() {
         return assert_passed(&in_child("writing_to_a_closed_peer"));
     }
-    // Rust's start-up code has it ignored.
-    // SAFETY: the default disposition is no function of ours, and this process has no other thread
-    // that signals concern.
+    // Rust's start-up code ignores it.
+    // SAFETY: the default disposition runs no code of ours, and no other thread of this process
+    // changes or relies on dispositions.
     let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     assert_eq!(before, libc::SIG_IGN);
     run(async {
@@ -39,7 +39,7 @@ fn writing_to_a_closed_peer() {
             })
             .await;
             assert!([ErrorKind::BrokenPipe, ErrorKind::ConnectionReset].contains(&error.kind()), "{error}");
-            // From then on it is a broken pipe for sure, for every way to write.
+            // From then on every way to write reports a broken pipe.
             assert_eq!(stream.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
             assert_eq!(stream.try_write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
             let slices = [IoSlice::new(b"x")];

@@ -1,5 +1,5 @@
-//! Descriptors that are ready whenever they are polled: the poll is spared, and a try in the next
-//! turn stands for it.
+//! Descriptors whose polls complete inline: the poll is skipped, and the operation is retried on
+//! the next turn.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,8 +10,7 @@ use std::task::Poll;
 use super::super::{Direction, Io, Reactor};
 use super::{ManualPoll, assert_sleeps, eventfd_pair, fire, in_each_mode, metrics, next_counter, read_counter};
 
-/// An eventfd whose latest polls were ready when they were submitted, so that the next one will be
-/// spared.
+/// An eventfd whose latest polls completed inline, so that the next one will be skipped.
 fn busy_pair(reactor: &Rc<Reactor>) -> (Io, OwnedFd) {
     let (io, trigger) = eventfd_pair(reactor);
     for _ in 0..2 {
@@ -24,8 +23,8 @@ fn busy_pair(reactor: &Rc<Reactor>) -> (Io, OwnedFd) {
     (io, trigger)
 }
 
-/// A future that waits, unwoken, while a poll is spared for it.
-fn spared<'a>(reactor: &Reactor, io: &'a Io) -> ManualPoll<'a, io::Result<u64>> {
+/// A future that waits for its retry, after a poll was skipped.
+fn skipped<'a>(reactor: &Reactor, io: &'a Io) -> ManualPoll<'a, io::Result<u64>> {
     let before = metrics(reactor);
     let waits = ManualPoll::pending(reactor, next_counter(io));
     let now = metrics(reactor);
@@ -34,14 +33,14 @@ fn spared<'a>(reactor: &Reactor, io: &'a Io) -> ManualPoll<'a, io::Result<u64>> 
 }
 
 #[test]
-fn a_poll_that_would_be_ready_is_spared() {
+fn a_poll_that_would_complete_inline_is_skipped() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = busy_pair(reactor);
         let before = metrics(reactor);
         for _ in 0..10 {
-            let mut waits = spared(reactor, &io);
+            let mut waits = skipped(reactor, &io);
             fire(&trigger);
-            assert_eq!(waits.wakes(), 0, "not before its turn");
+            assert_eq!(waits.wakes(), 0, "not before the next turn");
             reactor.turn();
             assert_eq!(waits.wakes(), 1);
             assert!(matches!(waits.poll(reactor), Poll::Ready(Ok(1))));
@@ -53,17 +52,17 @@ fn a_poll_that_would_be_ready_is_spared() {
 }
 
 #[test]
-fn a_try_that_finds_nothing_is_followed_by_a_poll() {
+fn a_retry_that_finds_nothing_is_followed_by_a_poll() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = busy_pair(reactor);
-        let mut waits = spared(reactor, &io);
+        let mut waits = skipped(reactor, &io);
         reactor.turn();
         assert_eq!(waits.wakes(), 1);
         assert!(waits.poll(reactor).is_pending());
         assert_sleeps(reactor);
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
-        // It has to earn it again.
+        // The descriptor has to earn the next skip again.
         assert_eq!(metrics(reactor).polls_skipped, 1);
         let waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(&trigger);
@@ -73,12 +72,12 @@ fn a_try_that_finds_nothing_is_followed_by_a_poll() {
 }
 
 #[test]
-fn the_loop_does_not_sleep_on_a_try_that_is_due() {
+fn the_loop_does_not_sleep_while_a_retry_is_due() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = busy_pair(reactor);
-        let waits = spared(reactor, &io);
+        let waits = skipped(reactor, &io);
         fire(&trigger);
-        // With no limit: to sleep here would be for ever.
+        // Without a timeout: a sleep here would last forever.
         reactor.park(None);
         assert_eq!(waits.wakes(), 1);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
@@ -86,58 +85,58 @@ fn the_loop_does_not_sleep_on_a_try_that_is_due() {
 }
 
 #[test]
-fn who_asks_for_an_event_is_not_told_to_try() {
+fn a_waiter_that_needs_an_event_is_not_woken_to_retry() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = busy_pair(reactor);
         // Alone, ...
         let mut alone = ManualPoll::pending(reactor, io.ready(Direction::Read));
         assert_eq!(metrics(reactor).polls_skipped, 0);
-        // ... and beside one who would try.
-        let mut tries = ManualPoll::pending(reactor, next_counter(&io));
+        // ... and beside a waiter that would retry.
+        let mut retries = ManualPoll::pending(reactor, next_counter(&io));
         reactor.turn();
         assert!(alone.poll(reactor).is_pending());
-        assert!(tries.poll(reactor).is_pending());
+        assert!(retries.poll(reactor).is_pending());
         fire(&trigger);
         alone.complete(reactor).unwrap();
-        assert_eq!(tries.complete(reactor).unwrap(), 1);
+        assert_eq!(retries.complete(reactor).unwrap(), 1);
     });
 }
 
 #[test]
-fn who_asks_for_an_event_gets_a_poll_where_one_was_spared() {
+fn a_waiter_that_needs_an_event_gets_a_poll_where_one_was_skipped() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = busy_pair(reactor);
-        let mut tries = spared(reactor, &io);
-        let mut asks = ManualPoll::pending(reactor, io.ready(Direction::Read));
+        let mut retries = skipped(reactor, &io);
+        let mut needs_event = ManualPoll::pending(reactor, io.ready(Direction::Read));
         reactor.turn();
-        assert!(asks.poll(reactor).is_pending(), "nothing has happened");
-        assert!(tries.poll(reactor).is_pending());
+        assert!(needs_event.poll(reactor).is_pending(), "nothing has happened");
+        assert!(retries.poll(reactor).is_pending());
         assert_sleeps(reactor);
         fire(&trigger);
-        asks.complete(reactor).unwrap();
-        assert_eq!(tries.complete(reactor).unwrap(), 1);
+        needs_event.complete(reactor).unwrap();
+        assert_eq!(retries.complete(reactor).unwrap(), 1);
     });
 }
 
 #[test]
-fn who_asks_for_an_event_is_not_told_of_a_try_that_took_all() {
+fn an_attempt_that_took_everything_is_not_an_event() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         fire(&trigger);
-        // The first of all tries, and it succeeds: nothing was said about the next.
+        // The first attempt of all, and it succeeds: that says nothing about the next one.
         assert!(matches!(ManualPoll::new(next_counter(&io)).poll(reactor), Poll::Ready(Ok(1))));
-        let asks = ManualPoll::pending(reactor, io.ready(Direction::Read));
+        let needs_event = ManualPoll::pending(reactor, io.ready(Direction::Read));
         assert_sleeps(reactor);
         fire(&trigger);
-        asks.complete(reactor).unwrap();
+        needs_event.complete(reactor).unwrap();
     });
 }
 
 #[test]
-fn tries_by_hand_count_too() {
+fn attempts_by_hand_count_too() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = busy_pair(reactor);
-        // As one drains a socket, by `try_read`, before one waits by `poll_read`.
+        // As a caller drains a socket by `try_read` before it waits by `poll_read`.
         let mut waits = ManualPoll::new(poll_fn(|cx| match io.try_io(Direction::Read, read_counter) {
             Ok(counter) => Poll::Ready(Ok::<_, io::Error>(counter)),
             Err(_) => io.poll_io(cx, Direction::Read, read_counter),
@@ -151,23 +150,23 @@ fn tries_by_hand_count_too() {
                 assert!(waits.poll(reactor).is_pending());
             }
         }
-        assert!(seen <= 1, "one try finds that it is idle; {seen} did not");
+        assert!(seen <= 1, "one attempt finds that it is idle; {seen} did not");
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
     });
 }
 
 #[test]
-fn a_try_ends_with_its_registration() {
+fn a_retry_ends_with_its_registration() {
     in_each_mode(1, |reactor| {
         let (io, _trigger) = busy_pair(reactor);
-        drop(spared(reactor, &io));
+        drop(skipped(reactor, &io));
         drop(io);
-        // Has the place of the one before.
+        // Takes the place of the one before.
         let (io, trigger) = eventfd_pair(reactor);
         let mut waits = ManualPoll::pending(reactor, next_counter(&io));
         reactor.turn();
-        assert_eq!(waits.wakes(), 0, "the try of another");
+        assert_eq!(waits.wakes(), 0, "the retry was for another registration");
         assert!(waits.poll(reactor).is_pending());
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
@@ -175,10 +174,10 @@ fn a_try_ends_with_its_registration() {
 }
 
 #[test]
-fn a_dropped_future_leaves_the_try_to_the_next_one() {
+fn a_dropped_future_leaves_the_retry_to_the_next_one() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = busy_pair(reactor);
-        drop(spared(reactor, &io));
+        drop(skipped(reactor, &io));
         fire(&trigger);
         reactor.turn();
         assert!(matches!(ManualPoll::new(next_counter(&io)).poll(reactor), Poll::Ready(Ok(1))));

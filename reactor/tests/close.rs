@@ -1,5 +1,5 @@
-//! The end of a registration: what is armed is cancelled before the descriptor closes, so that the
-//! other side sees the close at once.
+//! The end of a registration: armed polls are cancelled before the descriptor closes, so that the
+//! peer sees the close at once.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use super::{
     with_reactor,
 };
 
-/// Both ends of something whose reader sees the writer's close. The second is the one to be closed.
+/// Pairs whose first end sees that the second was closed.
 fn pairs() -> Vec<(OwnedFd, OwnedFd)> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -35,7 +35,7 @@ fn pairs() -> Vec<(OwnedFd, OwnedFd)> {
     pairs
 }
 
-/// Armed in one direction, or both.
+/// Arms the registration in these directions, and submits the polls.
 fn arm(reactor: &Reactor, io: &Io, directions: &[Direction]) {
     for direction in directions {
         io.clear_ready(*direction);
@@ -55,8 +55,7 @@ fn the_peer_of_a_dropped_registration_sees_the_end() {
                     arm(reactor, &io, directions);
                     drop(io);
                     let begin = Instant::now();
-                    // The last reference may be given up by a thread of the kernel, some
-                    // milliseconds later.
+                    // A kernel thread may drop the last reference, some milliseconds later.
                     while read_byte(reader.as_fd()).is_err() {
                         assert!(begin.elapsed() < PATIENCE, "{directions:?} {close:?}: the peer sees no end");
                         reactor.turn();
@@ -67,7 +66,7 @@ fn the_peer_of_a_dropped_registration_sees_the_end() {
         }
         let now = metrics(reactor);
         assert!(now.cancels > 0);
-        // Nothing is armed but the reactor's own, if ever it slept.
+        // At most the reactor's own poll is armed, if it ever slept.
         assert!(now.slots_in_use <= 1, "{now:?}");
     });
 }
@@ -87,8 +86,8 @@ fn a_dropped_listener_frees_its_address() {
     });
 }
 
-/// Binds to an address that was free before its listener was armed and dropped. A moment is granted
-/// to the kernel's own threads.
+/// Binds to an address whose listener was armed and dropped. The kernel's own threads may take a
+/// moment to free it.
 fn rebind(address: std::net::SocketAddr) -> TcpListener {
     let begin = Instant::now();
     loop {
@@ -110,7 +109,7 @@ fn a_descriptor_comes_back_with_nothing_armed_on_it() {
             }
             let fd = io.into_fd();
             assert_eq!(metrics(reactor).slots_in_use, 0);
-            // Fired now, it wakes nobody, and keeps its count.
+            // Firing it now wakes nobody, and the count stays.
             fire(&trigger);
             reactor.turn();
             assert_eq!(read_counter(fd.as_fd()).unwrap(), 1);
@@ -134,7 +133,7 @@ fn a_close_outside_the_loop_is_complete_when_it_returns() {
                 arm(&reactor, &io, &Direction::BOTH);
                 drop(loop_runs);
                 drop(io);
-                // Nobody turns the loop any more.
+                // The loop does not turn any more.
                 assert_eq!(metrics(&reactor).slots_in_use, 0);
                 wait_until("the end is seen", || read_byte(reader.as_fd()).is_ok_and(|read| read.is_none()));
             }
@@ -193,8 +192,7 @@ fn a_close_that_races_with_readiness_gives_every_slot_back() {
     });
 }
 
-/// Ends a registration when it is woken, which is in the middle of the reactor's own work for
-/// others.
+/// Ends registrations when it is woken, while the reactor is still busy waking others.
 struct DropsOnWake(std::sync::Mutex<Vec<usize>>);
 
 thread_local! {
@@ -215,7 +213,7 @@ fn registrations_that_end_while_others_are_woken_do_no_harm() {
     in_each_mode(1, |reactor| {
         let reactor: &Rc<Reactor> = reactor;
         for _ in 0..20 {
-            // All fire at once, and the first to be woken ends the rest.
+            // All fire at once, and the first wakes end the rest.
             let (ios, triggers): (Vec<_>, Vec<_>) = (0..100).map(|_| eventfd_pair(reactor)).unzip();
             for (at, io) in ios.iter().enumerate() {
                 let waker = Waker::from(Arc::new(DropsOnWake(vec![(at + 1) % 100, (at + 50) % 100, at].into())));
@@ -228,7 +226,7 @@ fn registrations_that_end_while_others_are_woken_do_no_harm() {
             triggers.iter().for_each(fire);
             let begin = Instant::now();
             while VICTIMS.with_borrow(|victims| victims.iter().any(Option::is_some)) {
-                assert!(begin.elapsed() < PATIENCE, "woken by nobody");
+                assert!(begin.elapsed() < PATIENCE, "nobody woke it");
                 turn_and_park(reactor);
             }
         }
@@ -247,7 +245,7 @@ fn bytes_that_came_before_the_close_are_there_for_the_next_owner() {
             let waits = ManualPoll::pending(reactor, next_byte(&io));
             reactor.turn();
             rustix::io::write(&far, &[byte]).unwrap();
-            // The poll has fired, or is about to, and nobody reads.
+            // The poll has fired or is about to, and nobody has read.
             drop(waits);
             let fd = io.into_fd();
             assert_eq!(read_byte(fd.as_fd()).unwrap(), Some(byte));

@@ -1,5 +1,5 @@
-//! Contexts between reactors: used again while they are idle, given back after a while, destroyed
-//! where something is in flight.
+//! Contexts between reactors: reused while they are idle, given back after a while, destroyed if
+//! something is in flight.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ fn an_idle_context_serves_the_next_reactor_and_then_it_is_given_back() {
     alone(|| {
         let capacity = fresh_capacity();
         assert!(!is_made_without_setup(capacity));
-        // It lingers for a quarter of a second, which is long, unless this thread is not let run.
+        // It lingers for a quarter of a second. That is long enough unless this thread is not
+        // scheduled.
         let is_used_again = (0..20).any(|_| {
             drop(Reactor::new(config(capacity)).unwrap());
             is_made_without_setup(capacity)
@@ -34,7 +35,7 @@ fn an_idle_context_serves_the_next_reactor_and_then_it_is_given_back() {
         assert!(is_used_again);
         drop(Reactor::new(config(capacity)).unwrap());
         assert!(!is_made_without_setup(fresh_capacity()), "another capacity is another context");
-        // Each look that finds it makes it linger anew.
+        // Each check that finds it makes it linger for as long again.
         let is_given_back = (0..20).any(|_| {
             thread::sleep(Duration::from_millis(400));
             !is_made_without_setup(capacity)
@@ -44,7 +45,7 @@ fn an_idle_context_serves_the_next_reactor_and_then_it_is_given_back() {
 }
 
 #[test]
-fn a_context_that_was_used_before_has_no_event_of_the_past() {
+fn a_reused_context_has_no_events_of_the_past() {
     alone(|| {
         let capacity = fresh_capacity();
         for round in 0..50 {
@@ -67,12 +68,12 @@ fn a_context_that_is_smaller_than_asked_for_is_not_used_again() {
         let capacity = fresh_capacity();
         fault::inject(Call::Setup, Errno::AGAIN, 3);
         drop(Reactor::new(config(capacity)).unwrap());
-        assert!(!is_made_without_setup(capacity), "by now there may be more to be had");
+        assert!(!is_made_without_setup(capacity), "the quota may have recovered");
     });
 }
 
 #[test]
-fn idle_contexts_make_way_before_a_new_one_is_cut() {
+fn idle_contexts_make_way_before_a_new_one_is_reduced() {
     alone(|| {
         let idle = fresh_capacity();
         drop(Reactor::new(config(idle)).unwrap());
@@ -82,7 +83,7 @@ fn idle_contexts_make_way_before_a_new_one_is_cut() {
         let reactor = Reactor::new(config(capacity)).unwrap();
         assert!(!is_made_without_setup(idle));
         drop(reactor);
-        assert!(is_made_without_setup(capacity), "not cut, or it would not have been kept");
+        assert!(is_made_without_setup(capacity), "a reduced one would not have been kept");
     });
 }
 
@@ -94,7 +95,7 @@ fn a_context_with_something_in_flight_is_not_used_again() {
         let reactor = Reactor::new(Config { force_syscalls: true, ..config(capacity) }).unwrap();
         drop(ManualPoll::pending(&reactor, FileOperation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0))));
         assert_at_rest(&reactor);
-        // Submitted, and its event never seen.
+        // It is submitted, but its event is never seen.
         fault::inject(Call::Pgetevents, Errno::INTR, usize::MAX);
         let read = ManualPoll::pending(&reactor, FileOperation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0)));
         reactor.turn();

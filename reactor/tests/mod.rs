@@ -1,21 +1,27 @@
-//! The reactor's own tests, one file per group of behaviours. What they share stands here.
+//! The reactor's own tests, one file per group of behaviours. What they share is here.
 //!
-//! Every test runs through [`alone`], one at a time, since each ends with a look at the descriptors
-//! of the whole process; those with a reactor run through [`with_reactor`], which looks at its
-//! slots and orphans too.
+//! Every test runs through [`alone`], one at a time, since each ends by counting the descriptors of
+//! the whole process. Tests with a reactor run through [`with_reactor`], which checks its slots and
+//! orphans too.
 
 mod buf;
 mod busy;
 mod close;
 mod contexts;
+mod crowd;
+mod demotion;
+mod directions;
 mod faults;
 mod operations;
 mod overflow;
 mod readiness;
 mod readiness_model;
 mod requests;
+mod reused_numbers;
 mod ring;
 mod sleep;
+mod two_queues;
+mod waiters;
 mod wakers;
 
 use std::io;
@@ -33,33 +39,32 @@ use rustix::io::Errno;
 use super::{Close, Config, Direction, Io, Reactor};
 use crate::reactor::kernel::fault::{self, Call};
 
-/// For what comes at once, on a machine that may be busy with other things: longer is a hang.
+/// How long to wait for what should come at once, on a machine that may be busy. Longer is a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// For what must not come.
+/// How long to wait for what must not come.
 const A_WHILE: Duration = Duration::from_millis(10);
 
-/// The reactor's own polls, of the cross-thread wake and the nested epoll, are all that it holds at
-/// rest.
+/// All that the reactor holds at rest: its own polls, of the cross-thread wake and of the nested
+/// epoll.
 const OWN_POLLS: u64 = 2;
 
 /// Runs a test while no other runs, and checks that it leaves no descriptor and no fault behind.
 fn alone(test: impl FnOnce()) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // What a failed test left behind is not this one's fault.
+    // A failed test may have left some behind.
     fault::clear();
     wait_for_quota();
     let before = open_descriptors();
     test();
-    assert!(!fault::clear(), "a fault that was injected never happened");
-    // A context that dies with requests in flight gives back its descriptors on another thread.
-    // Fewer than before: a test from elsewhere was about to end.
+    assert!(!fault::clear(), "an injected fault never happened");
+    // A context that dies with requests in flight frees its descriptors on another thread. There
+    // may be fewer than before: some other test was about to end.
     wait_until("all descriptors are closed", || open_descriptors() <= before);
 }
 
-/// The quota of AIO requests is the host's. Another process may hold all of it for a moment, to see
-/// what happens.
+/// The quota of AIO requests is the host's. Another process's test may hold all of it for a moment.
 fn wait_for_quota() {
     let read = |name| std::fs::read_to_string(format!("/proc/sys/fs/{name}")).unwrap().trim().parse::<u64>().unwrap();
     let begin = Instant::now();
@@ -80,19 +85,18 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-/// The plain configuration. Asking for 1 makes the smallest table that the kernel gives, and most
+/// The plain configuration. Capacity 1 gets the fewest slots that the kernel gives, so that most
 /// polls go to the nested epoll.
 fn config(capacity: u32) -> Config {
     Config { capacity, spin: Duration::ZERO, force_syscalls: false, signal_mask: None }
 }
 
-/// Runs a test with a reactor, which must be at rest in the end.
+/// Runs a test with a reactor, which must be at rest at the end.
 fn with_reactor(config: Config, test: impl FnOnce(&Rc<Reactor>)) {
     alone(|| run(config, test));
 }
 
-/// Runs a test with a reactor of each kind: they differ in how completions are taken, and in
-/// nothing else.
+/// Runs a test with a reactor of each kind. They differ only in how they reap completions.
 fn in_each_mode(capacity: u32, test: impl Fn(&Rc<Reactor>)) {
     alone(|| {
         run(config(capacity), &test);
@@ -108,8 +112,8 @@ fn in_each_mode(capacity: u32, test: impl Fn(&Rc<Reactor>)) {
     });
 }
 
-/// A small number that no other reactor was made with, so that this one is not given a context that
-/// another has left.
+/// A small capacity that no other reactor has asked for, so that this one does not get a context
+/// that another has left in the pool.
 fn fresh_capacity() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(64);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -125,13 +129,13 @@ fn run(config: Config, test: impl FnOnce(&Rc<Reactor>)) {
     assert_eq!(Rc::strong_count(&reactor), 1, "nobody keeps the reactor");
 }
 
-/// All that was held has been given back, or is given back as soon as its event comes.
+/// Everything was given back, or is as soon as its event comes.
 #[track_caller]
 fn assert_at_rest(reactor: &Reactor) {
     turn_until(reactor, |now| now.slots_in_use <= OWN_POLLS && now.orphans == 0 && now.overflow_fds == 0);
 }
 
-/// Has the reactor take what comes, without sleep, until its metrics say so.
+/// Turns the reactor, without sleep, until its metrics say so.
 #[track_caller]
 fn turn_until(reactor: &Reactor, done: impl Fn(&super::Metrics) -> bool) {
     let begin = Instant::now();
@@ -184,9 +188,9 @@ impl<'a, T> ManualPoll<'a, T> {
     /// A future that has been polled once and was not ready.
     #[track_caller]
     fn pending(reactor: &Reactor, future: impl Future<Output = T> + 'a) -> Self {
-        let mut hand = Self::new(future);
-        assert!(hand.poll(reactor).is_pending(), "nothing to be had yet");
-        hand
+        let mut pending = Self::new(future);
+        assert!(pending.poll(reactor).is_pending(), "it has nothing to wait for");
+        pending
     }
 
     fn poll(&mut self, reactor: &Reactor) -> Poll<T> {
@@ -199,8 +203,7 @@ impl<'a, T> ManualPoll<'a, T> {
         self.flag.wakes()
     }
 
-    /// Drives the reactor until the future is complete. It is polled when it was woken, and not
-    /// otherwise.
+    /// Drives the reactor until the future is complete, which is polled only when it was woken.
     #[track_caller]
     fn complete(mut self, reactor: &Reactor) -> T {
         let begin = Instant::now();
@@ -215,7 +218,7 @@ impl<'a, T> ManualPoll<'a, T> {
                 if self.wakes() != seen {
                     break;
                 }
-                assert!(begin.elapsed() < PATIENCE, "woken by nobody");
+                assert!(begin.elapsed() < PATIENCE, "nobody woke it");
                 reactor.park(Some(A_WHILE));
             }
         }
@@ -228,27 +231,27 @@ fn block_on<T>(reactor: &Reactor, future: impl Future<Output = T>) -> T {
     ManualPoll::new(future).complete(reactor)
 }
 
-/// What a runtime's loop does that has no task to run.
+/// What a runtime's loop does when it has no task to run.
 fn turn_and_park(reactor: &Reactor) {
     reactor.turn();
     reactor.unparker().take_notification();
     reactor.park(Some(A_WHILE));
 }
 
-/// Drives the reactor until this has been woken, which is not to be polled in between.
+/// Drives the reactor until the flag is woken, and polls nothing in between.
 #[track_caller]
 fn until_woken(reactor: &Reactor, flag: &Flag) {
     let begin = Instant::now();
     while flag.wakes() == 0 {
-        assert!(begin.elapsed() < PATIENCE, "woken by nobody");
+        assert!(begin.elapsed() < PATIENCE, "nobody woke it");
         turn_and_park(reactor);
     }
 }
 
-/// Asserts that nothing happens: the loop sleeps the time that it is given, again and again.
+/// Asserts that nothing happens: the loop sleeps for as long as it may, again and again.
 #[track_caller]
 fn assert_sleeps(reactor: &Reactor) {
-    // What is under way may still arrive, and what was handed over is taken.
+    // Events under way may still arrive, and notifications are taken.
     for _ in 0..3 {
         turn_and_park(reactor);
     }
@@ -259,7 +262,7 @@ fn assert_sleeps(reactor: &Reactor) {
         reactor.park(Some(A_WHILE));
         sleeps += 1;
     }
-    // Three, and some for a straggler. A loop that spins makes thousands.
+    // Three, and some for a straggler. A loop that spins would make thousands.
     assert!(sleeps <= 10, "{sleeps} sleeps in the time of three");
 }
 
@@ -272,7 +275,7 @@ fn register(reactor: &Rc<Reactor>, fd: impl Into<OwnedFd>) -> Io {
     Io::new(reactor, fd.into(), Close::Soon).unwrap()
 }
 
-/// A registered eventfd, and a duplicate by which it is fired.
+/// A registered eventfd, and a duplicate to fire it by.
 fn eventfd_pair(reactor: &Rc<Reactor>) -> (Io, OwnedFd) {
     let fd = new_eventfd();
     let trigger = fd.try_clone().unwrap();
@@ -283,7 +286,7 @@ fn fire(eventfd: impl AsFd) {
     assert_eq!(rustix::io::write(eventfd, &1_u64.to_ne_bytes()), Ok(size_of::<u64>()));
 }
 
-/// The number by which an eventfd was fired since it was last read.
+/// How often an eventfd was fired since it was last read.
 fn read_counter(fd: BorrowedFd<'_>) -> io::Result<u64> {
     let mut counter = [0; size_of::<u64>()];
     rustix::io::read(fd, &mut counter)?;

@@ -1,4 +1,4 @@
-//! File operations: their order, their errors, and who owns the buffer when the future is gone.
+//! File operations: their results, their errors, and who owns a buffer whose future was dropped.
 
 use std::fs::File;
 use std::io;
@@ -31,13 +31,14 @@ fn read_block(reactor: &Rc<Reactor>, file: &Arc<File>, block: usize) -> FileOper
     FileOperation::new(reactor, Request::read(file, Buf::zeroed(512), block as i64 * 512))
 }
 
-/// Submits everything and sees no event, however many there are.
+/// Submits everything, and fails to see any of the events.
 fn submit_blindly(reactor: &Reactor) {
     fault::inject(Call::Pgetevents, Errno::INTR, 1);
     reactor.turn();
 }
 
-/// The configuration for it: events are seen by system calls only, and those fail.
+/// The configuration for [`submit_blindly`]: events come only by system calls, which are made to
+/// fail.
 fn blind(capacity: u32) -> Config {
     Config { force_syscalls: true, ..config(capacity) }
 }
@@ -54,7 +55,7 @@ fn reads_writes_and_syncs_do_what_they_say() {
         assert_eq!((written.unwrap(), &buf[..]), (5, &b"world"[..]));
         let (read, buf) = run(Request::read(&file, Buf::from(vec![b'.'; 20]).slice(..12), 0));
         assert_eq!((read.unwrap(), &buf[..]), (8, &b"\0\0\0world...."[..]), "short at the end of the file");
-        assert_eq!(&buf.unslice()[12..], b"........", "nothing behind the window");
+        assert_eq!(&buf.unslice()[12..], b"........", "nothing was written behind the window");
         assert_eq!(run(Request::read(&file, Buf::zeroed(8), 8)).0.unwrap(), 0);
         for data_only in [false, true] {
             assert_eq!(run(Request::sync(&file, data_only)).0.unwrap(), 0);
@@ -85,7 +86,7 @@ fn an_error_comes_with_the_buffer() {
 }
 
 #[test]
-fn a_bad_request_of_a_batch_fails_alone_wherever_it_stands() {
+fn a_bad_request_fails_alone_wherever_it_is_in_the_batch() {
     const BATCH: usize = 64;
     with_reactor(config(256), |reactor| {
         let file = numbered_file(BATCH);
@@ -107,9 +108,12 @@ fn a_bad_request_of_a_batch_fails_alone_wherever_it_stands() {
                     .collect();
                 let calls = metrics(reactor).submit_calls;
                 reactor.turn();
-                assert!(metrics(reactor).submit_calls - calls <= 3, "before it, it, and after it");
-                for (at, hand) in batch.into_iter().enumerate() {
-                    let (result, buf) = hand.complete(reactor);
+                assert!(
+                    metrics(reactor).submit_calls - calls <= 3,
+                    "one for what precedes it, one for it, one for the rest"
+                );
+                for (at, operation) in batch.into_iter().enumerate() {
+                    let (result, buf) = operation.complete(reactor);
                     if at == bad {
                         assert_eq!(result.unwrap_err().raw_os_error(), Some(errno.raw_os_error()));
                     } else {
@@ -123,7 +127,7 @@ fn a_bad_request_of_a_batch_fails_alone_wherever_it_stands() {
 }
 
 #[test]
-fn more_reads_than_there_are_slots_all_take_place() {
+fn more_reads_than_slots_all_complete() {
     const READS: usize = 2_000;
     in_each_mode(1, |reactor| {
         let file = numbered_file(200);
@@ -139,7 +143,7 @@ fn more_reads_than_there_are_slots_all_take_place() {
         let now = metrics(reactor);
         assert!(now.slots_peak <= now.capacity && now.capacity < READS as u64);
         fire(trigger);
-        assert_eq!(waits.complete(reactor).unwrap(), 1, "among them a poll");
+        assert_eq!(waits.complete(reactor).unwrap(), 1, "a poll waits among them");
     });
 }
 
@@ -149,7 +153,7 @@ fn files_find_a_slot_beside_any_number_of_idle_polls() {
         let file = numbered_file(10);
         let ios: Vec<_> = (0..300).map(|_| eventfd_pair(reactor)).collect();
         let waits: Vec<_> = ios.iter().map(|(io, _)| ManualPoll::pending(reactor, next_counter(io))).collect();
-        // The own polls are armed after all others, which is the worst case.
+        // The reactor's own polls are armed last, which is the worst case.
         assert_sleeps(reactor);
         for block in 0..10 {
             assert_eq!(block_on(reactor, read_block(reactor, &file, block)).0.unwrap(), 512);
@@ -206,7 +210,7 @@ fn a_result_that_nobody_fetches_holds_no_slot() {
 fn futures_that_are_never_polled_again_hold_no_slot() {
     in_each_mode(1, |reactor| {
         let file = numbered_file(1);
-        // As good as forgotten.
+        // Kept, but as good as forgotten.
         let idle: Vec<_> = (0..500).map(|_| ManualPoll::pending(reactor, read_block(reactor, &file, 0))).collect();
         turn_until(reactor, |now| now.submitted_reads == 500 && now.slots_in_use == 0);
         assert_eq!(block_on(reactor, read_block(reactor, &file, 0)).0.unwrap(), 512);
@@ -216,13 +220,13 @@ fn futures_that_are_never_polled_again_hold_no_slot() {
 }
 
 #[test]
-fn real_reads_that_are_dropped_at_any_time_write_into_no_buffer_of_others() {
+fn reads_that_are_dropped_at_any_time_never_write_into_other_buffers() {
     in_each_mode(1, |reactor| {
         let mut named = tempfile::NamedTempFile::new().unwrap();
         named.write_all(&vec![b'f'; 64 * 4096]).unwrap();
         named.as_file().sync_all().unwrap();
         let direct = File::options().read(true).custom_flags(libc::O_DIRECT).open(named.path());
-        // Not every file system has it, and buffered reads will do.
+        // Not every file system supports it, and buffered reads will do.
         let file = Arc::new(direct.unwrap_or_else(|_| File::open(named.path()).unwrap()));
         for round in 0..20 {
             let reads: Vec<_> = (0..64)
@@ -233,7 +237,7 @@ fn real_reads_that_are_dropped_at_any_time_write_into_no_buffer_of_others() {
                 reactor.turn();
             }
             drop(reads);
-            // Would be given the memory of those that were freed too early.
+            // These would get the memory of buffers that were freed too early.
             let others: Vec<_> = (0..64).map(|_| Buf::from(vec![b'o'; 8191])).collect();
             assert_at_rest(reactor);
             assert!(others.iter().all(|other| other.iter().all(|byte| *byte == b'o')));
@@ -245,7 +249,7 @@ fn real_reads_that_are_dropped_at_any_time_write_into_no_buffer_of_others() {
 // ---- the end ----
 
 #[test]
-fn the_end_of_the_reactor_is_told_to_those_who_wait_for_files() {
+fn file_operations_end_with_an_error_when_the_reactor_ends() {
     alone(|| {
         let reactor = Reactor::new(blind(1)).unwrap();
         let file = numbered_file(1);
@@ -256,18 +260,18 @@ fn the_end_of_the_reactor_is_told_to_those_who_wait_for_files() {
         let mut new = ManualPoll::new(read_block(&reactor, &file, 0));
         reactor.shutdown();
 
-        // Its event may still have come, or not.
+        // Its event may have come in time, or not.
         assert_eq!(in_flight.wakes(), 1);
         assert!(in_flight.poll(&reactor).is_ready());
         for read in &mut not_submitted {
             assert_eq!(read.wakes(), 1);
-            let Poll::Ready((Err(error), _)) = read.poll(&reactor) else { panic!("it never took place") };
+            let Poll::Ready((Err(error), _)) = read.poll(&reactor) else { panic!("it must fail unsubmitted") };
             assert!(error.to_string().contains("dropped"), "{error}");
         }
-        let Poll::Ready((Err(_), buf)) = new.poll(&reactor) else { panic!("there is nobody to take it") };
-        assert_eq!(buf.len(), 512, "and it comes back");
+        let Poll::Ready((Err(_), buf)) = new.poll(&reactor) else { panic!("it must fail, the reactor is gone") };
+        assert_eq!(buf.len(), 512, "the buffer comes back");
         drop((in_flight, not_submitted, new));
-        wait_until("what the kernel had is freed", || Arc::strong_count(&file) == 1);
+        wait_until("the request that the kernel had is freed", || Arc::strong_count(&file) == 1);
     });
 }
 
@@ -279,7 +283,7 @@ fn a_reactor_that_ends_with_requests_in_flight_frees_them_after_its_context() {
         super::set_nonblocking(file.as_fd());
         for _ in 0..5 {
             let reactor = Reactor::new(blind(1)).unwrap();
-            // Cannot be seen to end within the patience of the shutdown.
+            // The shutdown waits in vain for the event of the read.
             fault::inject(Call::Pgetevents, Errno::INTR, usize::MAX);
             let read =
                 ManualPoll::pending(&reactor, FileOperation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0)));
@@ -288,7 +292,7 @@ fn a_reactor_that_ends_with_requests_in_flight_frees_them_after_its_context() {
             assert_eq!(metrics(&reactor).orphans, 1);
             drop(reactor);
             assert!(fault::clear());
-            wait_until("the context is destroyed, and then the request freed", || Arc::strong_count(&file) == 1);
+            wait_until("the context is destroyed, and then the request is freed", || Arc::strong_count(&file) == 1);
         }
         drop(writer);
     });

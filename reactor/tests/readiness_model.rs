@@ -1,5 +1,5 @@
-//! Walks over all moves of one direction's readiness, beside a model that remembers everything that
-//! has happened and works out each answer from the whole story.
+//! Walks over all moves of one direction's readiness. A model beside it remembers everything that
+//! has happened, and works out each answer from the whole story.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const ENOUGH: usize = 2;
 enum Step {
     /// Is an attempt worthwhile?
     Ask(Until),
-    /// An attempt of somebody's met `EAGAIN`, without a wait to follow (`try_io`).
+    /// An attempt met `EAGAIN`, and no wait follows (`try_io`).
     Eagain,
     /// A transfer was short.
     Short,
@@ -35,7 +35,7 @@ enum Step {
     Forget(usize),
     /// The event of what is armed.
     Event { inline: bool },
-    /// The event of the other direction, which speaks of this one as well: the peer hung up.
+    /// The event of the other direction, which is news for this one too: the peer hung up.
     HangUp,
     /// The turn in which skipped polls are retried.
     NextTurn,
@@ -51,7 +51,7 @@ enum Arming {
     Impossible,
 }
 
-/// One thing that has happened. Questions and waits without consequence are not in the story.
+/// One thing that has happened. Questions and waits that change nothing are not in the story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fact {
     /// An attempt was let through, though no event had come.
@@ -174,7 +174,7 @@ impl Walk {
             return;
         }
         let replaced = self.stored.insert(waiter, Arc::clone(waker));
-        assert!(is_waker_of(returned.as_ref(), replaced.as_ref()), "the one before comes back");
+        assert!(is_waker_of(returned.as_ref(), replaced.as_ref()), "the waker that it replaced comes back");
         let expected = match (self.armed, until) {
             (Wait::Idle, Until::Attempt) if self.inline_streak() >= ENOUGH => Next::Retry,
             (Wait::Idle, _) | (Wait::Retry, Until::Event) => Next::Arm,

@@ -25,7 +25,7 @@ enum Outcome {
     NoRoom,
 }
 
-/// A context with the places of its iocbs, which are numbered by their `aio_data`.
+/// A context, and the batch that holds its iocbs.
 struct Kernel {
     kioctx: Kioctx,
     batch: Batch,
@@ -33,7 +33,7 @@ struct Kernel {
 }
 
 impl Kernel {
-    /// The smallest context, or one whose ring is taken for unknown.
+    /// The smallest context. Its ring may be made to look unknown.
     fn new(ring_is_known: bool) -> Self {
         if !ring_is_known {
             fault::inject(Call::MapRing, Errno::NOSYS, 1);
@@ -71,7 +71,7 @@ impl Kernel {
                 self.kioctx.wait(Some(Duration::from_millis(100)), None, &mut self.events).unwrap();
             }
         }
-        assert_eq!(self.events.len(), count, "one event to each request");
+        assert_eq!(self.events.len(), count, "one event per request");
         self.events.drain(..).map(|event| (event.data, event.res)).collect()
     }
 
@@ -148,7 +148,7 @@ fn a_full_ring_takes_nothing_until_it_is_reaped() {
 }
 
 #[test]
-fn what_a_full_ring_has_no_room_for_is_told_by_position() {
+fn iocbs_that_find_the_ring_full_are_reported() {
     alone(|| {
         let mut kernel = Kernel::new(true);
         let ready = ready_eventfd();
@@ -165,7 +165,7 @@ fn what_a_full_ring_has_no_room_for_is_told_by_position() {
 }
 
 #[test]
-fn a_bad_iocb_is_refused_alone_wherever_it_stands_in_the_batch() {
+fn a_bad_iocb_is_refused_alone_wherever_it_is_in_the_batch() {
     const BATCH: u32 = 64;
     alone(|| {
         let mut kernel = Kernel::new(true);
@@ -179,7 +179,7 @@ fn a_bad_iocb_is_refused_alone_wherever_it_stands_in_the_batch() {
                     kernel.push(at, |data| match errno {
                         _ if at != bad => Iocb::poll(ready, Direction::Read, data),
                         Errno::BADF => Iocb::poll(-1, Direction::Read, data),
-                        // There is nothing to be synced.
+                        // An eventfd cannot be synced.
                         Errno::INVAL => Iocb::sync(ready, false, data),
                         _ => Iocb::read(memfd, &raw mut byte, 1, 0, data).nowait(),
                     });
@@ -206,7 +206,7 @@ fn a_cancel_that_races_with_readiness_leaves_one_event() {
     alone(|| {
         let mut kernel = Kernel::new(true);
         let eventfds: Vec<OwnedFd> = (0..BATCH).map(|_| new_eventfd()).collect();
-        // Rounds that this thread has begun, and the other ended.
+        // How many rounds this thread has begun, and the other has ended.
         let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let begin = Instant::now();
         let await_round = |counter: &AtomicUsize, round| {
@@ -238,7 +238,7 @@ fn a_cancel_that_races_with_readiness_leaves_one_event() {
                 }
                 let mut events = kernel.take(BATCH as usize);
                 events.sort_unstable();
-                assert!(events.iter().map(|(data, _)| *data).eq(0..BATCH.into()), "one event to each");
+                assert!(events.iter().map(|(data, _)| *data).eq(0..BATCH.into()), "one event for each poll");
                 await_round(&ended, round);
                 for fd in &eventfds {
                     assert_eq!(read_counter(fd.as_fd()).unwrap(), 1, "a cancel takes nothing from the file");
@@ -271,7 +271,7 @@ fn io_getevents_steps_in_where_io_pgetevents_is_denied() {
         for errno in [Errno::PERM, Errno::NOSYS] {
             let mut kernel = Kernel::new(false);
             let ready = ready_eventfd();
-            // Denied once is denied for good: it is not asked again.
+            // One denial is enough: it is not called again.
             fault::inject(Call::Pgetevents, errno, 1);
             for _ in 0..3 {
                 kernel.push_poll(0, ready.as_raw_fd());
@@ -293,7 +293,8 @@ fn a_denied_wait_with_a_signal_mask_is_an_error() {
         fault::inject(Call::Pgetevents, Errno::PERM, 3);
         for mask in [Some(&mask), None, Some(&mask)] {
             let waited = kernel.kioctx.wait(Some(Duration::ZERO), mask, &mut kernel.events);
-            // io_getevents cannot install one, and without it nobody would know.
+            // io_getevents cannot install a mask, and to sleep without it would lose signals
+            // silently.
             let expected = if mask.is_some() { Err(Errno::PERM) } else { Ok(0) };
             assert_eq!(waited, expected);
         }

@@ -13,8 +13,8 @@ use super::{
     next_counter, run, turn_and_park, with_reactor,
 };
 
-/// Longer than any test takes: a sleep of this length must be ended by something.
-const FOR_EVER: Duration = Duration::from_secs(1_000);
+/// Longer than any test may take: something must end such a sleep.
+const FOREVER: Duration = Duration::from_secs(1_000);
 
 fn timed(f: impl FnOnce()) -> Duration {
     let begin = Instant::now();
@@ -22,8 +22,8 @@ fn timed(f: impl FnOnce()) -> Duration {
     begin.elapsed()
 }
 
-/// Settles what the last wake has left: the notification and the eventfd's readiness.
-fn reap_until(reactor: &Reactor) {
+/// Takes what the last wake has left: the notification, and the eventfd's readiness.
+fn settle(reactor: &Reactor) {
     for _ in 0..3 {
         turn_and_park(reactor);
     }
@@ -32,7 +32,7 @@ fn reap_until(reactor: &Reactor) {
 // ---- deadlines ----
 
 #[test]
-fn a_deadline_that_is_past_or_next_to_it_is_no_sleep() {
+fn a_deadline_that_is_past_or_nearly_past_does_not_hang() {
     in_each_mode(1, |reactor| {
         for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_micros(1)] {
             for _ in 0..100 {
@@ -47,7 +47,7 @@ fn a_sleep_lasts_as_long_as_it_should_when_nothing_happens() {
     in_each_mode(1, |reactor| {
         let (io, _trigger) = eventfd_pair(reactor);
         let _idle = ManualPoll::pending(reactor, next_counter(&io));
-        reap_until(reactor);
+        settle(reactor);
         let slept = timed(|| reactor.park(Some(A_WHILE)));
         assert!(slept >= A_WHILE, "{slept:?}");
         assert!(slept < PATIENCE, "{slept:?}");
@@ -55,12 +55,12 @@ fn a_sleep_lasts_as_long_as_it_should_when_nothing_happens() {
 }
 
 #[test]
-fn a_huge_timeout_is_a_sleep_and_ends_by_an_event() {
-    for timeout in [None, Some(FOR_EVER), Some(Duration::from_secs(u64::MAX / 2)), Some(Duration::MAX)] {
+fn a_sleep_with_a_huge_timeout_is_ended_by_an_event() {
+    for timeout in [None, Some(FOREVER), Some(Duration::from_secs(u64::MAX / 2)), Some(Duration::MAX)] {
         in_each_mode(1, |reactor| {
             let (io, trigger) = eventfd_pair(reactor);
             let mut waits = ManualPoll::pending(reactor, next_counter(&io));
-            reap_until(reactor);
+            settle(reactor);
             let firing = thread::spawn(move || {
                 thread::sleep(A_WHILE);
                 fire(trigger);
@@ -80,7 +80,7 @@ fn a_huge_timeout_is_a_sleep_and_ends_by_an_event() {
 #[test]
 fn a_watched_ring_ends_the_sleep_before_it_begins() {
     let mut spinning = config(1);
-    spinning.spin = FOR_EVER;
+    spinning.spin = FOREVER;
     with_reactor(spinning, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         let waits = ManualPoll::pending(reactor, next_counter(&io));
@@ -93,7 +93,7 @@ fn a_watched_ring_ends_the_sleep_before_it_begins() {
         assert!(timed(|| reactor.park(None)) < PATIENCE);
         firing.join().unwrap();
         assert_eq!(waits.wakes(), 1);
-        // For a notification nothing appears in the ring.
+        // A notification puts nothing into the ring.
         reactor.unparker().unpark();
         assert!(timed(|| reactor.park(None)) < PATIENCE);
         assert!(reactor.unparker().take_notification());
@@ -105,7 +105,7 @@ fn a_watched_ring_ends_the_sleep_before_it_begins() {
 fn the_watch_is_part_of_the_sleep_and_does_not_make_it_longer() {
     const LONG: Duration = Duration::from_millis(400);
     let mut spinning = config(1);
-    spinning.spin = FOR_EVER;
+    spinning.spin = FOREVER;
     with_reactor(spinning, |reactor| {
         let slept = timed(|| reactor.park(Some(LONG)));
         assert!(slept >= LONG && slept < 2 * LONG, "{slept:?}");
@@ -131,8 +131,7 @@ fn a_notification_before_the_sleep_prevents_it() {
 fn another_thread_wakes_the_sleeper_every_time() {
     const ROUNDS: usize = 2_000;
     in_each_mode(1, |reactor| {
-        // Handed over before each wake, and seen after it: a wake that is lost is a round that
-        // never ends.
+        // Stored before each wake, and seen after it: after a lost wake the round would never end.
         let (handed, seen) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let unparker = reactor.unparker();
         let begin = Instant::now();
@@ -161,7 +160,7 @@ fn another_thread_wakes_the_sleeper_every_time() {
 }
 
 #[test]
-fn nothing_is_left_lying_when_many_threads_hand_over_at_once() {
+fn nothing_is_left_behind_when_many_threads_hand_over_at_once() {
     const THREADS: usize = 4;
     const EACH: usize = 5_000;
     in_each_mode(1, |reactor| {
@@ -177,7 +176,7 @@ fn nothing_is_left_lying_when_many_threads_hand_over_at_once() {
                     }
                 });
             }
-            // Looks only when it was told to, and would sleep on the last one if it was not.
+            // Looks only when it was notified: without the last notification it would sleep on.
             let mut seen = 0;
             while seen < THREADS * EACH {
                 assert!(begin.elapsed() < PATIENCE, "{seen} were seen, then nothing more");
@@ -193,7 +192,7 @@ fn nothing_is_left_lying_when_many_threads_hand_over_at_once() {
 
 // ---- signals ----
 
-/// No signal at all, for the mask of a sleep: all are let in.
+/// The empty set: as the mask of a sleep it lets every signal in.
 pub(super) fn no_signals() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
     // SAFETY: sigemptyset(3) initialises the set that it is given.
@@ -203,15 +202,15 @@ pub(super) fn no_signals() -> libc::sigset_t {
     }
 }
 
-/// How many of the signals of this file have been handled.
+/// How many signals `count` has handled.
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn count(_signal: libc::c_int) {
     HANDLED.fetch_add(1, Ordering::AcqRel);
 }
 
-/// Has the process count this signal. Calls that it interrupts are to be restarted, which is what
-/// the loop must not rely on.
+/// Has the process count this signal. It asks for interrupted calls to be restarted; the loop must
+/// not rely on it.
 fn count_signal(signal: libc::c_int) {
     let action = libc::sigaction {
         sa_sigaction: count as extern "C" fn(libc::c_int) as libc::sighandler_t,
@@ -231,13 +230,13 @@ fn this_thread() -> libc::pthread_t {
 
 /// Signals a thread that is alive.
 fn signal_thread(thread: libc::pthread_t, signal: libc::c_int) {
-    // SAFETY: the thread lives, says the caller: it is the one that joins this one, or this one.
+    // SAFETY: the callers pass a thread that is alive: their own, or the one that will join them.
     assert_eq!(unsafe { libc::pthread_kill(thread, signal) }, 0);
 }
 
 fn set_blocked(signal: libc::c_int, how: libc::c_int) {
     let mut set = no_signals();
-    // SAFETY: the set is initialised, and valid for both calls; the old mask is not asked for.
+    // SAFETY: the set is initialised and valid for both calls; nobody asks for the old mask.
     unsafe {
         libc::sigaddset(&raw mut set, signal);
         assert_eq!(libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut()), 0);
@@ -266,17 +265,17 @@ fn a_signal_ends_a_sleep_and_nothing_else() {
     in_each_mode(1, |reactor| {
         let (io, trigger) = eventfd_pair(reactor);
         let waits = ManualPoll::pending(reactor, next_counter(&io));
-        reap_until(reactor);
+        settle(reactor);
         let before = HANDLED.load(Ordering::Acquire);
         under_signals(libc::SIGUSR1, || {
             for _ in 0..20 {
-                assert!(timed(|| reactor.park(Some(FOR_EVER))) < PATIENCE);
+                assert!(timed(|| reactor.park(Some(FOREVER))) < PATIENCE);
             }
         });
         assert!(HANDLED.load(Ordering::Acquire) > before);
-        assert_eq!(waits.wakes(), 0, "a signal is no event");
+        assert_eq!(waits.wakes(), 0, "a signal is not an event");
         fire(trigger);
-        assert_eq!(waits.complete(reactor).unwrap(), 1, "what was armed before stands");
+        assert_eq!(waits.complete(reactor).unwrap(), 1, "the poll is still armed");
     });
 }
 
@@ -331,11 +330,11 @@ fn the_mask_of_the_sleep_lets_a_blocked_signal_in_and_is_gone_after_it() {
             assert_eq!(handled(), before, "blocked");
         });
         run(with_mask(Some(no_signals())), |reactor| {
-            assert!(timed(|| reactor.park(Some(FOR_EVER))) < PATIENCE);
+            assert!(timed(|| reactor.park(Some(FOREVER))) < PATIENCE);
             assert_eq!(handled(), before + 1, "let in");
             signal_thread(this_thread(), libc::SIGUSR2);
             assert_eq!(handled(), before + 1, "blocked again");
-            // An event that is there is not lost to the signal.
+            // The signal does not lose an event that has come.
             let (io, trigger) = eventfd_pair(reactor);
             let waits = ManualPoll::pending(reactor, next_counter(&io));
             fire(trigger);

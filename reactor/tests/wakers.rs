@@ -1,5 +1,5 @@
-//! Hostile wakers: user code runs in their wake and in their drop. Neither may find the reactor
-//! borrowed, and neither may take the others down.
+//! Hostile wakers: their wake and their drop run user code, which must never find the reactor
+//! borrowed. Nor may a waker that panics take the others down.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -20,13 +20,13 @@ use super::{
 use crate::reactor::kernel::fault::{self, Call};
 
 thread_local! {
-    /// What the wakers of this thread meddle with.
+    /// The reactor that the wakers of this thread meddle with.
     static REACTOR: RefCell<Option<Rc<Reactor>>> = const { RefCell::new(None) };
     static WAKES: Cell<usize> = const { Cell::new(0) };
     static DROPS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Uses the reactor in all ways, whenever it gets the chance.
+/// Uses the reactor in every way, whenever it gets the chance.
 struct Meddler;
 
 impl Meddler {
@@ -68,7 +68,7 @@ fn with_meddlers(test: impl Fn(&Rc<Reactor>)) {
     });
 }
 
-/// Polls with a waker that is the reactor's alone afterwards.
+/// Polls with a waker that only the reactor holds afterwards.
 #[track_caller]
 fn poll_pending<T>(reactor: &Reactor, future: &mut (impl Future<Output = T> + Unpin)) {
     reactor.coop().refill();
@@ -77,7 +77,7 @@ fn poll_pending<T>(reactor: &Reactor, future: &mut (impl Future<Output = T> + Un
     assert!(polled.is_pending());
 }
 
-/// How many meddlers are dropped and how many woken by this.
+/// How many meddlers this drops, and how many it wakes.
 fn count(f: impl FnOnce()) -> (usize, usize) {
     DROPS.set(0);
     WAKES.set(0);
@@ -102,7 +102,7 @@ fn the_waker_of_a_dropped_or_repeated_wait_is_dropped_outside_the_borrow() {
         let mut wait_by_poll = poll_fn(|cx| io.poll_io(cx, Direction::Read, read_counter));
         poll_pending(reactor, &mut wait_by_poll);
         assert_eq!(count(|| poll_pending(reactor, &mut wait_by_poll)), (1, 0), "replaced");
-        assert_eq!(count(|| drop(io)), (1, 0), "the registration took it along");
+        assert_eq!(count(|| drop(io)), (1, 0), "dropped with the registration");
     });
 }
 
@@ -130,8 +130,7 @@ fn the_waker_of_a_file_operation_is_dropped_and_woken_outside_the_borrow() {
         poll_pending(reactor, &mut queued);
         assert_eq!(count(|| drop(queued)), (1, 0), "withdrawn before it was submitted");
 
-        // What the first one does in its drop submits the read, which is complete at once and wakes
-        // the second.
+        // The drop of the first one submits the read, which completes at once and wakes the second.
         let mut repeated = read_of_a_file(reactor);
         poll_pending(reactor, &mut repeated);
         assert_eq!(count(|| poll_pending(reactor, &mut repeated)), (2, 1));
@@ -150,7 +149,7 @@ fn the_waker_of_an_orphan_is_dropped_outside_the_borrow() {
         REACTOR.set(Some(Rc::clone(&reactor)));
         let mut read = read_of_a_file(&reactor);
         poll_pending(&reactor, &mut read);
-        // Submitted, and the event not seen yet.
+        // It is submitted, and its event has not been seen yet.
         fault::inject(Call::Pgetevents, Errno::INTR, 2);
         reactor.turn();
         assert_eq!(count(|| drop(read)), (1, 0));
@@ -184,7 +183,7 @@ fn all_wakers_are_woken_outside_the_borrow_when_the_reactor_ends() {
             let mut reads: Vec<_> = (0..100).map(|_| read_of_a_file(&reactor)).collect();
             reads.iter_mut().for_each(|read| poll_pending(&reactor, read));
 
-            assert_eq!(count(|| reactor.shutdown()), (200, 200), "files too: their results will not come");
+            assert_eq!(count(|| reactor.shutdown()), (200, 200), "file operations too: their results will not come");
             let mut cx = Context::from_waker(Waker::noop());
             reactor.coop().refill();
             assert!(waits.iter_mut().all(|wait| matches!(wait.as_mut().poll(&mut cx), Poll::Ready(Err(_)))));
@@ -196,7 +195,7 @@ fn all_wakers_are_woken_outside_the_borrow_when_the_reactor_ends() {
     });
 }
 
-/// Panics when it is woken, and once more when somebody drops what it panicked with.
+/// Panics when it is woken, and again when the payload of that panic is dropped.
 struct Bomb;
 
 struct Fragment;
@@ -233,7 +232,7 @@ fn a_waker_that_panics_keeps_nobody_else_from_being_woken() {
                 assert_eq!(wait.complete(reactor).unwrap(), 1);
             }
         }));
-        assert!(in_loop.is_ok(), "and the loop goes on");
+        assert!(in_loop.is_ok(), "the loop goes on");
         drop(reads);
         assert_eq!(metrics(reactor).orphans, 0);
     });

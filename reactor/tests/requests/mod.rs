@@ -56,7 +56,7 @@ proptest! {
     }
 }
 
-/// Takes every path of `depth` steps that goes on from `path`.
+/// Takes every path that continues `path` by `depth` steps.
 fn enumerate(alphabet: &[Step], path: &mut Vec<Step>, depth: usize) -> usize {
     if depth == 0 {
         let mut walk = Walk::new(FEWEST_SLOTS);

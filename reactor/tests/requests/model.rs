@@ -1,5 +1,5 @@
-//! The model: lists and numbers, plain enough to be seen to be right, beside the requests that are
-//! tested.
+//! The model beside the requests under test: lists and numbers, so plain that one sees that it is
+//! right.
 
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
@@ -16,7 +16,7 @@ pub(super) const FEWEST_SLOTS: usize = 16;
 /// How many times the capacity is armed before a poll is idle.
 pub(super) const IDLE_ROUNDS: usize = 4;
 
-/// All in one: each is counted when it is dropped.
+/// What a request owns. Counts its drops.
 pub(super) struct Payload {
     pub(super) number: usize,
     pub(super) drops: Rc<std::cell::Cell<usize>>,
@@ -43,7 +43,7 @@ pub(super) struct Slot {
     pub(super) owner: Owner,
     pub(super) state: State,
     pub(super) armed_at: usize,
-    /// Known for polls at once, for operations when they are taken from the queue.
+    /// Known at once for polls, and once it is taken from the queue for an operation.
     pub(super) key: Option<Key>,
 }
 
@@ -63,8 +63,8 @@ pub(super) struct Walk {
     /// In the order of arrival, which is that of the queue while they are queued.
     pub(super) slots: Vec<Slot>,
     pub(super) backlog: VecDeque<usize>,
-    /// Abandoned in the backlog, where they keep their place until their turn, or until they are
-    /// the majority.
+    /// Abandoned in the backlog. They keep their place until their turn comes, or until they are
+    /// the majority there.
     pub(super) withdrawn: HashSet<usize>,
     pub(super) operations: Vec<Operation>,
     pub(super) drops: Vec<Rc<std::cell::Cell<usize>>>,
@@ -106,7 +106,7 @@ impl Walk {
     }
 
     pub(super) fn vacate(&mut self, at: usize) {
-        // Where the key was never told it can hardly come back.
+        // A key that the test never learned cannot be checked for later.
         self.dead.extend(self.slots.remove(at).key);
         self.admit();
     }
@@ -120,14 +120,13 @@ impl Walk {
         }
     }
 
-    /// A key that was not seen before: its place is free, and the pair of place and generation is
-    /// new.
+    /// Learns a new key: its place must be free, and the pair of place and generation unused.
     pub(super) fn meet(&mut self, key: Key) {
         assert!(key.index() < self.capacity);
-        assert_eq!(Key::from_data(key.to_data()), key, "survives the kernel");
+        assert_eq!(Key::from_data(key.to_data()), key, "a key survives the way through the kernel");
         assert!(self.seen.insert(key.to_data()), "{key:?} named another request before");
         let places = self.slots.iter().filter_map(|slot| slot.key).filter(|other| other.index() == key.index());
-        assert_eq!(places.count(), 1, "one request to a place");
+        assert_eq!(places.count(), 1, "one request per place");
     }
 
     /// Checks that these are the queued requests, in the order of their arrival, and learns the
@@ -213,8 +212,8 @@ impl Walk {
         assert!(self.backlog.is_empty() || operations_in_slots > 0, "polls alone never keep operations out");
     }
 
-    /// The end of a runtime with all that is still there: what the kernel has not got is withdrawn,
-    /// everyone who waits is told, and the rest is dropped.
+    /// The end of a runtime with requests left: those that the kernel has not got are withdrawn,
+    /// all waiters are woken, and the rest is dropped.
     pub(super) fn finish(mut self) {
         let flags =
             |operations: &[Operation]| operations.iter().filter_map(|operation| operation.waker.clone()).collect();
@@ -243,7 +242,7 @@ impl Walk {
         self.slots.retain(|slot| slot.state != State::Queued || matches!(slot.owner, Owner::Poll(_)));
         assert_eq!(self.requests.slots.in_use(), self.slots.len());
         for operation in &submitted {
-            assert_eq!(self.drops[operation.number].get(), 0, "the kernel has it still");
+            assert_eq!(self.drops[operation.number].get(), 0, "the kernel still has it");
         }
 
         wakers.clear();
@@ -272,7 +271,7 @@ pub(super) fn assert_same_set(wakers: &[Waker], flags: Vec<Arc<Flag>>) {
     assert_eq!(wakers.len(), flags.len());
     for flag in flags {
         let expected = Waker::from(flag);
-        assert!(wakers.iter().any(|waker| waker.will_wake(&expected)), "everyone who waits is told");
+        assert!(wakers.iter().any(|waker| waker.will_wake(&expected)), "every waiter is woken");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The steps of a walk: each is one call, with what the model expects of it.
+//! The steps of a walk: each is one call, and what the model expects of it.
 
 use std::rc::Rc;
 
@@ -6,23 +6,23 @@ use super::model::{IDLE_ROUNDS, OWN_POLLS, Operation, Payload, Slot, State, Walk
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 use crate::reactor::requests::{Completion, Disarm, Owner};
 
-/// One call. Numbers choose among what there is, so every step means something in
-/// every state.
+/// One call. Numbers choose among what there is, so that every step means something in every
+/// state.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Arm(u8),
     ArmOwn(u8),
     Disarm(u8),
-    /// So many times the capacity of polls come and go.
+    /// This many times the capacity of polls come and go.
     Age(u8),
     Demote,
-    /// What was demoted last could not be cancelled.
+    /// The poll that is demoted could not be cancelled.
     UndoDemotion,
     Start,
     Await(u8),
     Fetch(u8),
     Abandon(u8),
-    /// Takes the queue; the kernel accepts or refuses each, until it may have no room for the rest.
+    /// Takes the queue. The kernel accepts or refuses each, until it has no room for the rest.
     Flush {
         refused: u64,
         room: u8,
@@ -77,7 +77,7 @@ impl Walk {
     fn arm_own(&mut self, which: u8) {
         let kind = [PollKind::Unpark, PollKind::Overflow][usize::from(which) % OWN_POLLS];
         let owner = Owner::Poll(kind);
-        // The reactor has one poll of each, and arms it again when it is over.
+        // The reactor has one poll of each kind, and arms it again only when it is over.
         if self.slots.iter().any(|slot| slot.owner == owner && slot.state != State::Cancelling) {
             return;
         }
@@ -110,7 +110,7 @@ impl Walk {
         }
     }
 
-    /// Of the idle polls any may be chosen; and one is, by searches that look at all slots.
+    /// Any idle poll may be chosen, and one is after enough searches to check all slots.
     fn demote(&mut self) {
         let is_idle = |slot: &Slot| {
             matches!((slot.owner, slot.state), (Owner::Poll(PollKind::Waiters(..)), State::Armed { .. }))
@@ -184,7 +184,7 @@ impl Walk {
         let (payload, waker) = self.requests.abandon(id);
         assert_same(waker.as_ref(), operation.waker.take().as_ref());
         let returned = payload.map(|payload| payload.number);
-        assert_eq!(returned, (!with_kernel).then_some(number), "back at once unless the kernel has it");
+        assert_eq!(returned, (!with_kernel).then_some(number), "it comes back at once unless the kernel has it");
         if !with_kernel {
             self.operations.remove(at);
         }
@@ -217,7 +217,8 @@ impl Walk {
         for (_, key) in keys[..room].iter().enumerate().filter(|(at, _)| is_refused(*at)) {
             self.expect_completion(*key, -22);
         }
-        // As the driver does: polls find another way, the rest waits, before what came later.
+        // As the driver does: polls are completed, to wait another way; the rest goes back to the
+        // front of the queue.
         let mut rest = keys.split_off(room);
         rest.retain(|key| {
             let is_foreign = matches!(self.requests.slots.owner(*key), Some(Owner::Poll(PollKind::Waiters(..))));

@@ -1,0 +1,67 @@
+//! `io_cancel` fails: the poll must end in another way.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+
+use rustix::io::Errno;
+
+use super::FOREVER;
+use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::tests::{
+    ManualPoll, alone, config, eventfd_pair, fire, in_each_mode, metrics, next_byte, next_counter, register,
+    set_nonblocking, turn_until, wait_until,
+};
+use crate::reactor::{Direction, Reactor};
+
+#[test]
+fn a_socket_whose_poll_cannot_be_cancelled_is_shut_down() {
+    in_each_mode(1, |reactor| {
+        for directions in [&[Direction::Read][..], &Direction::BOTH] {
+            let (near, far) = UnixStream::pair().unwrap();
+            set_nonblocking(&near);
+            set_nonblocking(&far);
+            let io = register(reactor, near);
+            while rustix::io::write(&io, &[0; 4096]).is_ok() {}
+            for direction in directions {
+                io.clear_ready(*direction);
+                drop(ManualPoll::pending(reactor, io.ready(*direction)));
+            }
+            reactor.turn();
+            fault::inject(Call::Cancel, Errno::NOSYS, directions.len());
+            drop(io);
+            wait_until("the peer sees the end", || {
+                reactor.turn();
+                rustix::io::read(&far, &mut [0; 1 << 16]) == Ok(0)
+            });
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_cancelled_or_shut_down_ends_with_the_reactor() {
+    alone(|| {
+        let reactor = Reactor::new(config(1)).unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        set_nonblocking(&reader);
+        set_nonblocking(&writer);
+        let io = register(&reactor, reader);
+        let loop_runs = reactor.enter_loop();
+        drop(ManualPoll::pending(&reactor, next_byte(&io)));
+        reactor.turn();
+        fault::inject(Call::Cancel, Errno::NOSYS, FOREVER);
+        drop(io);
+        assert_eq!(metrics(&reactor).slots_in_use, 1, "its poll is still armed");
+        rustix::io::write(&writer, b"x").expect("the poll keeps the file open");
+        turn_until(&reactor, |now| now.slots_in_use == 0);
+        wait_until("the file closes once its poll has fired", || rustix::io::write(&writer, b"x") == Err(Errno::PIPE));
+
+        let (io, trigger) = eventfd_pair(&reactor);
+        drop(ManualPoll::pending(&reactor, next_counter(&io)));
+        reactor.turn();
+        drop((io, loop_runs));
+        drop(reactor);
+        assert!(fault::clear());
+        // Another thread destroys the context, with the poll in flight.
+        fire(trigger);
+    });
+}

@@ -1,0 +1,127 @@
+//! `io_submit` fails: for a while, for one request, or forever.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::{FOREVER, assert_all_complete};
+use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::tests::{
+    A_WHILE, ManualPoll, PATIENCE, assert_sleeps, block_on, eventfd_pair, fire, in_each_mode, metrics, new_eventfd,
+    next_counter, register, turn_and_park,
+};
+use crate::reactor::{Buf, FileOperation, Request};
+
+#[test]
+fn nothing_is_lost_when_the_kernel_has_no_room_for_a_while() {
+    in_each_mode(1, |reactor| {
+        for times in [1, 2, 3, 10] {
+            assert_all_complete(reactor, || fault::inject(Call::Submit, Errno::AGAIN, times));
+            assert_sleeps(reactor);
+        }
+    });
+}
+
+#[test]
+fn the_loop_does_not_spin_while_the_kernel_has_no_room() {
+    in_each_mode(1, |reactor| {
+        assert_all_complete(reactor, || {
+            fault::inject(Call::Submit, Errno::AGAIN, FOREVER);
+            let (begin, before) = (Instant::now(), metrics(reactor));
+            let mut sleeps = 0;
+            while begin.elapsed() < Duration::from_millis(100) {
+                reactor.turn();
+                reactor.park(None);
+                sleeps += 1;
+            }
+            let calls = metrics(reactor).submit_calls - before.submit_calls;
+            // One every 10 ms, and those of the first flush, which moved the polls to the nested
+            // epoll.
+            assert!((2..=20).contains(&calls), "{calls} calls of io_submit in 100 ms");
+            assert!(sleeps <= 20, "{sleeps} sleeps in 100 ms");
+            // Registrations come and go meanwhile.
+            for _ in 0..10 {
+                let io = register(reactor, new_eventfd());
+                drop(ManualPoll::pending(reactor, next_counter(&io)));
+            }
+            assert!(fault::clear());
+        });
+    });
+}
+
+#[test]
+fn a_wake_from_another_thread_arrives_while_the_kernel_has_no_room() {
+    in_each_mode(1, |reactor| {
+        fault::inject(Call::Submit, Errno::AGAIN, FOREVER);
+        let unparker = Arc::clone(reactor.unparker());
+        let waking = thread::spawn(move || {
+            thread::sleep(A_WHILE);
+            unparker.unpark();
+        });
+        let begin = Instant::now();
+        while !reactor.unparker().take_notification() {
+            assert!(begin.elapsed() < PATIENCE);
+            reactor.park(None);
+        }
+        waking.join().unwrap();
+        assert!(fault::clear());
+    });
+}
+
+#[test]
+fn a_poll_that_the_kernel_refuses_goes_to_the_nested_epoll() {
+    in_each_mode(1, |reactor| {
+        for times in [1, 5, 20] {
+            // The first `times` of them are refused.
+            let (ios, triggers): (Vec<_>, Vec<_>) = (0..20).map(|_| eventfd_pair(reactor)).unzip();
+            let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
+            fault::inject(Call::Submit, Errno::INVAL, times);
+            reactor.turn();
+            assert_eq!(metrics(reactor).overflow_fds, times as u64);
+            assert_sleeps(reactor);
+            triggers.iter().for_each(fire);
+            for wait in waits {
+                assert_eq!(wait.complete(reactor).unwrap(), 1);
+            }
+            // The refusal is not remembered: the next wait submits a poll again.
+            let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
+            let polls = metrics(reactor).submitted_polls;
+            reactor.turn();
+            assert!(metrics(reactor).submitted_polls - polls >= 20);
+            triggers.iter().for_each(fire);
+            for wait in waits {
+                assert_eq!(wait.complete(reactor).unwrap(), 1);
+            }
+        }
+    });
+}
+
+#[test]
+fn an_io_submit_that_is_denied_later_is_an_error_for_every_caller() {
+    in_each_mode(1, |reactor| {
+        fault::inject(Call::Submit, Errno::PERM, FOREVER);
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let (io, trigger) = eventfd_pair(reactor);
+        for _ in 0..3 {
+            let denied = block_on(reactor, next_counter(&io)).unwrap_err();
+            assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
+            let read = FileOperation::new(reactor, Request::read(&file, Buf::from(b"mine".to_vec()), 0));
+            let (denied, buf) = block_on(reactor, read);
+            assert_eq!(denied.unwrap_err().raw_os_error(), Some(libc::EPERM));
+            assert_eq!(&buf[..], b"mine");
+        }
+        let begin = Instant::now();
+        let before = metrics(reactor).submit_calls;
+        while begin.elapsed() < Duration::from_millis(100) {
+            turn_and_park(reactor);
+        }
+        let calls = metrics(reactor).submit_calls - before;
+        assert!(calls <= 30, "{calls} calls of io_submit in 100 ms for the reactor's own poll");
+        assert!(fault::clear());
+        let waits = ManualPoll::pending(reactor, next_counter(&io));
+        fire(trigger);
+        assert_eq!(waits.complete(reactor).unwrap(), 1);
+    });
+}
