@@ -6,7 +6,8 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::scheduler::{Scheduler, Shared};
+use super::scheduler::Scheduler;
+use super::shared::Shared;
 
 thread_local! {
     /// Empty whenever no `Entered` is around, so nothing is left undropped. `ManuallyDrop` because

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::context;
-use super::scheduler::Shared;
+use super::shared::Shared;
 use super::task::{self, JoinHandle};
 use crate::reactor::Metrics;
 

@@ -17,6 +17,7 @@ mod builder;
 pub(crate) mod context;
 mod handle;
 pub(crate) mod scheduler;
+mod shared;
 pub mod task;
 pub mod time;
 

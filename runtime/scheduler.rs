@@ -6,20 +6,17 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, RawWakerVTable, Wake, Waker};
 
-use async_task::Runnable;
 use slab::Slab;
 
 use super::context;
-use super::task::{TaskCell, end_now};
+use super::shared::{Shared, Task};
+use super::task::end_now;
 use super::time::Timers;
-use crate::reactor::{Counters, Reactor, Unparker};
-
-/// A task that is ready to run.
-pub(super) type Task = Runnable<TaskCell>;
+use crate::reactor::Reactor;
 
 /// One runtime, as its own thread sees it.
 pub(crate) struct Scheduler {
@@ -43,33 +40,9 @@ fn waker_id(waker: &Waker) -> WakerId {
     (waker.data(), waker.vtable())
 }
 
-/// One runtime, as other threads see it.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    inbox: Mutex<Inbox>,
-    /// The future of `block_on` is to be polled.
-    main_woken: AtomicBool,
-    unparker: Arc<Unparker>,
-    counters: Arc<Counters>,
-}
-
-/// What other threads have for the runtime.
-#[derive(Debug, Default)]
-struct Inbox {
-    tasks: VecDeque<Task>,
-    /// Places of pending tasks that are to be woken since they were aborted.
-    aborted: Vec<usize>,
-    closed: bool,
-}
-
 impl Scheduler {
     pub(super) fn new(reactor: Rc<Reactor>, event_interval: u32) -> Rc<Self> {
-        let shared = Arc::new(Shared {
-            inbox: Mutex::default(),
-            main_woken: AtomicBool::new(false),
-            unparker: Arc::clone(reactor.unparker()),
-            counters: Arc::clone(reactor.counters()),
-        });
+        let shared = Arc::new(Shared::new(&reactor));
         Rc::new(Self {
             reactor,
             timers: Rc::new(Timers::new()),
@@ -312,19 +285,6 @@ impl Shared {
             Some(task) => end_now(task),
             None => self.unparker.unpark(),
         }
-    }
-
-    fn take_main_wake(&self) -> bool {
-        // A load is enough to see that there is none, most often.
-        self.main_woken.load(Ordering::Relaxed) && self.main_woken.swap(false, Ordering::Acquire)
-    }
-
-    pub(super) fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,65 +3,21 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use async_task::Runnable;
 use pin_project_lite::pin_project;
 
 use super::contain::Contained;
 use super::join::JoinError;
 use crate::runtime::context;
-use crate::runtime::scheduler::Shared;
+use crate::runtime::shared::{NOT_PENDING, Task, TaskCell};
 
 /// What a task ends with.
 pub(super) type Output<T> = Contained<Result<T, JoinError>>;
 
-/// Stands beside the future in its allocation: where it runs, and how an abort reaches it.
-#[derive(Debug)]
-pub(crate) struct TaskCell {
-    runtime: Arc<Shared>,
-    aborted: AtomicBool,
-    /// The place among the runtime's pending tasks; `NOT_PENDING` before the first poll that left
-    /// the task pending.
-    place: AtomicU32,
-}
-
-const NOT_PENDING: u32 = u32::MAX;
-
-impl TaskCell {
-    pub(super) fn new(runtime: &Arc<Shared>) -> Self {
-        Self { runtime: Arc::clone(runtime), aborted: AtomicBool::new(false), place: AtomicU32::new(NOT_PENDING) }
-    }
-
-    pub(in crate::runtime) fn runtime(&self) -> &Arc<Shared> {
-        &self.runtime
-    }
-
-    /// Has the task drop its future when it runs next, which comes soon. On any thread.
-    pub(super) fn abort(&self) {
-        // SeqCst: either this sees the task's place, or the task, entering it, sees the abort
-        // (`TaskFuture::poll`).
-        self.aborted.store(true, Ordering::SeqCst);
-        match self.place.load(Ordering::SeqCst) {
-            // It is ready or runs, and looks before it becomes pending.
-            NOT_PENDING => {}
-            place => self.runtime.wake_aborted(place as usize),
-        }
-    }
-
-    fn is_aborted(&self) -> bool {
-        self.aborted.load(Ordering::SeqCst)
-    }
-
-    fn is_pending(&self) -> bool {
-        self.place.load(Ordering::Relaxed) != NOT_PENDING
-    }
-}
-
 /// Ends a task that is ready: its future is dropped, here and now.
-pub(in crate::runtime) fn end_now(task: Runnable<TaskCell>) {
+pub(in crate::runtime) fn end_now(task: Task) {
     task.metadata().aborted.store(true, Ordering::SeqCst);
     task.run();
 }

@@ -12,8 +12,9 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use async_task::Task;
 
 use super::contain::Contained;
-use super::future::{Output, TaskCell};
+use super::future::Output;
 use crate::runtime::context;
+use crate::runtime::shared::TaskCell;
 
 /// Awaits a task's output. Dropped, it detaches the task, which runs on.
 ///

@@ -7,10 +7,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::future::{TaskCell, TaskFuture};
+use super::future::TaskFuture;
 use super::join::JoinHandle;
 use crate::runtime::context;
-use crate::runtime::scheduler::{Scheduler, Shared, schedule};
+use crate::runtime::scheduler::{Scheduler, schedule};
+use crate::runtime::shared::{Shared, TaskCell};
 
 /// Starts a task on the current runtime. It runs on this thread, so the future need not be `Send`.
 ///

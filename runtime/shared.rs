@@ -1,0 +1,97 @@
+//! What other threads see of a runtime and of its tasks.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_task::Runnable;
+
+use crate::reactor::{Counters, Reactor, Unparker};
+
+/// A task that is ready to run.
+pub(super) type Task = Runnable<TaskCell>;
+
+/// One runtime, as other threads see it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    inbox: Mutex<Inbox>,
+    /// The future of `block_on` is to be polled.
+    pub(super) main_woken: AtomicBool,
+    pub(super) unparker: Arc<Unparker>,
+    counters: Arc<Counters>,
+}
+
+/// What other threads have for the runtime.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    pub(super) tasks: VecDeque<Task>,
+    /// Places of pending tasks that are to be woken since they were aborted.
+    pub(super) aborted: Vec<usize>,
+    pub(super) closed: bool,
+}
+
+impl Shared {
+    pub(super) fn new(reactor: &Reactor) -> Self {
+        Self {
+            inbox: Mutex::default(),
+            main_woken: AtomicBool::new(false),
+            unparker: Arc::clone(reactor.unparker()),
+            counters: Arc::clone(reactor.counters()),
+        }
+    }
+
+    pub(super) fn take_main_wake(&self) -> bool {
+        // A load is enough to see that there is none, most often.
+        self.main_woken.load(Ordering::Relaxed) && self.main_woken.swap(false, Ordering::Acquire)
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stands beside the future in its allocation: where it runs, and how an abort reaches it.
+#[derive(Debug)]
+pub(crate) struct TaskCell {
+    runtime: Arc<Shared>,
+    pub(super) aborted: AtomicBool,
+    /// The place among the runtime's pending tasks; `NOT_PENDING` before the first poll that left
+    /// the task pending.
+    pub(super) place: AtomicU32,
+}
+
+pub(super) const NOT_PENDING: u32 = u32::MAX;
+
+impl TaskCell {
+    pub(super) fn new(runtime: &Arc<Shared>) -> Self {
+        Self { runtime: Arc::clone(runtime), aborted: AtomicBool::new(false), place: AtomicU32::new(NOT_PENDING) }
+    }
+
+    pub(super) fn runtime(&self) -> &Arc<Shared> {
+        &self.runtime
+    }
+
+    /// Has the task drop its future when it runs next, which comes soon. On any thread.
+    pub(super) fn abort(&self) {
+        // SeqCst: either this sees the task's place, or the task, entering it, sees the abort
+        // (`TaskFuture::poll`).
+        self.aborted.store(true, Ordering::SeqCst);
+        match self.place.load(Ordering::SeqCst) {
+            // It is ready or runs, and looks before it becomes pending.
+            NOT_PENDING => {}
+            place => self.runtime.wake_aborted(place as usize),
+        }
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        self.place.load(Ordering::Relaxed) != NOT_PENDING
+    }
+}
