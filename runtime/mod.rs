@@ -20,6 +20,7 @@ pub(crate) mod scheduler;
 mod shared;
 pub mod task;
 pub mod time;
+mod wake;
 
 use std::io;
 use std::rc::Rc;

@@ -1,5 +1,4 @@
-//! The scheduler: the queue of ready tasks, the loop that drives them and the reactor, and what
-//! other threads may do to it.
+//! The scheduler: the queue of ready tasks, and the loop that drives them and the reactor.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -8,13 +7,12 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, RawWakerVTable, Wake, Waker};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use slab::Slab;
 
 use super::context;
 use super::shared::{Shared, Task};
-use super::task::end_now;
 use super::time::Timers;
 use crate::reactor::Reactor;
 
@@ -164,13 +162,17 @@ impl Scheduler {
         self.polling.get() == Some(waker_id(waker))
     }
 
+    pub(super) fn push_ready(&self, task: Task) {
+        self.ready.borrow_mut().push_back(task);
+    }
+
     /// Enters a task that has been polled and is not complete.
     pub(super) fn add_pending(&self, waker: Waker) -> usize {
         self.pending.borrow_mut().insert(waker)
     }
 
     /// Wakes the task at a place. If another one has the place by now, it is woken for nothing.
-    fn wake_pending(&self, at: usize) {
+    pub(super) fn wake_pending(&self, at: usize) {
         let waker = self.pending.borrow().get(at).cloned();
         if let Some(waker) = waker {
             waker.wake();
@@ -232,72 +234,8 @@ impl fmt::Debug for Scheduler {
     }
 }
 
-/// Puts a task among the ready ones of its runtime. Called by wakers, on any thread.
-///
-/// This is every task's schedule function. It captures nothing and finds the runtime in the task:
-/// async-task holds a reference to a task while it calls a function that captures something, at two
-/// atomic operations a wake.
-pub(super) fn schedule(task: Task) {
-    let mut task = Some(task);
-    context::with(|scheduler| {
-        if let Some(task) = task.take_if(|task| Arc::ptr_eq(task.metadata().runtime(), &scheduler.shared)) {
-            scheduler.ready.borrow_mut().push_back(task);
-        }
-    });
-    if let Some(task) = task {
-        // As soon as it is in the inbox the task may be run and freed.
-        let shared = Arc::clone(task.metadata().runtime());
-        shared.receive(task);
-    }
-}
-
-impl Shared {
-    /// Wakes the pending task at a place, so that it sees that it was aborted.
-    pub(super) fn wake_aborted(self: &Arc<Self>, at: usize) {
-        match context::inside(self) {
-            Some(scheduler) => scheduler.wake_pending(at),
-            None => {
-                let mut inbox = self.inbox();
-                if !inbox.closed {
-                    inbox.aborted.push(at);
-                    drop(inbox);
-                    self.unparker.unpark();
-                }
-            }
-        }
-    }
-
-    /// Takes in a task that another thread has made ready. After the runtime's end the task ends
-    /// too.
-    fn receive(&self, task: Task) {
-        let refused = {
-            let mut inbox = self.inbox();
-            if inbox.closed {
-                Some(task)
-            } else {
-                inbox.tasks.push_back(task);
-                None
-            }
-        };
-        match refused {
-            // The runtime is gone with all tasks that it had, so this one is new and comes from
-            // `Handle::spawn`: it is `Send` and may end here.
-            Some(task) => end_now(task),
-            None => self.unparker.unpark(),
-        }
-    }
-}
-
-/// The waker of `block_on`'s future.
-impl Wake for Shared {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.main_woken.store(true, Ordering::Release);
-        if context::inside(self).is_none() {
-            self.unparker.unpark();
-        }
-    }
+/// Ends a task that is ready: its future is dropped, here and now.
+pub(super) fn end_now(task: Task) {
+    task.metadata().aborted.store(true, Ordering::SeqCst);
+    task.run();
 }

@@ -75,18 +75,6 @@ impl TaskCell {
         &self.runtime
     }
 
-    /// Has the task drop its future when it runs next, which comes soon. On any thread.
-    pub(super) fn abort(&self) {
-        // SeqCst: either this sees the task's place, or the task, entering it, sees the abort
-        // (`TaskFuture::poll`).
-        self.aborted.store(true, Ordering::SeqCst);
-        match self.place.load(Ordering::SeqCst) {
-            // It is ready or runs, and looks before it becomes pending.
-            NOT_PENDING => {}
-            place => self.runtime.wake_aborted(place as usize),
-        }
-    }
-
     pub(super) fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::SeqCst)
     }

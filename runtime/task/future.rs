@@ -11,16 +11,10 @@ use pin_project_lite::pin_project;
 use super::contain::Contained;
 use super::join::JoinError;
 use crate::runtime::context;
-use crate::runtime::shared::{NOT_PENDING, Task, TaskCell};
+use crate::runtime::shared::{NOT_PENDING, TaskCell};
 
 /// What a task ends with.
 pub(super) type Output<T> = Contained<Result<T, JoinError>>;
-
-/// Ends a task that is ready: its future is dropped, here and now.
-pub(in crate::runtime) fn end_now(task: Task) {
-    task.metadata().aborted.store(true, Ordering::SeqCst);
-    task.run();
-}
 
 pin_project! {
     /// See the [module](self).

@@ -24,5 +24,4 @@ pub use join::{JoinError, JoinHandle};
 pub use spawn::{spawn, spawn_blocking, spawn_local};
 pub use yield_now::{YieldNow, yield_now};
 
-pub(super) use future::end_now;
 pub(super) use spawn::{spawn_on, spawn_send, spawn_with};

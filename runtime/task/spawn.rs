@@ -10,8 +10,9 @@ use std::sync::Arc;
 use super::future::TaskFuture;
 use super::join::JoinHandle;
 use crate::runtime::context;
-use crate::runtime::scheduler::{Scheduler, schedule};
+use crate::runtime::scheduler::Scheduler;
 use crate::runtime::shared::{Shared, TaskCell};
+use crate::runtime::wake::schedule;
 
 /// Starts a task on the current runtime. It runs on this thread, so the future need not be `Send`.
 ///
