@@ -23,7 +23,10 @@ pub mod time;
 mod wake;
 
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
 
 pub use builder::Builder;
 pub use handle::{Handle, TryCurrentError};
@@ -85,7 +88,13 @@ impl Runtime {
             "cannot block_on within a runtime: this thread is already driving one; use .await or aio_runtime::spawn \
              here, or a runtime on another thread"
         );
-        self.scheduler.block_on(future)
+        self.scheduler.assert_ours();
+        let _entered = context::enter(&self.scheduler);
+        let _driven = self.scheduler.reactor().drive();
+        // Dropped before the guards: what it holds open is closed when this returns.
+        let future = pin!(future);
+        let waker = Waker::from(Arc::clone(self.scheduler.shared()));
+        self.scheduler.run(future, &waker)
     }
 
     /// Starts a task, which runs when `block_on` does. See [`spawn`](crate::spawn).
@@ -110,6 +119,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        let _entered = context::enter(&self.scheduler);
         self.scheduler.shutdown();
     }
 }

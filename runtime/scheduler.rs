@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,6 @@ use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use slab::Slab;
 
-use super::context;
 use super::shared::{Shared, Task};
 use super::time::Timers;
 use crate::reactor::Reactor;
@@ -64,30 +63,20 @@ impl Scheduler {
         &self.shared
     }
 
-    /// Drives the runtime until `future` is complete.
-    ///
-    /// # Panics
-    ///
-    /// If the future does, or in a process that was forked off while the runtime existed.
-    pub(super) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
-        self.assert_ours();
-        let _entered = context::enter(self);
-        let _driven = self.reactor.drive();
-        // Dropped before the guards: what it holds open is closed when this returns.
-        let future = pin!(future);
-        self.drive(future)
-    }
-
-    fn assert_ours(&self) {
+    pub(super) fn assert_ours(&self) {
         assert!(
             self.reactor.is_ours(),
             "this aio-runtime belongs to the process that built it: a forked child must build a runtime of its own"
         );
     }
 
-    fn drive<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
-        let waker = Waker::from(Arc::clone(&self.shared));
-        let mut cx = Context::from_waker(&waker);
+    /// Drives the runtime until `future` is complete. `waker` sets `Shared::main_woken`.
+    ///
+    /// # Panics
+    ///
+    /// If the future does, or in a process that was forked off while the runtime existed.
+    pub(super) fn run<F: Future>(&self, mut future: Pin<&mut F>, waker: &Waker) -> F::Output {
+        let mut cx = Context::from_waker(waker);
         self.shared.main_woken.store(true, Ordering::Relaxed);
         loop {
             self.take_inbox();
@@ -95,7 +84,7 @@ impl Scheduler {
             while interval > 0 && !self.is_idle() {
                 if self.shared.take_main_wake() {
                     interval -= 1;
-                    self.begin_poll(&waker);
+                    self.begin_poll(waker);
                     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                         return output;
                     }
@@ -187,8 +176,7 @@ impl Scheduler {
     // ---- the end ----
 
     /// Drops all tasks, here and now, and ends the reactor.
-    pub(super) fn shutdown(self: &Rc<Self>) {
-        let _entered = context::enter(self);
+    pub(super) fn shutdown(&self) {
         if !self.reactor.is_ours() {
             // A forked child. What other threads of the parent were about to hand over never comes,
             // and its tasks are not ours to end.
