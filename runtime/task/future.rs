@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::contain::Contained;
-use super::join::JoinError;
+use super::error::JoinError;
 use crate::runtime::context;
 use crate::runtime::shared::{NOT_PENDING, TaskCell};
 

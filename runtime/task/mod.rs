@@ -15,12 +15,14 @@
 //! the runtime.
 
 mod contain;
+mod error;
 mod future;
 mod join;
 mod spawn;
 mod yield_now;
 
-pub use join::{JoinError, JoinHandle};
+pub use error::JoinError;
+pub use join::JoinHandle;
 pub use spawn::{spawn, spawn_blocking, spawn_local};
 pub use yield_now::{YieldNow, yield_now};
 
