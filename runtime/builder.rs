@@ -138,6 +138,17 @@ impl Builder {
     }
 }
 
+impl Runtime {
+    /// A runtime with the default settings; see [`Builder`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Builder::new().build()
+    }
+}
+
 impl Default for Builder {
     fn default() -> Self {
         Self::new()

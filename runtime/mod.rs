@@ -22,7 +22,6 @@ pub mod task;
 pub mod time;
 mod wake;
 
-use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -59,15 +58,6 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// A runtime with the default settings; see [`Builder`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Builder::build`].
-    pub fn new() -> io::Result<Self> {
-        Builder::new().build()
-    }
-
     fn with_scheduler(scheduler: Rc<Scheduler>) -> Self {
         let handle = Handle::new(scheduler.shared());
         Self { scheduler, handle }
