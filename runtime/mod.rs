@@ -80,7 +80,7 @@ impl Runtime {
         );
         self.scheduler.assert_ours();
         let _entered = context::enter(&self.scheduler);
-        let _driven = self.scheduler.reactor().drive();
+        let _in_loop = self.scheduler.reactor().drive();
         // Dropped before the guards: what it holds open is closed when this returns.
         let future = pin!(future);
         let waker = Waker::from(Arc::clone(self.scheduler.shared()));

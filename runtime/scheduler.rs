@@ -11,7 +11,7 @@ use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use slab::Slab;
 
-use super::shared::{Shared, Task};
+use super::shared::{Runnable, Shared};
 use super::time::Timers;
 use crate::reactor::Reactor;
 
@@ -19,10 +19,10 @@ use crate::reactor::Reactor;
 pub(crate) struct Scheduler {
     reactor: Rc<Reactor>,
     timers: Rc<Timers>,
-    ready: RefCell<VecDeque<Task>>,
+    ready: RefCell<VecDeque<Runnable>>,
     /// Wakers of all tasks that have been polled and are not complete: how the runtime's end finds
     /// them.
-    pending: RefCell<Slab<Waker>>,
+    active: RefCell<Slab<Waker>>,
     /// The waker by which the latest poll was made; see [`Scheduler::polls_with`].
     polling: Cell<Option<WakerId>>,
     shared: Arc<Shared>,
@@ -44,7 +44,7 @@ impl Scheduler {
             reactor,
             timers: Rc::new(Timers::new()),
             ready: RefCell::default(),
-            pending: RefCell::default(),
+            active: RefCell::default(),
             polling: Cell::new(None),
             shared,
             event_interval: event_interval as usize,
@@ -110,10 +110,10 @@ impl Scheduler {
     /// its next turn comes: the loop is to look for completions in between.
     fn run_ready(&self, interval: &mut usize) {
         while *interval > 0 {
-            let Some(task) = self.ready.borrow_mut().pop_front() else { return };
+            let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
             // Does not unwind: the future's panics end inside the task.
-            let woke_itself = task.run();
+            let woke_itself = runnable.run();
             if woke_itself {
                 // It is the last in the queue, having been put there when its poll was over.
                 *interval = (*interval).min(self.ready.borrow().len().saturating_sub(1));
@@ -127,10 +127,10 @@ impl Scheduler {
         }
         let aborted = {
             let mut inbox = self.shared.inbox();
-            self.ready.borrow_mut().append(&mut inbox.tasks);
+            self.ready.borrow_mut().append(&mut inbox.runnables);
             std::mem::take(&mut inbox.aborted)
         };
-        aborted.into_iter().for_each(|at| self.wake_pending(at));
+        aborted.into_iter().for_each(|index| self.wake_active(index));
     }
 
     fn is_idle(&self) -> bool {
@@ -151,26 +151,26 @@ impl Scheduler {
         self.polling.get() == Some(waker_id(waker))
     }
 
-    pub(super) fn push_ready(&self, task: Task) {
-        self.ready.borrow_mut().push_back(task);
+    pub(super) fn push_ready(&self, runnable: Runnable) {
+        self.ready.borrow_mut().push_back(runnable);
     }
 
     /// Enters a task that has been polled and is not complete.
-    pub(super) fn add_pending(&self, waker: Waker) -> usize {
-        self.pending.borrow_mut().insert(waker)
+    pub(super) fn add_active(&self, waker: Waker) -> usize {
+        self.active.borrow_mut().insert(waker)
     }
 
-    /// Wakes the task at a place. If another one has the place by now, it is woken for nothing.
-    pub(super) fn wake_pending(&self, at: usize) {
-        let waker = self.pending.borrow().get(at).cloned();
+    /// Wakes the task at an index. If another one has the index by now, it is woken for nothing.
+    pub(super) fn wake_active(&self, index: usize) {
+        let waker = self.active.borrow().get(index).cloned();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
     /// Strikes out a task that is complete or dropped.
-    pub(super) fn remove_pending(&self, at: usize) {
-        let _waker = self.pending.borrow_mut().try_remove(at);
+    pub(super) fn remove_active(&self, index: usize) {
+        let _waker = self.active.borrow_mut().try_remove(index);
     }
 
     // ---- the end ----
@@ -180,7 +180,7 @@ impl Scheduler {
         if !self.reactor.is_ours() {
             // A forked child. What other threads of the parent were about to hand over never comes,
             // and its tasks are not ours to end.
-            std::mem::forget((self.ready.take(), self.pending.take()));
+            std::mem::forget((self.ready.take(), self.active.take()));
             return;
         }
         self.end_tasks();
@@ -189,24 +189,24 @@ impl Scheduler {
             let mut inbox = self.shared.inbox();
             inbox.closed = true;
             inbox.aborted = Vec::new();
-            self.ready.borrow_mut().append(&mut inbox.tasks);
+            self.ready.borrow_mut().append(&mut inbox.runnables);
         }
         // Once more, for what the end of the others has spawned or handed over.
         self.end_tasks();
     }
 
-    /// Each round makes the pending tasks ready, then ends the ready ones, which may make or free
+    /// Each round makes the active tasks ready, then ends the ready ones, which may make or free
     /// others. A task that another thread is just about to put into the inbox is waited for: its
     /// future belongs to this thread.
     fn end_tasks(&self) {
         loop {
             self.timers.clear();
-            let wakers: Vec<Waker> = self.pending.borrow().iter().map(|(_, waker)| waker.clone()).collect();
+            let wakers: Vec<Waker> = self.active.borrow().iter().map(|(_, waker)| waker.clone()).collect();
             wakers.into_iter().for_each(Waker::wake);
-            self.ready.borrow_mut().append(&mut self.shared.inbox().tasks);
+            self.ready.borrow_mut().append(&mut self.shared.inbox().runnables);
             let tasks = self.ready.take();
             if tasks.is_empty() {
-                if self.pending.borrow().is_empty() {
+                if self.active.borrow().is_empty() {
                     return;
                 }
                 std::thread::yield_now();
@@ -223,7 +223,7 @@ impl fmt::Debug for Scheduler {
 }
 
 /// Ends a task that is ready: its future is dropped, here and now.
-pub(super) fn end_now(task: Task) {
-    task.metadata().aborted.store(true, Ordering::SeqCst);
-    task.run();
+pub(super) fn end_now(runnable: Runnable) {
+    runnable.metadata().aborted.store(true, Ordering::SeqCst);
+    runnable.run();
 }

@@ -4,12 +4,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_task::Runnable;
-
 use crate::reactor::{Counters, Reactor, Unparker};
 
 /// A task that is ready to run.
-pub(super) type Task = Runnable<TaskCell>;
+pub(super) type Runnable = async_task::Runnable<TaskMeta>;
 
 /// One runtime, as other threads see it.
 #[derive(Debug)]
@@ -24,8 +22,8 @@ pub(crate) struct Shared {
 /// What other threads have for the runtime.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    pub(super) tasks: VecDeque<Task>,
-    /// Places of pending tasks that are to be woken since they were aborted.
+    pub(super) runnables: VecDeque<Runnable>,
+    /// Indexes of active tasks that are to be woken since they were aborted.
     pub(super) aborted: Vec<usize>,
     pub(super) closed: bool,
 }
@@ -56,19 +54,19 @@ impl Shared {
 
 /// Stands beside the future in its allocation: where it runs, and how an abort reaches it.
 #[derive(Debug)]
-pub(crate) struct TaskCell {
+pub(crate) struct TaskMeta {
     runtime: Arc<Shared>,
     pub(super) aborted: AtomicBool,
-    /// The place among the runtime's pending tasks; `NOT_PENDING` before the first poll that left
+    /// The index among the active tasks of the runtime; `INACTIVE` before the first poll that left
     /// the task pending.
-    pub(super) place: AtomicU32,
+    pub(super) index: AtomicU32,
 }
 
-pub(super) const NOT_PENDING: u32 = u32::MAX;
+pub(super) const INACTIVE: u32 = u32::MAX;
 
-impl TaskCell {
+impl TaskMeta {
     pub(super) fn new(runtime: &Arc<Shared>) -> Self {
-        Self { runtime: Arc::clone(runtime), aborted: AtomicBool::new(false), place: AtomicU32::new(NOT_PENDING) }
+        Self { runtime: Arc::clone(runtime), aborted: AtomicBool::new(false), index: AtomicU32::new(INACTIVE) }
     }
 
     pub(super) fn runtime(&self) -> &Arc<Shared> {
@@ -79,7 +77,7 @@ impl TaskCell {
         self.aborted.load(Ordering::SeqCst)
     }
 
-    pub(super) fn is_pending(&self) -> bool {
-        self.place.load(Ordering::Relaxed) != NOT_PENDING
+    pub(super) fn is_active(&self) -> bool {
+        self.index.load(Ordering::Relaxed) != INACTIVE
     }
 }

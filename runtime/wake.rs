@@ -6,50 +6,52 @@ use std::task::Wake;
 
 use super::context;
 use super::scheduler::end_now;
-use super::shared::{NOT_PENDING, Shared, Task, TaskCell};
+use super::shared::{INACTIVE, Runnable, Shared, TaskMeta};
 
 /// Puts a task among the ready ones of its runtime. Called by wakers, on any thread.
 ///
 /// This is every task's schedule function. It captures nothing and finds the runtime in the task:
 /// async-task holds a reference to a task while it calls a function that captures something, at two
 /// atomic operations a wake.
-pub(super) fn schedule(task: Task) {
-    let mut task = Some(task);
+pub(super) fn schedule(runnable: Runnable) {
+    let mut runnable = Some(runnable);
     context::with(|scheduler| {
-        if let Some(task) = task.take_if(|task| Arc::ptr_eq(task.metadata().runtime(), scheduler.shared())) {
-            scheduler.push_ready(task);
+        if let Some(runnable) =
+            runnable.take_if(|runnable| Arc::ptr_eq(runnable.metadata().runtime(), scheduler.shared()))
+        {
+            scheduler.push_ready(runnable);
         }
     });
-    if let Some(task) = task {
+    if let Some(runnable) = runnable {
         // As soon as it is in the inbox the task may be run and freed.
-        let shared = Arc::clone(task.metadata().runtime());
-        shared.receive(task);
+        let shared = Arc::clone(runnable.metadata().runtime());
+        shared.receive(runnable);
     }
 }
 
-impl TaskCell {
+impl TaskMeta {
     /// Has the task drop its future when it runs next, which comes soon. On any thread.
     pub(super) fn abort(&self) {
-        // SeqCst: either this sees the task's place, or the task, entering it, sees the abort
+        // SeqCst: either this sees the index of the task, or the task, entering it, sees the abort
         // (`TaskFuture::poll`).
         self.aborted.store(true, Ordering::SeqCst);
-        match self.place.load(Ordering::SeqCst) {
+        match self.index.load(Ordering::SeqCst) {
             // It is ready or runs, and looks before it becomes pending.
-            NOT_PENDING => {}
-            place => self.runtime().wake_aborted(place as usize),
+            INACTIVE => {}
+            index => self.runtime().wake_aborted(index as usize),
         }
     }
 }
 
 impl Shared {
-    /// Wakes the pending task at a place, so that it sees that it was aborted.
-    fn wake_aborted(self: &Arc<Self>, at: usize) {
+    /// Wakes the active task at an index, so that it sees that it was aborted.
+    fn wake_aborted(self: &Arc<Self>, index: usize) {
         match context::inside(self) {
-            Some(scheduler) => scheduler.wake_pending(at),
+            Some(scheduler) => scheduler.wake_active(index),
             None => {
                 let mut inbox = self.inbox();
                 if !inbox.closed {
-                    inbox.aborted.push(at);
+                    inbox.aborted.push(index);
                     drop(inbox);
                     self.unparker.unpark();
                 }
@@ -59,20 +61,20 @@ impl Shared {
 
     /// Takes in a task that another thread has made ready. After the runtime's end the task ends
     /// too.
-    fn receive(&self, task: Task) {
+    fn receive(&self, runnable: Runnable) {
         let refused = {
             let mut inbox = self.inbox();
             if inbox.closed {
-                Some(task)
+                Some(runnable)
             } else {
-                inbox.tasks.push_back(task);
+                inbox.runnables.push_back(runnable);
                 None
             }
         };
         match refused {
             // The runtime is gone with all tasks that it had, so this one is new and comes from
             // `Handle::spawn`: it is `Send` and may end here.
-            Some(task) => end_now(task),
+            Some(runnable) => end_now(runnable),
             None => self.unparker.unpark(),
         }
     }

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::contain::Contained;
 use super::error::JoinError;
 use crate::runtime::context;
-use crate::runtime::shared::{NOT_PENDING, TaskCell};
+use crate::runtime::shared::{INACTIVE, TaskMeta};
 
 /// What a task ends with.
 pub(super) type Output<T> = Contained<Result<T, JoinError>>;
@@ -21,25 +21,25 @@ pin_project! {
     pub(super) struct TaskFuture<'a, F> {
         #[pin]
         future: Contained<F>,
-        cell: &'a TaskCell,
+        meta: &'a TaskMeta,
     }
 
     impl<F> PinnedDrop for TaskFuture<'_, F> {
         fn drop(this: Pin<&mut Self>) {
             // Nobody else writes it.
-            let place = this.cell.place.load(Ordering::Relaxed);
-            if place != NOT_PENDING {
+            let index = this.meta.index.load(Ordering::Relaxed);
+            if index != INACTIVE {
                 // An abort from now on has nobody to wake.
-                this.cell.place.store(NOT_PENDING, Ordering::Relaxed);
-                context::with(|scheduler| scheduler.remove_pending(place as usize));
+                this.meta.index.store(INACTIVE, Ordering::Relaxed);
+                context::with(|scheduler| scheduler.remove_active(index as usize));
             }
         }
     }
 }
 
 impl<'a, F> TaskFuture<'a, F> {
-    pub(super) fn new(future: F, cell: &'a TaskCell) -> Self {
-        Self { future: Contained::new(future), cell }
+    pub(super) fn new(future: F, meta: &'a TaskMeta) -> Self {
+        Self { future: Contained::new(future), meta }
     }
 }
 
@@ -48,17 +48,17 @@ impl<F: Future> Future for TaskFuture<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if !this.cell.is_aborted() {
+        if !this.meta.is_aborted() {
             context::with(|scheduler| scheduler.begin_poll(cx.waker()));
             let future = this.future.as_mut().get().expect("a task is not polled after its end");
             match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
                 Ok(Poll::Pending) => {
-                    if !this.cell.is_pending()
-                        && let Some(place) = context::with(|scheduler| scheduler.add_pending(cx.waker().clone()))
+                    if !this.meta.is_active()
+                        && let Some(index) = context::with(|scheduler| scheduler.add_active(cx.waker().clone()))
                     {
-                        this.cell.place.store(place as u32, Ordering::SeqCst);
+                        this.meta.index.store(index as u32, Ordering::SeqCst);
                     }
-                    if !this.cell.is_aborted() {
+                    if !this.meta.is_aborted() {
                         return Poll::Pending;
                     }
                 }

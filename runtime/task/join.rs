@@ -13,7 +13,7 @@ use super::contain::Contained;
 use super::error::JoinError;
 use super::future::Output;
 use crate::runtime::context;
-use crate::runtime::shared::TaskCell;
+use crate::runtime::shared::TaskMeta;
 
 /// Awaits a task's output. Dropped, it detaches the task, which runs on.
 ///
@@ -40,11 +40,11 @@ use crate::runtime::shared::TaskCell;
 /// ```
 pub struct JoinHandle<T> {
     /// `None` only while dropped.
-    task: Option<Task<Output<T>, TaskCell>>,
+    task: Option<Task<Output<T>, TaskMeta>>,
 }
 
 impl<T> JoinHandle<T> {
-    pub(super) fn new(task: Task<Output<T>, TaskCell>) -> Self {
+    pub(super) fn new(task: Task<Output<T>, TaskMeta>) -> Self {
         Self { task: Some(task) }
     }
 
@@ -60,7 +60,7 @@ impl<T> JoinHandle<T> {
         self.task().is_finished()
     }
 
-    fn task(&self) -> &Task<Output<T>, TaskCell> {
+    fn task(&self) -> &Task<Output<T>, TaskMeta> {
         self.task.as_ref().expect("a handle has its task until it is dropped")
     }
 }

@@ -4,7 +4,7 @@
 //! ```text
 //!   spawn ──► ready queue ──run──► TaskFuture::poll ──Ready──► output kept for the JoinHandle
 //!                 ▲                     │ Pending
-//!                 └────── waker ◄───────┘ (and entered among the runtime's pending tasks, until it is dropped)
+//!                 └────── waker ◄───────┘ (and entered among the runtime's active tasks, until it is dropped)
 //! ```
 //!
 //! What user code can break stays in the task: a panic of the future, of its drop or of its

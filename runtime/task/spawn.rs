@@ -11,7 +11,7 @@ use super::future::TaskFuture;
 use super::join::JoinHandle;
 use crate::runtime::context;
 use crate::runtime::scheduler::Scheduler;
-use crate::runtime::shared::{Shared, TaskCell};
+use crate::runtime::shared::{Shared, TaskMeta};
 use crate::runtime::wake::schedule;
 
 /// Starts a task on the current runtime. It runs on this thread, so the future need not be `Send`.
@@ -95,14 +95,14 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let builder = async_task::Builder::new().metadata(TaskCell::new(scheduler.shared()));
+    let builder = async_task::Builder::new().metadata(TaskMeta::new(scheduler.shared()));
     // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable`
     // is used and dropped on this thread: the runnable goes to the ready queue or, woken elsewhere,
     // to the inbox, and both are emptied by this thread alone; the inbox refuses runnables only
     // after all tasks of this runtime have been dropped (`Scheduler::shutdown` waits for those that
     // are on their way). The future is 'static but for its borrow of the metadata, which the same
     // allocation holds. `schedule` is a plain function.
-    let (runnable, task) = unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
+    let (runnable, task) = unsafe { builder.spawn_unchecked(move |meta| TaskFuture::new(future, meta), schedule) };
     runnable.schedule();
     JoinHandle::new(task)
 }
@@ -124,12 +124,12 @@ where
     Fut: Future + 'static,
     Fut::Output: Send + 'static,
 {
-    let builder = async_task::Builder::new().metadata(TaskCell::new(shared));
+    let builder = async_task::Builder::new().metadata(TaskMeta::new(shared));
     let future = async move { make().await };
     // SAFETY: as in `spawn_on`, but for one thing: a runtime that is gone has the task dropped
     // where it was woken. It was never polled then, and before its first poll the future holds
     // nothing but `make`, which is `Send`.
-    let (runnable, task) = unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
+    let (runnable, task) = unsafe { builder.spawn_unchecked(move |meta| TaskFuture::new(future, meta), schedule) };
     runnable.schedule();
     JoinHandle::new(task)
 }

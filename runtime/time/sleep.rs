@@ -73,10 +73,10 @@ impl Sleep {
     /// one.
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         self.deadline = deadline;
-        self.timer = self.timer.take().and_then(|(key, timers)| Some((timers.postpone(key, deadline)?, timers)));
+        self.timer = self.timer.take().and_then(|(key, timers)| Some((timers.reschedule(key, deadline)?, timers)));
     }
 
-    fn withdraw(&mut self) {
+    fn cancel(&mut self) {
         if let Some((key, timers)) = self.timer.take() {
             timers.remove(key);
         }
@@ -97,7 +97,7 @@ impl Sleep {
             return Poll::Ready(());
         }
         // Waits in another runtime from now on, if it was moved.
-        self.withdraw();
+        self.cancel();
         let timers = scheduler.timers();
         // By the clock as it was read for this turn: to read it again, for every sleep, costs more
         // than to wait for the next one where that has just come to be wrong.
@@ -124,6 +124,6 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        self.withdraw();
+        self.cancel();
     }
 }

@@ -95,7 +95,7 @@ impl Timers {
     }
 
     /// Gives a timer another deadline, if it has not fired.
-    pub(super) fn postpone(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
+    pub(super) fn reschedule(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
         let mut queue = self.queue.borrow_mut();
         let timer = queue.remove(key)?;
         Some(queue.insert(self.nanos(deadline), timer.waker))
