@@ -6,7 +6,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use slab::Slab;
@@ -77,7 +76,7 @@ impl Scheduler {
     /// If the future does, or in a process that was forked off while the runtime existed.
     pub(super) fn run<F: Future>(&self, mut future: Pin<&mut F>, waker: &Waker) -> F::Output {
         let mut cx = Context::from_waker(waker);
-        self.shared.main_woken.store(true, Ordering::Relaxed);
+        self.shared.wake_main();
         loop {
             self.take_inbox();
             let mut interval = self.event_interval;
@@ -88,7 +87,7 @@ impl Scheduler {
                     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                         return output;
                     }
-                    if self.shared.main_woken.load(Ordering::Relaxed) {
+                    if self.shared.is_main_woken() {
                         interval = interval.min(self.ready.borrow().len());
                     }
                 }
@@ -122,19 +121,15 @@ impl Scheduler {
     }
 
     fn take_inbox(&self) {
-        if !self.shared.unparker.take_notification() {
+        if !self.shared.take_notification() {
             return;
         }
-        let aborted = {
-            let mut inbox = self.shared.inbox();
-            self.ready.borrow_mut().append(&mut inbox.runnables);
-            std::mem::take(&mut inbox.aborted)
-        };
+        let aborted = self.shared.take_inbox(&mut self.ready.borrow_mut());
         aborted.into_iter().for_each(|index| self.wake_active(index));
     }
 
     fn is_idle(&self) -> bool {
-        self.ready.borrow().is_empty() && !self.shared.main_woken.load(Ordering::Relaxed)
+        self.ready.borrow().is_empty() && !self.shared.is_main_woken()
     }
 
     // ---- for tasks ----
@@ -185,12 +180,7 @@ impl Scheduler {
         }
         self.end_tasks();
         self.reactor.shutdown();
-        {
-            let mut inbox = self.shared.inbox();
-            inbox.closed = true;
-            inbox.aborted = Vec::new();
-            self.ready.borrow_mut().append(&mut inbox.runnables);
-        }
+        self.shared.close_inbox();
         // Once more, for what the end of the others has spawned or handed over.
         self.end_tasks();
     }
@@ -203,15 +193,16 @@ impl Scheduler {
             self.timers.clear();
             let wakers: Vec<Waker> = self.active.borrow().iter().map(|(_, waker)| waker.clone()).collect();
             wakers.into_iter().for_each(Waker::wake);
-            self.ready.borrow_mut().append(&mut self.shared.inbox().runnables);
-            let tasks = self.ready.take();
-            if tasks.is_empty() {
+            // The aborted ones are among those just woken.
+            let _aborted = self.shared.take_inbox(&mut self.ready.borrow_mut());
+            let runnables = self.ready.take();
+            if runnables.is_empty() {
                 if self.active.borrow().is_empty() {
                     return;
                 }
                 std::thread::yield_now();
             }
-            tasks.into_iter().for_each(end_now);
+            runnables.into_iter().for_each(end_now);
         }
     }
 }
@@ -224,6 +215,7 @@ impl fmt::Debug for Scheduler {
 
 /// Ends a task that is ready: its future is dropped, here and now.
 pub(super) fn end_now(runnable: Runnable) {
-    runnable.metadata().aborted.store(true, Ordering::SeqCst);
+    // It runs now, so it need not be woken.
+    let _index = runnable.metadata().set_aborted();
     runnable.run();
 }

@@ -1,95 +1,59 @@
-//! How tasks and the future of `block_on` become ready, on any thread.
+//! The three ways to become ready: a task is woken, a task is aborted, the future of `block_on` is
+//! woken.
+//!
+//! Each may happen on any thread. On the runtime's own thread it goes straight to the scheduler.
+//! From another thread it goes through [`Shared`], and the loop is unparked.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Wake;
 
 use super::context;
 use super::scheduler::end_now;
-use super::shared::{INACTIVE, Runnable, Shared, TaskMeta};
+use super::shared::{Runnable, Shared, TaskMeta};
 
-/// Puts a task among the ready ones of its runtime. Called by wakers, on any thread.
+/// A task is woken: it joins the ready ones of its runtime.
 ///
-/// This is every task's schedule function. It captures nothing and finds the runtime in the task:
-/// async-task holds a reference to a task while it calls a function that captures something, at two
-/// atomic operations a wake.
+/// This is every task's schedule function. It captures nothing and finds the runtime in the task's
+/// metadata: around a schedule function that captures something, async-task holds a reference to
+/// the task, at two atomic operations per wake.
 pub(super) fn schedule(runnable: Runnable) {
     let mut runnable = Some(runnable);
     context::with(|scheduler| {
-        if let Some(runnable) =
-            runnable.take_if(|runnable| Arc::ptr_eq(runnable.metadata().runtime(), scheduler.shared()))
-        {
+        if let Some(runnable) = runnable.take_if(|task| Arc::ptr_eq(task.metadata().runtime(), scheduler.shared())) {
             scheduler.push_ready(runnable);
         }
     });
-    if let Some(runnable) = runnable {
-        // As soon as it is in the inbox the task may be run and freed.
-        let shared = Arc::clone(runnable.metadata().runtime());
-        shared.receive(runnable);
+    let Some(runnable) = runnable else { return };
+    // A clone, since the loop may run and free the task as soon as it is in the inbox.
+    let runtime = Arc::clone(runnable.metadata().runtime());
+    if let Err(refused) = runtime.send_runnable(runnable) {
+        // The runtime has ended, and with it every task that it had. So this one is new and comes
+        // from a `Handle`: what it holds is `Send`, and may be dropped here.
+        end_now(refused);
     }
 }
 
-impl TaskMeta {
-    /// Has the task drop its future when it runs next, which comes soon. On any thread.
-    pub(super) fn abort(&self) {
-        // SeqCst: either this sees the index of the task, or the task, entering it, sees the abort
-        // (`TaskFuture::poll`).
-        self.aborted.store(true, Ordering::SeqCst);
-        match self.index.load(Ordering::SeqCst) {
-            // It is ready or runs, and looks before it becomes pending.
-            INACTIVE => {}
-            index => self.runtime().wake_aborted(index as usize),
-        }
-    }
-}
-
-impl Shared {
-    /// Wakes the active task at an index, so that it sees that it was aborted.
-    fn wake_aborted(self: &Arc<Self>, index: usize) {
-        match context::inside(self) {
+/// A task is aborted: it will drop its future when it runs next. One that is not active is ready or
+/// running, and checks for an abort before it goes pending.
+pub(super) fn abort(task: &TaskMeta) {
+    if let Some(index) = task.set_aborted() {
+        match context::inside(task.runtime()) {
             Some(scheduler) => scheduler.wake_active(index),
-            None => {
-                let mut inbox = self.inbox();
-                if !inbox.closed {
-                    inbox.aborted.push(index);
-                    drop(inbox);
-                    self.unparker.unpark();
-                }
-            }
-        }
-    }
-
-    /// Takes in a task that another thread has made ready. After the runtime's end the task ends
-    /// too.
-    fn receive(&self, runnable: Runnable) {
-        let refused = {
-            let mut inbox = self.inbox();
-            if inbox.closed {
-                Some(runnable)
-            } else {
-                inbox.runnables.push_back(runnable);
-                None
-            }
-        };
-        match refused {
-            // The runtime is gone with all tasks that it had, so this one is new and comes from
-            // `Handle::spawn`: it is `Send` and may end here.
-            Some(runnable) => end_now(runnable),
-            None => self.unparker.unpark(),
+            None => task.runtime().send_aborted(index),
         }
     }
 }
 
-/// The waker of `block_on`'s future.
+/// The future of `block_on` is woken: this is its waker.
 impl Wake for Shared {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.main_woken.store(true, Ordering::Release);
+        self.wake_main();
         if context::inside(self).is_none() {
-            self.unparker.unpark();
+            self.unpark();
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -11,7 +10,7 @@ use pin_project_lite::pin_project;
 use super::contain::Contained;
 use super::error::JoinError;
 use crate::runtime::context;
-use crate::runtime::shared::{INACTIVE, TaskMeta};
+use crate::runtime::shared::TaskMeta;
 
 /// What a task ends with.
 pub(super) type Output<T> = Contained<Result<T, JoinError>>;
@@ -26,12 +25,8 @@ pin_project! {
 
     impl<F> PinnedDrop for TaskFuture<'_, F> {
         fn drop(this: Pin<&mut Self>) {
-            // Nobody else writes it.
-            let index = this.meta.index.load(Ordering::Relaxed);
-            if index != INACTIVE {
-                // An abort from now on has nobody to wake.
-                this.meta.index.store(INACTIVE, Ordering::Relaxed);
-                context::with(|scheduler| scheduler.remove_active(index as usize));
+            if let Some(index) = this.meta.deactivate() {
+                context::with(|scheduler| scheduler.remove_active(index));
             }
         }
     }
@@ -56,7 +51,7 @@ impl<F: Future> Future for TaskFuture<'_, F> {
                     if !this.meta.is_active()
                         && let Some(index) = context::with(|scheduler| scheduler.add_active(cx.waker().clone()))
                     {
-                        this.meta.index.store(index as u32, Ordering::SeqCst);
+                        this.meta.activate(index);
                     }
                     if !this.meta.is_aborted() {
                         return Poll::Pending;

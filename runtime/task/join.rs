@@ -14,6 +14,7 @@ use super::error::JoinError;
 use super::future::Output;
 use crate::runtime::context;
 use crate::runtime::shared::TaskMeta;
+use crate::runtime::wake;
 
 /// Awaits a task's output. Dropped, it detaches the task, which runs on.
 ///
@@ -52,7 +53,7 @@ impl<T> JoinHandle<T> {
     /// error for which [`JoinError::is_cancelled`] is true. A task that is complete already, or
     /// completes first, is not affected.
     pub fn abort(&self) {
-        self.task().metadata().abort();
+        wake::abort(self.task().metadata());
     }
 
     /// Whether the task is complete or was dropped with its runtime.
