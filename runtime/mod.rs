@@ -16,6 +16,7 @@
 mod builder;
 pub(crate) mod context;
 mod handle;
+mod own_waker;
 pub(crate) mod scheduler;
 mod shared;
 pub mod task;

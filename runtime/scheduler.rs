@@ -1,15 +1,16 @@
 //! The scheduler: the queue of ready tasks, and the loop that drives them and the reactor.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
+use super::own_waker;
 use super::shared::{Runnable, Shared};
 use super::time::Timers;
 use crate::reactor::Reactor;
@@ -22,18 +23,8 @@ pub(crate) struct Scheduler {
     /// Wakers of all tasks that have been polled and are not complete: how the runtime's end finds
     /// them.
     active: RefCell<Slab<Waker>>,
-    /// The waker by which the latest poll was made; see [`Scheduler::polls_with`].
-    polling: Cell<Option<WakerId>>,
     shared: Arc<Shared>,
     event_interval: usize,
-}
-
-/// A waker's parts. Where both are the same, so is what it does, even if the first waker is gone by
-/// now.
-type WakerId = (*const (), *const RawWakerVTable);
-
-fn waker_id(waker: &Waker) -> WakerId {
-    (waker.data(), waker.vtable())
 }
 
 impl Scheduler {
@@ -44,7 +35,6 @@ impl Scheduler {
             timers: Rc::new(Timers::new()),
             ready: RefCell::default(),
             active: RefCell::default(),
-            polling: Cell::new(None),
             shared,
             event_interval: event_interval as usize,
         })
@@ -83,7 +73,8 @@ impl Scheduler {
             while interval > 0 && !self.is_idle() {
                 if self.shared.take_main_wake() {
                     interval -= 1;
-                    self.begin_poll(waker);
+                    own_waker::set(waker);
+                    self.reactor.reset_budget();
                     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                         return output;
                     }
@@ -111,6 +102,7 @@ impl Scheduler {
         while *interval > 0 {
             let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
+            self.reactor.reset_budget();
             // Does not unwind: the future's panics end inside the task.
             let woke_itself = runnable.run();
             if woke_itself {
@@ -133,18 +125,6 @@ impl Scheduler {
     }
 
     // ---- for tasks ----
-
-    /// Notes by which waker the code that runs next is polled, and gives it a fresh budget.
-    pub(super) fn begin_poll(&self, waker: &Waker) {
-        self.polling.set(Some(waker_id(waker)));
-        self.reactor.reset_budget();
-    }
-
-    /// Whether this waker is a task's own, or `block_on`'s, which are known not to panic. False for
-    /// some that are.
-    pub(super) fn polls_with(&self, waker: &Waker) -> bool {
-        self.polling.get() == Some(waker_id(waker))
-    }
 
     pub(super) fn push_ready(&self, runnable: Runnable) {
         self.ready.borrow_mut().push_back(runnable);

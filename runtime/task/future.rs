@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use super::contain::Contained;
 use super::error::JoinError;
 use crate::runtime::context;
+use crate::runtime::own_waker;
 use crate::runtime::shared::TaskMeta;
 
 /// What a task ends with.
@@ -43,25 +44,26 @@ impl<F: Future> Future for TaskFuture<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if !this.meta.is_aborted() {
-            context::with(|scheduler| scheduler.begin_poll(cx.waker()));
-            let future = this.future.as_mut().get().expect("a task is not polled after its end");
-            match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-                Ok(Poll::Pending) => {
-                    if !this.meta.is_active()
-                        && let Some(index) = context::with(|scheduler| scheduler.add_active(cx.waker().clone()))
-                    {
-                        this.meta.activate(index);
-                    }
-                    if !this.meta.is_aborted() {
-                        return Poll::Pending;
-                    }
-                }
-                Ok(Poll::Ready(output)) => return Poll::Ready(end(this.future, Ok(output))),
-                Err(panic) => return Poll::Ready(end(this.future, Err(JoinError::panic(panic)))),
-            }
+        if this.meta.is_aborted() {
+            return Poll::Ready(end(this.future, Err(JoinError::cancelled())));
         }
-        Poll::Ready(end(this.future, Err(JoinError::cancelled())))
+        own_waker::set(cx.waker());
+        let future = this.future.as_mut().get().expect("a task is not polled after its end");
+        let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(Poll::Ready(output)) => Ok(output),
+            Ok(Poll::Pending) => {
+                if !this.meta.is_active() {
+                    let index = context::with(|scheduler| scheduler.add_active(cx.waker().clone()));
+                    this.meta.activate(index.expect("a task is polled inside its runtime"));
+                }
+                if !this.meta.is_aborted() {
+                    return Poll::Pending;
+                }
+                Err(JoinError::cancelled())
+            }
+            Err(panic) => Err(JoinError::panic(panic)),
+        };
+        Poll::Ready(end(this.future, result))
     }
 }
 

@@ -13,6 +13,7 @@ use super::contain::Contained;
 use super::error::JoinError;
 use super::future::Output;
 use crate::runtime::context;
+use crate::runtime::own_waker;
 use crate::runtime::shared::TaskMeta;
 use crate::runtime::wake;
 
@@ -75,7 +76,7 @@ impl<T> Future for JoinHandle<T> {
             ready!(scheduler.reactor().poll_proceed(cx));
         }
         let task = self.task.as_mut().expect("a handle has its task until it is dropped");
-        let ended = if scheduler.as_ref().is_some_and(|scheduler| scheduler.polls_with(cx.waker())) {
+        let ended = if own_waker::is_current(cx.waker()) {
             ready!(Pin::new(task).poll(cx))
         } else {
             // Somebody's own waker, and async-task aborts the process where that panics.
