@@ -18,12 +18,14 @@ fn id(waker: &Waker) -> WakerId {
 }
 
 /// Notes the waker of the poll that begins: a task's own, or that of `block_on`.
+#[inline]
 pub(super) fn set(waker: &Waker) {
     CURRENT.set(id(waker));
 }
 
 /// Whether the runtime itself polled with this waker, so that it cannot panic. May return false for
 /// such a waker.
+#[inline]
 pub(super) fn is_current(waker: &Waker) -> bool {
     CURRENT.get() == id(waker)
 }

@@ -126,6 +126,7 @@ impl Scheduler {
 
     // ---- for tasks ----
 
+    #[inline]
     pub(super) fn push_ready(&self, runnable: Runnable) {
         self.ready.borrow_mut().push_back(runnable);
     }
