@@ -15,13 +15,14 @@ use super::shared::{Runnable, Shared};
 use super::time::Timers;
 use crate::reactor::Reactor;
 
-/// One runtime, as its own thread sees it.
+/// One runtime, as its own thread sees it. It is handed the waker of `block_on` and enters no
+/// context itself: both belong to the layers above.
 pub(crate) struct Scheduler {
     reactor: Rc<Reactor>,
     timers: Rc<Timers>,
     ready: RefCell<VecDeque<Runnable>>,
-    /// Wakers of all tasks that have been polled and are not complete: how the runtime's end finds
-    /// them.
+    /// Wakers of all tasks that have been polled and are not complete. The runtime's end finds the
+    /// tasks by them.
     active: RefCell<Slab<Waker>>,
     shared: Arc<Shared>,
     event_interval: usize,
@@ -52,6 +53,9 @@ impl Scheduler {
         &self.shared
     }
 
+    /// # Panics
+    ///
+    /// In a process that was forked after the runtime was built.
     pub(super) fn assert_ours(&self) {
         assert!(
             self.reactor.is_ours(),
@@ -59,11 +63,11 @@ impl Scheduler {
         );
     }
 
-    /// Drives the runtime until `future` is complete. `waker` sets `Shared::main_woken`.
+    /// Drives the runtime until `future` is complete. `waker` must call [`Shared::wake_main`].
     ///
     /// # Panics
     ///
-    /// If the future does, or in a process that was forked off while the runtime existed.
+    /// If the future panics, or in a process that was forked after the runtime was built.
     pub(super) fn run<F: Future>(&self, mut future: Pin<&mut F>, waker: &Waker) -> F::Output {
         let mut cx = Context::from_waker(waker);
         self.shared.wake_main();
@@ -95,18 +99,18 @@ impl Scheduler {
         }
     }
 
-    /// Runs ready tasks, those that become ready meanwhile among them, until the interval is used
-    /// up. One that wakes itself (it yields, or has used up its budget) ends the interval before
-    /// its next turn comes: the loop is to look for completions in between.
+    /// Runs ready tasks, including ones that become ready in the meantime, until the interval is
+    /// used up. A task that wakes itself (it yields, or has used up its budget) cuts the interval
+    /// short, so that the loop checks for completions before running it again.
     fn run_ready(&self, interval: &mut usize) {
         while *interval > 0 {
             let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
             self.reactor.reset_budget();
-            // Does not unwind: the future's panics end inside the task.
+            // Does not unwind: a panic of the future is caught inside the task.
             let woke_itself = runnable.run();
             if woke_itself {
-                // It is the last in the queue, having been put there when its poll was over.
+                // It is the last in the queue: it was put there when its poll returned.
                 *interval = (*interval).min(self.ready.borrow().len().saturating_sub(1));
             }
         }
@@ -131,12 +135,13 @@ impl Scheduler {
         self.ready.borrow_mut().push_back(runnable);
     }
 
-    /// Enters a task that has been polled and is not complete.
+    /// Records a task that has been polled and is not complete. Returns its index.
     pub(super) fn add_active(&self, waker: Waker) -> usize {
         self.active.borrow_mut().insert(waker)
     }
 
-    /// Wakes the task at an index. If another one has the index by now, it is woken for nothing.
+    /// Wakes the task at an index. If another task has the index by now, that one is woken for
+    /// nothing.
     pub(super) fn wake_active(&self, index: usize) {
         let waker = self.active.borrow().get(index).cloned();
         if let Some(waker) = waker {
@@ -144,37 +149,37 @@ impl Scheduler {
         }
     }
 
-    /// Strikes out a task that is complete or dropped.
+    /// Removes a task that is complete or dropped.
     pub(super) fn remove_active(&self, index: usize) {
         let _waker = self.active.borrow_mut().try_remove(index);
     }
 
     // ---- the end ----
 
-    /// Drops all tasks, here and now, and ends the reactor.
+    /// Drops all tasks, here and now, and shuts the reactor down.
     pub(super) fn shutdown(&self) {
         if !self.reactor.is_ours() {
-            // A forked child. What other threads of the parent were about to hand over never comes,
-            // and its tasks are not ours to end.
+            // A forked child. Its tasks belong to the parent, and what other threads of the parent
+            // were about to hand over will never come.
             std::mem::forget((self.ready.take(), self.active.take()));
             return;
         }
         self.end_tasks();
         self.reactor.shutdown();
         self.shared.close_inbox();
-        // Once more, for what the end of the others has spawned or handed over.
+        // Once more, for tasks that were spawned or handed over while the others ended.
         self.end_tasks();
     }
 
-    /// Each round makes the active tasks ready, then ends the ready ones, which may make or free
-    /// others. A task that another thread is just about to put into the inbox is waited for: its
-    /// future belongs to this thread.
+    /// Each round makes the active tasks ready, then ends the ready ones. That may spawn others,
+    /// hence the rounds. A task that another thread is about to put into the inbox is waited for,
+    /// since its future must be dropped on this thread.
     fn end_tasks(&self) {
         loop {
             self.timers.clear();
             let wakers: Vec<Waker> = self.active.borrow().iter().map(|(_, waker)| waker.clone()).collect();
             wakers.into_iter().for_each(Waker::wake);
-            // The aborted ones are among those just woken.
+            // Aborted tasks are active, and have just been woken with the others.
             let _aborted = self.shared.take_inbox(&mut self.ready.borrow_mut());
             let runnables = self.ready.take();
             if runnables.is_empty() {
@@ -194,9 +199,9 @@ impl fmt::Debug for Scheduler {
     }
 }
 
-/// Ends a task that is ready: its future is dropped, here and now.
+/// Ends a task that is ready: drops its future, here and now.
 pub(super) fn end_now(runnable: Runnable) {
-    // It runs now, so it need not be woken.
+    // It runs at once, so it need not be woken at its index.
     let _index = runnable.metadata().set_aborted();
     runnable.run();
 }

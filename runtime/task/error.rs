@@ -5,16 +5,27 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-/// Why a task has no output: it was aborted, or it panicked.
+/// Why a task has no output: it was cancelled, or it panicked.
 ///
 /// Converts into an [`io::Error`] of kind `Other`, as tokio's does.
+///
+/// # Examples
+///
+/// ```
+/// # #[aio_runtime::main]
+/// # async fn main() {
+/// let error = aio_runtime::spawn(async { panic!("out of cheese") }).await.unwrap_err();
+/// assert!(error.is_panic());
+/// assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "out of cheese");
+/// # }
+/// ```
 pub struct JoinError {
     reason: Reason,
 }
 
 enum Reason {
     Cancelled,
-    /// In a mutex only so that the error is `Sync`; boxed, since every task has room for its error.
+    /// The mutex is there only to make the error `Sync`. Boxed, since every task has room for one.
     Panic(Box<Mutex<Box<dyn Any + Send>>>),
 }
 
@@ -27,7 +38,7 @@ impl JoinError {
         Self { reason: Reason::Panic(Box::new(Mutex::new(payload))) }
     }
 
-    /// Whether the task was aborted, or dropped with its runtime.
+    /// Whether the task was cancelled: aborted, or dropped with its runtime.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.reason, Reason::Cancelled)
     }
@@ -37,7 +48,7 @@ impl JoinError {
         matches!(self.reason, Reason::Panic(_))
     }
 
-    /// The panic's payload, for [`std::panic::resume_unwind`].
+    /// The payload of the panic, for [`std::panic::resume_unwind`].
     ///
     /// # Panics
     ///
@@ -50,11 +61,11 @@ impl JoinError {
         }
     }
 
-    /// The panic's payload, or the error itself if the task was cancelled.
+    /// The payload of the panic.
     ///
     /// # Errors
     ///
-    /// `self`, if the task did not panic.
+    /// Returns `self` if the task did not panic but was cancelled.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
         match self.reason {
             Reason::Panic(payload) => Ok((*payload).into_inner().unwrap_or_else(PoisonError::into_inner)),
@@ -62,7 +73,7 @@ impl JoinError {
         }
     }
 
-    /// The text of a panic, where it is one.
+    /// The message of the panic, if its payload is text.
     fn message(&self) -> Option<String> {
         let Reason::Panic(payload) = &self.reason else {
             return None;

@@ -1,5 +1,5 @@
-//! The future that every task runs: the user's, with its panics turned into errors, abortable, and
-//! known to the runtime while it is pending.
+//! The future that every task runs. It wraps the user's: panics become errors, it can be aborted,
+//! and the runtime knows it once it has been polled.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use crate::runtime::context;
 use crate::runtime::own_waker;
 use crate::runtime::shared::TaskMeta;
 
-/// What a task ends with.
+/// What a task ends with. Its drop is user code too.
 pub(super) type Output<T> = Contained<Result<T, JoinError>>;
 
 pin_project! {
@@ -67,7 +67,7 @@ impl<F: Future> Future for TaskFuture<'_, F> {
     }
 }
 
-/// Drops the future; its panic, if it has one, becomes the task's.
+/// Drops the future. If that panics, the panic becomes the task's result.
 fn end<F, T>(future: Pin<&mut Contained<F>>, result: Result<T, JoinError>) -> Output<T> {
     let result = Contained::new(result);
     match future.clear() {

@@ -17,15 +17,22 @@ use crate::runtime::own_waker;
 use crate::runtime::shared::TaskMeta;
 use crate::runtime::wake;
 
-/// Awaits a task's output. Dropped, it detaches the task, which runs on.
+/// Awaits the output of a task. Dropping the handle detaches the task, which keeps running.
 ///
-/// # Cancel safety
+/// It can be awaited on any thread, inside a runtime or not.
 ///
-/// Awaiting `&mut handle` in a `select!` is cancel safe: the output is kept until it is taken.
+/// # Errors
+///
+/// Awaiting it yields a [`JoinError`] if the task panicked, was aborted, or was dropped with its
+/// runtime.
 ///
 /// # Panics
 ///
 /// If polled again after it was ready.
+///
+/// # Cancel safety
+///
+/// Awaiting `&mut handle` in a `select!` is cancel safe: the output is kept until it is taken.
 ///
 /// # Examples
 ///
@@ -50,14 +57,17 @@ impl<T> JoinHandle<T> {
         Self { task: Some(task) }
     }
 
-    /// Asks the task to end. Its future is dropped at its next turn, and the handle then yields an
-    /// error for which [`JoinError::is_cancelled`] is true. A task that is complete already, or
-    /// completes first, is not affected.
+    /// Asks the task to end. From any thread.
+    ///
+    /// Its future is dropped when the task would run next, and the handle then yields an error for
+    /// which [`JoinError::is_cancelled`] is true. Nothing happens if the task is complete, or
+    /// completes first. A function that has begun on the blocking pool is not stopped, and its
+    /// output is lost.
     pub fn abort(&self) {
         wake::abort(self.task().metadata());
     }
 
-    /// Whether the task is complete or was dropped with its runtime.
+    /// Whether the task has ended: it is complete, or was aborted or dropped with its runtime.
     pub fn is_finished(&self) -> bool {
         self.task().is_finished()
     }
@@ -79,7 +89,7 @@ impl<T> Future for JoinHandle<T> {
         let ended = if own_waker::is_current(cx.waker()) {
             ready!(Pin::new(task).poll(cx))
         } else {
-            // Somebody's own waker, and async-task aborts the process where that panics.
+            // Somebody's own waker may panic, and async-task would abort the process.
             let waker = Waker::from(Arc::new(ContainedWaker(Contained::new(cx.waker().clone()))));
             ready!(Pin::new(task).poll(&mut Context::from_waker(&waker)))
         };
@@ -104,7 +114,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// A waker whose panics, those of its drop too, are logged and end here.
+/// A waker whose panics, in its drop as well, are logged and go no further.
 struct ContainedWaker(Contained<Waker>);
 
 impl Wake for ContainedWaker {
