@@ -2,15 +2,17 @@
 //! behind.
 #![allow(dead_code)] // Each test file is a crate of its own, and none uses all of this.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::rc::Rc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use aio_runtime::fs::File;
@@ -245,3 +247,38 @@ pub(crate) fn is_child() -> bool {
 }
 
 const CHILD: &str = "AIO_RUNTIME_TEST_CHILD";
+
+/// Counts its drops.
+pub(crate) struct Dropped(pub(crate) Rc<Cell<u32>>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+pub(crate) fn counter() -> Rc<Cell<u32>> {
+    Rc::default()
+}
+
+/// Notes the threads on which it is dropped.
+#[derive(Clone, Default)]
+pub(crate) struct DropLog(pub(crate) Arc<Mutex<Vec<ThreadId>>>);
+
+pub(crate) struct Logged(DropLog);
+
+impl DropLog {
+    pub(crate) fn guard(&self) -> Logged {
+        Logged(self.clone())
+    }
+
+    pub(crate) fn take(&self) -> Vec<ThreadId> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap().push(thread::current().id());
+    }
+}
