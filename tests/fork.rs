@@ -15,8 +15,8 @@ use aio_runtime::task::{JoinHandle, spawn_blocking};
 use aio_runtime::time::sleep;
 use aio_runtime::{Runtime, spawn};
 use common::{
-    Clean, assert_passed, in_child, is_child, open_direct, pattern, real_dir, rest, run, soon, stream_and_peer,
-    stream_pair, turn,
+    Clean, assert_passed, in_child, is_child, open_direct, panic_text, pattern, real_dir, rest, run, soon,
+    stream_and_peer, stream_pair, turn,
 };
 
 /// Runs the test in a process of its own. It has one thread, but for that of the test runner, which
@@ -62,12 +62,8 @@ fn reap(pid: libc::pid_t) {
 }
 
 /// The text of the panic that `body` ends with.
-fn panic_text(body: impl FnOnce()) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(body)).unwrap_err();
-    match payload.downcast::<&str>() {
-        Ok(text) => text.to_string(),
-        Err(payload) => *payload.downcast::<String>().unwrap(),
-    }
+fn panic_of(body: impl FnOnce()) -> String {
+    panic_text(&*catch_unwind(AssertUnwindSafe(body)).unwrap_err())
 }
 
 /// Connections with a read armed in the kernel, and their peers.
@@ -134,11 +130,11 @@ fn a_forked_child_is_told_to_build_a_runtime_of_its_own() {
         let runtime = Runtime::new().unwrap();
         let reads = armed(&runtime, 20);
         let pid = fork(|| {
-            let text = panic_text(|| runtime.block_on(async {}));
+            let text = panic_of(|| runtime.block_on(async {}));
             assert!(text.contains(FORKED), "{text}");
             use_a_new_runtime();
             // And what is inherited still is what it was.
-            let text = panic_text(|| runtime.block_on(async {}));
+            let text = panic_of(|| runtime.block_on(async {}));
             assert!(text.contains(FORKED), "{text}");
         });
         reap(pid);
@@ -197,7 +193,7 @@ fn a_child_forked_by_a_task_is_told_so_by_its_loop() {
         if std::process::id() != parent {
             limit_time();
             let told = catch_unwind(AssertUnwindSafe(|| {
-                let text = panic_text(|| std::panic::resume_unwind(driven.unwrap_err()));
+                let text = panic_text(&*driven.unwrap_err());
                 assert!(text.contains(FORKED), "{text}");
                 use_a_new_runtime();
             }));
@@ -251,8 +247,8 @@ fn many_children_one_after_the_other() {
                 let own = Runtime::new().unwrap();
                 // A child of the child, too.
                 reap(fork(|| {
-                    assert!(panic_text(|| own.block_on(async {})).contains(FORKED));
-                    assert!(panic_text(|| runtime.block_on(async {})).contains(FORKED));
+                    assert!(panic_of(|| own.block_on(async {})).contains(FORKED));
+                    assert!(panic_of(|| runtime.block_on(async {})).contains(FORKED));
                     Runtime::new().unwrap().block_on(async { turn().await });
                 }));
                 own.block_on(async { turn().await });

@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use aio_runtime::net::{TcpListener, TcpStream};
 use aio_runtime::task::{spawn_blocking, spawn_local};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Runtime, spawn};
-use common::{ANY_PORT, Clean, run};
+use common::{ANY_PORT, Clean, panic_text, run};
 
 /// Runs something that panics. Returns the file of the panic's location, and the text.
 fn panic_of<R>(misuse: impl FnOnce() -> R) -> (String, String) {
@@ -22,7 +21,7 @@ fn panic_of<R>(misuse: impl FnOnce() -> R) -> (String, String) {
         let seen = seen.clone();
         move |info: &PanicHookInfo<'_>| {
             let file = info.location().unwrap().file().to_owned();
-            let text = text(info.payload());
+            let text = panic_text(info.payload());
             *seen.lock().unwrap() = Some((file, text));
         }
     };
@@ -33,13 +32,6 @@ fn panic_of<R>(misuse: impl FnOnce() -> R) -> (String, String) {
     set_hook(usual);
     assert!(panicked, "it did not panic");
     seen.lock().unwrap().take().unwrap()
-}
-
-fn text(payload: &dyn Any) -> String {
-    match payload.downcast_ref::<&str>() {
-        Some(text) => (*text).to_owned(),
-        None => payload.downcast_ref::<String>().cloned().unwrap_or_default(),
-    }
 }
 
 /// Asserts that something outside a runtime panics right here, and says where a runtime is to be

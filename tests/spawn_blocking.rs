@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aio_runtime::task::spawn_blocking;
 use aio_runtime::time::sleep;
-use common::{run, soon};
+use common::{panic_text, run, soon};
 
 #[test]
 fn spawn_blocking_yields_the_result() {
@@ -38,7 +38,7 @@ fn a_panic_in_spawn_blocking_is_the_handles() {
     run(async {
         let error = spawn_blocking(|| -> () { panic!("on the pool") }).await.unwrap_err();
         assert!(error.is_panic());
-        assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "on the pool");
+        assert_eq!(panic_text(&*error.into_panic()), "on the pool");
     });
 }
 

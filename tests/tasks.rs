@@ -12,7 +12,7 @@ use std::time::Duration;
 use aio_runtime::task::{spawn_local, yield_now};
 use aio_runtime::time::sleep;
 use aio_runtime::{Runtime, spawn};
-use common::{Clean, Dropped, counter, run, soon};
+use common::{Clean, Dropped, counter, panic_text, run, soon};
 
 #[test]
 fn join_yields_the_output() {
@@ -140,7 +140,7 @@ fn block_on_after_a_panic_in_block_on() {
             panic!("in block_on");
         })
     }));
-    assert_eq!(*panic.unwrap_err().downcast::<&str>().unwrap(), "in block_on");
+    assert_eq!(panic_text(&*panic.unwrap_err()), "in block_on");
     runtime.block_on(task).unwrap();
     clean.end(runtime);
 }

@@ -15,7 +15,7 @@ use aio_runtime::io::AsyncReadExt;
 use aio_runtime::spawn;
 use aio_runtime::task::yield_now;
 use aio_runtime::time::{Instant, Sleep, sleep, sleep_until, timeout, timeout_at};
-use common::{run, soon, stream_and_peer};
+use common::{Dropped, counter, run, soon, stream_and_peer};
 use futures::FutureExt;
 use futures::future::{Either, ready, select};
 
@@ -287,14 +287,8 @@ fn timeout_of_something_ready() {
 #[test]
 fn timeout_of_something_slow() {
     run(async {
-        struct Dropped(Rc<Cell<bool>>);
-        impl Drop for Dropped {
-            fn drop(&mut self) {
-                self.0.set(true);
-            }
-        }
-        let dropped = Rc::new(Cell::new(false));
-        let guard = Dropped(dropped.clone());
+        let drops = counter();
+        let guard = Dropped(drops.clone());
         let begin = Instant::now();
         let slow = async move {
             let _guard = guard;
@@ -302,7 +296,7 @@ fn timeout_of_something_slow() {
         };
         let elapsed = soon("the time limit", timeout(5 * MS, slow)).await.unwrap_err();
         assert!(begin.elapsed() >= 5 * MS);
-        assert!(dropped.get());
+        assert_eq!(drops.get(), 1);
         assert_eq!(elapsed.to_string(), "deadline has elapsed");
         assert_eq!(std::io::Error::from(elapsed).kind(), std::io::ErrorKind::TimedOut);
         assert!(timeout_at(begin, pending::<()>()).await.is_err());

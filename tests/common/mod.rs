@@ -2,6 +2,7 @@
 //! behind.
 #![allow(dead_code)] // Each test file is a crate of its own, and none uses all of this.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -280,5 +281,13 @@ impl DropLog {
 impl Drop for Logged {
     fn drop(&mut self) {
         self.0.0.lock().unwrap().push(thread::current().id());
+    }
+}
+
+/// The text of a panic, from its payload.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    match payload.downcast_ref::<&str>() {
+        Some(text) => (*text).to_owned(),
+        None => payload.downcast_ref::<String>().cloned().unwrap_or_default(),
     }
 }
