@@ -83,7 +83,7 @@ fn abort_of_a_finished_task_changes_nothing() {
     });
 }
 
-/// A task that is given its own handle, and its place to put it.
+/// Spawns a task whose future is made with the cell that will hold the task's own handle.
 fn spawn_knowing_itself<T: 'static, F: Future<Output = T> + 'static>(
     future: impl FnOnce(Rc<RefCell<Option<JoinHandle<T>>>>) -> F,
 ) -> Rc<RefCell<Option<JoinHandle<T>>>> {
@@ -107,7 +107,7 @@ fn a_task_aborts_itself_at_its_next_wait() {
 }
 
 #[test]
-fn a_task_that_aborts_itself_and_ends_has_its_output() {
+fn a_task_that_aborts_itself_and_completes_keeps_its_output() {
     run(async {
         let own = spawn_knowing_itself(|own| async move {
             own.borrow().as_ref().unwrap().abort();
@@ -125,7 +125,7 @@ fn abort_from_another_thread_wakes_a_sleeping_loop() {
         let task = spawn(pending::<()>());
         let sleeper = spawn(pending::<()>());
         let aborter = thread::spawn(move || {
-            // By then the loop sleeps; if not, the test is merely easier.
+            // By then the loop sleeps. If not, the test is only weaker.
             thread::sleep(Duration::from_millis(20));
             task.abort();
             task
@@ -160,7 +160,7 @@ fn aborts_from_another_thread_race_running_tasks() {
                     break task;
                 }
             };
-            // Which of the two was first is open; that it ends is not.
+            // Either may come first, but the task must end.
             if let Err(error) = soon("the task's end", task).await {
                 assert!(error.is_cancelled());
             }

@@ -25,7 +25,7 @@ fn panic_of<R>(misuse: impl FnOnce() -> R) -> (String, String) {
             *seen.lock().unwrap() = Some((file, text));
         }
     };
-    // The hook is the process's, which is why each test here holds `Clean`.
+    // The hook is process-wide, which is why each test here holds a `Clean`.
     let usual = take_hook();
     set_hook(Box::new(hook));
     let panicked = catch_unwind(AssertUnwindSafe(misuse)).is_err();
@@ -34,8 +34,8 @@ fn panic_of<R>(misuse: impl FnOnce() -> R) -> (String, String) {
     seen.lock().unwrap().take().unwrap()
 }
 
-/// Asserts that something outside a runtime panics right here, and says where a runtime is to be
-/// had.
+/// Asserts that something that is called outside a runtime panics in this file, with a text that
+/// says how to be inside one.
 #[track_caller]
 fn assert_wants_runtime<R>(misuse: impl FnOnce() -> R) {
     let (file, text) = panic_of(misuse);
@@ -92,7 +92,7 @@ fn a_function_for_the_pool_is_not_run_when_spawn_blocking_panics() {
     let (ran, has_run) = std::sync::mpsc::channel();
     assert_wants_runtime(move || spawn_blocking(move || ran.send(())));
     // The sender is dropped with the function.
-    assert!(has_run.recv().is_err(), "the caller was told that nothing was started");
+    assert!(has_run.recv().is_err(), "it ran, though spawn_blocking panicked");
     clean.end_without_runtime();
 }
 
@@ -126,7 +126,7 @@ fn nested_block_on() {
         assert_refuses_to_nest(|| runtime.block_on(async {}));
         assert_refuses_to_nest(|| other.block_on(async {}));
     });
-    // In a task, too, and afterwards all is as before.
+    // The same in a task. Afterwards both runtimes still work.
     let nested = std::rc::Rc::new(other);
     let task = runtime.spawn({
         let nested = nested.clone();
@@ -139,7 +139,7 @@ fn nested_block_on() {
 }
 
 #[test]
-fn settings_that_make_no_sense() {
+fn settings_of_zero() {
     let clean = Clean::begin();
     let (file, text) = panic_of(|| Builder::new().event_interval(0).build());
     assert_eq!(file, file!());

@@ -29,7 +29,7 @@ fn wakers_that_outlive_the_runtime_are_harmless() {
             Poll::Ready(())
         })
     };
-    // Of a task that is complete, of one that is not, and of block_on itself.
+    // The wakers of a complete task, of an incomplete one, and of block_on.
     let complete = runtime.spawn(keep_waker(&wakers));
     let keep = keep_waker(&wakers);
     let incomplete = runtime.spawn(async move {
@@ -57,7 +57,7 @@ fn wakers_that_outlive_the_runtime_are_harmless() {
 }
 
 #[test]
-fn spawn_on_a_runtime_that_is_gone_is_cancelled() {
+fn a_task_spawned_on_a_dropped_runtime_is_cancelled() {
     let clean = Clean::begin();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle().clone();
@@ -73,12 +73,12 @@ fn spawn_on_a_runtime_that_is_gone_is_cancelled() {
 }
 
 #[test]
-fn what_was_registered_outlives_the_runtime_and_says_so() {
+fn sockets_that_outlive_the_runtime_return_an_error() {
     let clean = Clean::begin();
     let runtime = Runtime::new().unwrap();
     let (mut stream, mut peer, listener) = runtime.block_on(async {
         let (mut stream, peer) = stream_and_peer();
-        // With a poll that stands in the kernel.
+        // With a poll armed in the kernel.
         let mut byte = [0];
         assert!(aio_runtime::time::timeout(Duration::from_millis(1), stream.read(&mut byte)).await.is_err());
         (stream, peer, TcpListener::bind(ANY_PORT).await.unwrap())

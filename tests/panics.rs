@@ -1,4 +1,4 @@
-//! What user code breaks stays where it is: panics of futures, outputs and wakers.
+//! A panic of user code stays where it happens: in a future, an output, a waker.
 
 mod common;
 
@@ -35,7 +35,7 @@ fn panicked(result: Result<(), JoinError>) -> String {
 }
 
 #[test]
-fn a_panic_is_the_tasks_own() {
+fn a_panic_ends_its_own_task_only() {
     run(async {
         let other = spawn(async {
             yield_now().await;
@@ -112,7 +112,7 @@ fn a_panic_in_the_drop_of_an_aborted_future() {
 }
 
 #[test]
-fn a_panic_in_the_drop_of_an_output_that_nobody_wants() {
+fn a_panic_in_the_drop_of_an_output_that_nobody_takes() {
     run(async {
         drop(spawn(async { PanicsInDrop("detached before the end") }));
         yield_now().await;
@@ -164,7 +164,7 @@ fn a_panic_on_the_blocking_pool_leaves_the_pool_usable() {
     });
 }
 
-/// A waker whose wake panics; tells whether it has been called.
+/// A waker that panics when it is woken, and remembers that it was.
 #[derive(Default)]
 struct Bomb {
     went_off: AtomicBool,
@@ -183,7 +183,7 @@ impl Wake for Bomb {
     }
 }
 
-/// Has a panicking waker wait for a future, which must not be ready yet.
+/// Polls a future with a panicking waker. It must not be ready yet.
 fn lay_bomb<F: Future>(future: Pin<&mut F>) -> Arc<Bomb> {
     let bomb = Arc::new(Bomb::default());
     let waker = Waker::from(bomb.clone());

@@ -32,7 +32,7 @@ fn tasks_are_dropped_on_the_runtimes_thread() {
         }
     };
     let mut tasks = Vec::new();
-    // Pending; woken, but not run again; never run; come from another thread.
+    // One is pending, one woken but not run again, one never run, one from another thread.
     tasks.push(runtime.spawn(forever(&log)));
     let (wake, woken) = futures::channel::oneshot::channel::<()>();
     let guard = log.guard();
@@ -136,7 +136,7 @@ fn drops_that_abort_wake_and_drop_each_other() {
 }
 
 #[test]
-fn a_drop_that_awaits_nothing_but_polls_its_neighbour() {
+fn a_drop_that_polls_its_neighbour() {
     /// Polls another task's handle while it is dropped.
     struct Polls(Option<JoinHandle<()>>);
     impl Drop for Polls {
@@ -157,7 +157,7 @@ fn a_drop_that_awaits_nothing_but_polls_its_neighbour() {
         });
     }
     runtime.block_on(yield_now());
-    // A handle keeps what it takes to wake the loop.
+    // A handle keeps the eventfd open that would wake the loop.
     drop(task);
     clean.end(runtime);
 }
@@ -331,7 +331,7 @@ fn a_waker_that_spawns_at_the_very_end() {
     let waker = Waker::from(spawns.clone());
     let mut readable = Box::pin(stream.readable());
     assert!(readable.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-    // The last to be told are those who wait for what is registered.
+    // The waiters on descriptors are woken last.
     drop(runtime);
     let task = spawns.0.lock().unwrap().take().expect("the waker was woken");
     assert!(futures::executor::block_on(task).unwrap_err().is_cancelled());

@@ -1,4 +1,4 @@
-//! Functions that block, on the pool.
+//! Blocking functions, on the pool.
 
 mod common;
 
@@ -34,7 +34,7 @@ fn spawn_blocking_does_not_block_the_loop() {
 }
 
 #[test]
-fn a_panic_in_spawn_blocking_is_the_handles() {
+fn a_panic_in_spawn_blocking_is_the_tasks_error() {
     run(async {
         let error = spawn_blocking(|| -> () { panic!("on the pool") }).await.unwrap_err();
         assert!(error.is_panic());

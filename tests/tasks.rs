@@ -28,7 +28,7 @@ fn join_yields_the_output() {
 }
 
 #[test]
-fn joining_a_task_that_is_finished_already() {
+fn joining_a_finished_task() {
     run(async {
         let task = spawn(async { 1 });
         while !task.is_finished() {
@@ -74,7 +74,7 @@ fn the_output_of_a_detached_task_is_dropped() {
         yield_now().await;
         assert_eq!(drops.get(), 1);
 
-        // Likewise where the handle is dropped after the end.
+        // The same if the handle is dropped after the end.
         let output = Dropped(drops.clone());
         let task = spawn(async move { output });
         yield_now().await;
@@ -101,7 +101,7 @@ fn a_handle_is_awaited_on_another_thread_without_a_runtime() {
 }
 
 #[test]
-fn block_on_again_goes_on_with_the_tasks() {
+fn a_second_block_on_continues_the_tasks() {
     let clean = Clean::begin();
     let runtime = Runtime::new().unwrap();
     let steps = counter();
@@ -115,7 +115,7 @@ fn block_on_again_goes_on_with_the_tasks() {
             "all steps"
         }
     });
-    assert_eq!(steps.get(), 0, "spawned is not run");
+    assert_eq!(steps.get(), 0, "nothing runs before block_on");
     runtime.block_on(async {
         while steps.get() == 0 {
             yield_now().await;
@@ -193,7 +193,7 @@ fn yielding_tasks_take_turns() {
 }
 
 #[test]
-fn a_task_that_wakes_itself_leaves_timers_their_turn() {
+fn a_task_that_wakes_itself_does_not_starve_timers() {
     run(async {
         let stop = Rc::new(Cell::new(false));
         let spinner = spawn({
@@ -213,7 +213,7 @@ fn a_task_that_wakes_itself_leaves_timers_their_turn() {
 }
 
 #[test]
-fn many_tasks_that_wait_for_each_other() {
+fn a_long_chain_of_tasks_that_join_each_other() {
     run(async {
         let mut task = spawn(async { 0_u32 });
         for _ in 0..10_000 {
