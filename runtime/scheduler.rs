@@ -56,6 +56,7 @@ impl Scheduler {
     /// # Panics
     ///
     /// In a process that was forked after the runtime was built.
+    #[track_caller]
     pub(super) fn assert_ours(&self) {
         assert!(
             self.reactor.is_ours(),

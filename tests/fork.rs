@@ -15,7 +15,7 @@ use aio_runtime::task::{JoinHandle, spawn_blocking};
 use aio_runtime::time::sleep;
 use aio_runtime::{Runtime, spawn};
 use common::{
-    Clean, assert_passed, in_child, is_child, open_direct, panic_text, pattern, real_dir, rest, run, soon,
+    Clean, assert_passed, in_child, is_child, open_direct, panic_of, panic_text, pattern, real_dir, rest, run, soon,
     stream_and_peer, stream_pair, turn,
 };
 
@@ -61,9 +61,11 @@ fn reap(pid: libc::pid_t) {
     assert_eq!((waited, status), (pid, 0), "the forked child failed");
 }
 
-/// The text of the panic that `body` ends with.
-fn panic_of(body: impl FnOnce()) -> String {
-    panic_text(&*catch_unwind(AssertUnwindSafe(body)).unwrap_err())
+/// Asserts that an inherited runtime refuses to run, and blames the caller.
+fn assert_refuses(inherited: &Runtime) {
+    let (file, text) = panic_of(|| inherited.block_on(async {}));
+    assert!(text.contains(FORKED), "{text}");
+    assert_eq!(file, file!());
 }
 
 /// Connections with a read armed in the kernel, and their peers.
@@ -130,12 +132,9 @@ fn a_forked_child_is_told_to_build_a_runtime_of_its_own() {
         let runtime = Runtime::new().unwrap();
         let reads = armed(&runtime, 20);
         let pid = fork(|| {
-            let text = panic_of(|| runtime.block_on(async {}));
-            assert!(text.contains(FORKED), "{text}");
+            assert_refuses(&runtime);
             use_a_new_runtime();
-            // The inherited runtime still refuses.
-            let text = panic_of(|| runtime.block_on(async {}));
-            assert!(text.contains(FORKED), "{text}");
+            assert_refuses(&runtime);
         });
         reap(pid);
         assert_nothing_lost(&runtime, reads);
@@ -247,8 +246,8 @@ fn many_children_one_after_the_other() {
                 let own = Runtime::new().unwrap();
                 // A child of the child, too.
                 reap(fork(|| {
-                    assert!(panic_of(|| own.block_on(async {})).contains(FORKED));
-                    assert!(panic_of(|| runtime.block_on(async {})).contains(FORKED));
+                    assert_refuses(&own);
+                    assert_refuses(&runtime);
                     Runtime::new().unwrap().block_on(async { turn().await });
                 }));
                 own.block_on(async { turn().await });

@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
@@ -12,27 +10,7 @@ use aio_runtime::net::{TcpListener, TcpStream};
 use aio_runtime::task::{spawn_blocking, spawn_local};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Runtime, spawn};
-use common::{ANY_PORT, Clean, panic_text, run};
-
-/// Runs something that panics. Returns the file of the panic's location, and the text.
-fn panic_of<R>(misuse: impl FnOnce() -> R) -> (String, String) {
-    let seen = Arc::new(Mutex::new(None));
-    let hook = {
-        let seen = seen.clone();
-        move |info: &PanicHookInfo<'_>| {
-            let file = info.location().unwrap().file().to_owned();
-            let text = panic_text(info.payload());
-            *seen.lock().unwrap() = Some((file, text));
-        }
-    };
-    // The hook is process-wide, which is why each test here holds a `Clean`.
-    let usual = take_hook();
-    set_hook(Box::new(hook));
-    let panicked = catch_unwind(AssertUnwindSafe(misuse)).is_err();
-    set_hook(usual);
-    assert!(panicked, "it did not panic");
-    seen.lock().unwrap().take().unwrap()
-}
+use common::{ANY_PORT, Clean, panic_of, run};
 
 /// Asserts that something that is called outside a runtime panics in this file, with a text that
 /// says how to be inside one.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::rc::Rc;
@@ -290,4 +291,24 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
         Some(text) => (*text).to_owned(),
         None => payload.downcast_ref::<String>().cloned().unwrap_or_default(),
     }
+}
+
+/// Runs something that panics. Returns the file of the panic's location, and the text.
+pub(crate) fn panic_of<R>(misuse: impl FnOnce() -> R) -> (String, String) {
+    let seen = Arc::new(Mutex::new(None));
+    let hook = {
+        let seen = seen.clone();
+        move |info: &PanicHookInfo<'_>| {
+            let file = info.location().unwrap().file().to_owned();
+            let text = panic_text(info.payload());
+            *seen.lock().unwrap() = Some((file, text));
+        }
+    };
+    // The hook is process-wide. One test at a time may replace it: the one that holds a `Clean`.
+    let usual = take_hook();
+    set_hook(Box::new(hook));
+    let panicked = catch_unwind(AssertUnwindSafe(misuse)).is_err();
+    set_hook(usual);
+    assert!(panicked, "it did not panic");
+    seen.lock().unwrap().take().unwrap()
 }
