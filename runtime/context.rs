@@ -30,6 +30,11 @@ pub(super) fn inside(shared: &Arc<Shared>) -> Option<Rc<Scheduler>> {
     with(|scheduler| Arc::ptr_eq(scheduler.shared(), shared).then(|| Rc::clone(scheduler))).flatten()
 }
 
+/// Whether this thread is in the runtime of `shared`.
+pub(super) fn is_inside_of(shared: &Arc<Shared>) -> bool {
+    with(|scheduler| Arc::ptr_eq(scheduler.shared(), shared)) == Some(true)
+}
+
 /// The current runtime.
 ///
 /// # Panics

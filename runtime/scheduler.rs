@@ -104,10 +104,11 @@ impl Scheduler {
     /// used up. A task that wakes itself (it yields, or has used up its budget) cuts the interval
     /// short, so that the loop checks for completions before running it again.
     fn run_ready(&self, interval: &mut usize) {
+        let reactor = &*self.reactor;
         while *interval > 0 {
             let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
-            self.reactor.reset_budget();
+            reactor.reset_budget();
             // Does not unwind: a panic of the future is caught inside the task.
             let woke_itself = runnable.run();
             if woke_itself {

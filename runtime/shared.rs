@@ -160,7 +160,7 @@ impl TaskMeta {
 
     #[inline]
     pub(super) fn is_active(&self) -> bool {
-        active_index(self.index.load(Ordering::Relaxed)).is_some()
+        self.index.load(Ordering::Relaxed) != INACTIVE
     }
 
     #[inline]
@@ -179,5 +179,8 @@ impl TaskMeta {
 }
 
 fn active_index(index: u32) -> Option<usize> {
-    (index != INACTIVE).then_some(index as usize)
+    match index {
+        INACTIVE => None,
+        index => Some(index as usize),
+    }
 }

@@ -52,7 +52,7 @@ impl Wake for Shared {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_main();
-        if context::inside(self).is_none() {
+        if !context::is_inside_of(self) {
             self.unpark();
         }
     }

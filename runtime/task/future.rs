@@ -49,21 +49,20 @@ impl<F: Future> Future for TaskFuture<'_, F> {
         }
         own_waker::set(cx.waker());
         let future = this.future.as_mut().get().expect("a task is not polled after its end");
-        let result = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(Poll::Ready(output)) => Ok(output),
-            Ok(Poll::Pending) => {
-                if !this.meta.is_active() {
-                    let index = context::with(|scheduler| scheduler.add_active(cx.waker().clone()));
-                    this.meta.activate(index.expect("a task is polled inside its runtime"));
-                }
-                if !this.meta.is_aborted() {
-                    return Poll::Pending;
-                }
-                Err(JoinError::cancelled())
-            }
-            Err(panic) => Err(JoinError::panic(panic)),
-        };
-        Poll::Ready(end(this.future, result))
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(Poll::Ready(output)) => return Poll::Ready(end(this.future, Ok(output))),
+            Err(panic) => return Poll::Ready(end(this.future, Err(JoinError::panic(panic)))),
+            Ok(Poll::Pending) => {}
+        }
+        if !this.meta.is_active() {
+            let index = context::with(|scheduler| scheduler.add_active(cx.waker().clone()));
+            this.meta.activate(index.expect("a task is polled inside its runtime"));
+        }
+        // Once active: see `TaskMeta::set_aborted`.
+        if this.meta.is_aborted() {
+            return Poll::Ready(end(this.future, Err(JoinError::cancelled())));
+        }
+        Poll::Pending
     }
 }
 
