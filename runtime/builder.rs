@@ -8,26 +8,28 @@ use super::Runtime;
 use super::scheduler::Scheduler;
 use crate::reactor::{Config, Reactor};
 
-/// Requests to ask the kernel for: enough for some thousand connections, and a sixteenth of the
-/// default `fs.aio-max-nr`, which the whole host shares. Connections beyond it cost a little more,
-/// and work.
+/// Requests to ask the kernel for: enough for a few thousand connections, and a sixteenth of the
+/// default `fs.aio-max-nr`, which the whole host shares. Connections beyond it work, and cost a
+/// little more.
 const DEFAULT_CAPACITY: u32 = 4096;
 
-/// Tasks to run between two looks at the reactor. More make larger batches for `io_submit`, and let
-/// completions wait longer.
+/// Tasks to run between two looks at the reactor. A longer interval makes larger batches for
+/// `io_submit`, and completions wait longer.
 const DEFAULT_EVENT_INTERVAL: u32 = 128;
 
-/// In the environment, with any value but 0 or nothing: as [`Builder::force_syscalls`].
+/// Environment variable that does what [`Builder::force_syscalls`] does, unless it is empty or `0`.
 const FORCE_SYSCALLS: &str = "AIO_RUNTIME_FORCE_SYSCALLS";
 
-/// Builds a [`Runtime`].
+/// Builds a [`Runtime`] with settings other than the defaults.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// let runtime = aio_runtime::Builder::new().capacity(512).spin(Duration::from_micros(20)).build()?;
+/// use aio_runtime::Builder;
+///
+/// let runtime = Builder::new().capacity(512).spin(Duration::from_micros(20)).build()?;
 /// runtime.block_on(async { /* ... */ });
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -49,38 +51,38 @@ impl Builder {
         Self { config, event_interval: DEFAULT_EVENT_INTERVAL }
     }
 
-    /// The same as [`new`](Self::new), under the name that tokio has for it.
+    /// The same as [`new`](Self::new), under tokio's name.
     pub fn new_current_thread() -> Self {
         Self::new()
     }
 
-    /// Does nothing: I/O and time are always there. For programs that come from tokio.
+    /// Does nothing: I/O and time are always enabled. For programs written for tokio.
     pub fn enable_all(&mut self) -> &mut Self {
         self
     }
 
-    /// Does nothing, as [`enable_all`](Self::enable_all).
+    /// Does nothing, like [`enable_all`](Self::enable_all).
     pub fn enable_io(&mut self) -> &mut Self {
         self
     }
 
-    /// Does nothing, as [`enable_all`](Self::enable_all).
+    /// Does nothing, like [`enable_all`](Self::enable_all).
     pub fn enable_time(&mut self) -> &mut Self {
         self
     }
 
-    /// How many requests (waits of sockets, file operations) can be in flight at a time; 4096
-    /// unless set.
+    /// Sets how many requests (waits on sockets, file operations) can be in flight at a time. The
+    /// default is 4096.
     ///
-    /// That many are charged to `fs.aio-nr`, of which the host has `fs.aio-max-nr` for all
-    /// processes and containers. Where it has not that many left, the number is halved until it
-    /// fits; [`Metrics::capacity`](crate::Metrics) tells what came of it. It bounds the speed, and
-    /// neither the number of connections nor that of file operations: what finds no place waits in
-    /// an epoll, or for its turn.
+    /// That many are charged to `fs.aio-nr`, of which the host allows `fs.aio-max-nr` to all its
+    /// processes and containers together. If fewer are left, the number is halved until it fits;
+    /// [`Metrics::capacity`](crate::Metrics::capacity) is what the runtime got. The capacity limits
+    /// the speed, not the number of connections or of file operations: requests beyond it wait in
+    /// an epoll or in a queue.
     ///
     /// # Panics
     ///
-    /// If 0.
+    /// If `requests` is 0.
     #[track_caller]
     pub fn capacity(&mut self, requests: u32) -> &mut Self {
         assert!(requests > 0, "Builder::capacity: a runtime needs at least one request");
@@ -88,53 +90,74 @@ impl Builder {
         self
     }
 
-    /// How long to watch for completions in user space before sleeping; not at all unless set.
-    /// Trades CPU time for latency where few connections are busy. The core should be the runtime's
-    /// own: the kernel needs one to complete what is watched for.
+    /// Sets how long the loop watches for completions in user space before it sleeps. The default
+    /// is not to watch at all.
+    ///
+    /// Watching trades CPU time for latency, and pays where few connections are busy. Give the
+    /// runtime a core of its own: the kernel needs another one to complete what the loop watches
+    /// for.
     pub fn spin(&mut self, duration: Duration) -> &mut Self {
         self.config.spin = duration;
         self
     }
 
     /// Takes each completion by a system call instead of from the mapped ring, so that `strace`
-    /// shows it and valgrind knows of it. Slower. The environment variable
-    /// `AIO_RUNTIME_FORCE_SYSCALLS=1` does the same.
+    /// shows it and valgrind knows of it. This is slower. The environment variable
+    /// `AIO_RUNTIME_FORCE_SYSCALLS=1` makes it the default.
     pub fn force_syscalls(&mut self, force: bool) -> &mut Self {
         self.config.force_syscalls = force;
         self
     }
 
-    /// How many ready tasks to run between two looks at the reactor; 128 unless set.
+    /// Sets how many ready tasks run between two looks at the reactor. The default is 128.
+    ///
+    /// More tasks make larger batches for the kernel; fewer let completions and timers wait less.
     ///
     /// # Panics
     ///
-    /// If 0.
+    /// If `tasks` is 0.
     #[track_caller]
     pub fn event_interval(&mut self, tasks: u32) -> &mut Self {
-        assert!(tasks > 0, "Builder::event_interval: 0 tasks between two looks at the reactor would run none");
+        assert!(tasks > 0, "Builder::event_interval: with 0 tasks between two looks at the reactor none would run");
         self.event_interval = tasks;
         self
     }
 
-    /// The thread's signal mask while the loop sleeps, installed and removed atomically
-    /// (`io_pgetevents`): signals that are blocked otherwise and not in this mask are let in there,
-    /// and only there.
+    /// Sets the thread's signal mask while the loop sleeps. The default is to leave it alone.
+    ///
+    /// The kernel installs and removes the mask atomically (`io_pgetevents`). So a signal that the
+    /// thread blocks, and that is not in this mask, is delivered while the loop sleeps and at no
+    /// other time.
     pub fn signal_mask(&mut self, mask: libc::sigset_t) -> &mut Self {
         self.config.signal_mask = Some(mask);
         self
     }
 
-    /// Makes the runtime: one AIO context, one eventfd, one epoll; no thread.
+    /// Builds the runtime: one AIO context, one eventfd and one epoll. It starts no threads.
     ///
     /// # Errors
     ///
-    /// `EAGAIN` if the host's quota of AIO requests (`fs.aio-max-nr`) is used up to the last;
-    /// `ENOSYS` or `EPERM` if native AIO or one of its calls is missing in this kernel or denied by
-    /// a sandbox; `EINVAL` if it cannot poll (Linux before 4.19, gVisor); `EMFILE`, `ENFILE`,
-    /// `ENOMEM`. The text names the call and what to change.
+    /// The text of an error names the call that failed and what to change.
+    ///
+    /// - `EAGAIN`: the host's quota of AIO requests (`fs.aio-max-nr`) is used up.
+    /// - `ENOSYS` or `EPERM`: native AIO, or one of its calls, is missing in this kernel or denied
+    ///   by a sandbox.
+    /// - `EINVAL`: it cannot poll (Linux before 4.19, gVisor).
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`: out of descriptors or memory.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let reactor = Reactor::new(self.config.clone())?;
         Ok(Runtime::with_scheduler(Scheduler::new(reactor, self.event_interval)))
+    }
+}
+
+impl Runtime {
+    /// Builds a runtime with the default settings. For others see [`Builder`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Builder::new().build()
     }
 }
 

@@ -6,12 +6,13 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::scheduler::{Scheduler, Shared};
+use super::scheduler::Scheduler;
+use super::shared::Shared;
 
 thread_local! {
-    /// Empty whenever no `Entered` is around, so nothing is left undropped. `ManuallyDrop` because
-    /// what needs a drop is gone while a thread ends, and a runtime that is kept in a thread-local
-    /// ends just then.
+    /// Empty unless an `Entered` exists, so `ManuallyDrop` leaks nothing. It is there because a
+    /// thread-local that needs a drop cannot be used while its thread ends, and a runtime that is
+    /// kept in a thread-local is dropped just then.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Scheduler>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
@@ -27,6 +28,11 @@ pub(crate) fn with<R>(f: impl FnOnce(&Rc<Scheduler>) -> R) -> Option<R> {
 /// The runtime of `shared`, if this thread is in that one.
 pub(super) fn inside(shared: &Arc<Shared>) -> Option<Rc<Scheduler>> {
     with(|scheduler| Arc::ptr_eq(scheduler.shared(), shared).then(|| Rc::clone(scheduler))).flatten()
+}
+
+/// Whether this thread is in the runtime of `shared`.
+pub(super) fn is_inside_of(shared: &Arc<Shared>) -> bool {
+    with(|scheduler| Arc::ptr_eq(scheduler.shared(), shared)) == Some(true)
 }
 
 /// The current runtime.
@@ -47,7 +53,7 @@ pub(crate) fn is_inside() -> bool {
     with(|_| ()).is_some()
 }
 
-/// Makes the thread be in `scheduler`'s runtime, until the guard is dropped.
+/// Makes `scheduler`'s runtime the current one of this thread, until the guard is dropped.
 pub(crate) fn enter(scheduler: &Rc<Scheduler>) -> Entered {
     Entered { outer: CURRENT.with(|current| current.replace(Some(Rc::clone(scheduler)))) }
 }
@@ -59,6 +65,7 @@ pub(crate) struct Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        // Dropped with the borrow released.
         let _left = CURRENT.with(|current| current.replace(self.outer.take()));
     }
 }
@@ -70,8 +77,8 @@ impl fmt::Debug for Entered {
 }
 
 pin_project_lite::pin_project! {
-    /// A future that needs a runtime around it. Where there is none it panics at the location that
-    /// awaits it, not somewhere inside.
+    /// A future that must be awaited inside a runtime. Outside one it panics at the location that
+    /// awaits it, and not somewhere inside the library.
     #[derive(Debug)]
     pub(crate) struct InRuntime<F> {
         #[pin]

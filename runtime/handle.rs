@@ -1,14 +1,16 @@
-//! The part of a runtime that other threads may have.
+//! The handle of a runtime, for other threads.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::context;
-use super::scheduler::Shared;
+use super::shared::Shared;
 use super::task::{self, JoinHandle};
 use crate::reactor::Metrics;
 
-/// A runtime, from any thread: to start tasks on it, and to read its metrics.
+/// A handle to a runtime, for any thread: it starts tasks there and reads the metrics.
+///
+/// It does not keep the runtime alive. Cloning it is cheap.
 ///
 /// # Examples
 ///
@@ -16,7 +18,9 @@ use crate::reactor::Metrics;
 /// let runtime = aio_runtime::Runtime::new()?;
 /// let handle = runtime.handle().clone();
 /// let (sender, receiver) = std::sync::mpsc::channel();
-/// let thread = std::thread::spawn(move || sender.send(handle.spawn(async { "from another thread" })));
+/// let thread = std::thread::spawn(move || {
+///     sender.send(handle.spawn(async { "from another thread" }))
+/// });
 /// let task = receiver.recv().unwrap();
 /// assert_eq!(runtime.block_on(task).unwrap(), "from another thread");
 /// # thread.join().unwrap().unwrap();
@@ -36,7 +40,7 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// If this thread is in no runtime.
     #[track_caller]
     pub fn current() -> Self {
         Self::new(context::current().shared())
@@ -46,16 +50,18 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// Outside a runtime.
+    /// If this thread is in no runtime.
     pub fn try_current() -> Result<Self, TryCurrentError> {
         context::with(|scheduler| Self::new(scheduler.shared())).ok_or(TryCurrentError(()))
     }
 
-    /// Starts a task on the runtime's thread, waking that if it sleeps. If the runtime is gone, the
-    /// future is dropped, and the handle's error says that it was cancelled.
+    /// Starts a task on the runtime's thread, and wakes that thread if it sleeps.
     ///
-    /// The future crosses to the runtime's thread, so it must be `Send`. For one that sleeps or
-    /// does I/O, see [`spawn_with`](Self::spawn_with).
+    /// The future moves to the runtime's thread, so it must be `Send`. For one that sleeps or does
+    /// I/O see [`spawn_with`](Self::spawn_with).
+    ///
+    /// If the runtime has been dropped, the future is dropped here, and awaiting the task yields an
+    /// error for which [`JoinError::is_cancelled`](task::JoinError::is_cancelled) is true.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -64,9 +70,12 @@ impl Handle {
         task::spawn_send(&self.shared, future)
     }
 
-    /// Starts a task whose future is made on the runtime's thread, and so need not be `Send`: one
-    /// that sleeps, or does I/O. If the runtime is gone, the function is dropped, and the handle's
-    /// error says that the task was cancelled.
+    /// Starts a task whose future is made on the runtime's thread. Only the function that makes it
+    /// must be `Send`, so the future may sleep and do I/O.
+    ///
+    /// If the runtime has been dropped, the function is dropped and not called, and awaiting the
+    /// task yields an error for which [`JoinError::is_cancelled`](task::JoinError::is_cancelled) is
+    /// true.
     ///
     /// # Examples
     ///
@@ -90,8 +99,8 @@ impl Handle {
         task::spawn_with(&self.shared, make)
     }
 
-    /// What the loop has done so far. From another thread, what is held now is that of the end of
-    /// the loop's latest turn.
+    /// What the loop has done so far, and what it holds now. From another thread, the latter is as of
+    /// the end of the loop's latest turn.
     pub fn metrics(&self) -> Metrics {
         match context::inside(&self.shared) {
             Some(scheduler) => scheduler.reactor().metrics(),
@@ -105,12 +114,13 @@ impl Handle {
 pub struct TryCurrentError(());
 
 impl TryCurrentError {
-    /// Whether the thread is in no runtime: there is no other reason.
+    /// Whether this thread is in no runtime. Always true: there is no other reason.
     pub fn is_missing_context(&self) -> bool {
         true
     }
 
-    /// Whether the thread ends and its variables are gone. That does not matter here.
+    /// Whether the thread-local that holds the current runtime was destroyed. Always false: it can
+    /// be used until the thread has ended.
     pub fn is_thread_local_destroyed(&self) -> bool {
         false
     }

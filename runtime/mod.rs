@@ -1,27 +1,74 @@
-//! The runtime: tasks and time on top of the reactor, all on one thread.
+//! Runtimes, one per thread: each runs tasks, timers and I/O on a native-AIO context of its own.
 //!
-//! ```text
-//!    other threads                        the runtime's thread
-//!   ┌──────────────┐            ┌─────────────────────────────────────────┐
-//!   │ Handle::spawn│──inbox────►│ Scheduler: ready queue, pending tasks   │
-//!   │ wakers       │  + unpark  │    run ready ─► Reactor::turn ─► timers │
-//!   └──────────────┘            │    nothing ready: Reactor::park         │
-//!                               └─────────────────────────────────────────┘
+//! [`#[aio_runtime::main]`](macro@crate::main) is all that most programs need. By hand:
+//!
+//! - [`Runtime::new`] builds a runtime with the default settings, a [`Builder`] one with others.
+//! - [`Runtime::block_on`] runs a future, and meanwhile all tasks of the runtime.
+//! - A [`Handle`] starts tasks from other threads, and reads the [`Metrics`].
+//!
+//! # More cores
+//!
+//! A runtime stays on its thread. To use more cores, build one on each of several threads:
+//!
 //! ```
+//! use std::thread;
 //!
-//! The thread is inside a runtime while `block_on` runs (`context`); there the current runtime is
-//! found by `spawn`, by sleeps and by everything that is registered with the reactor. Only
-//! `scheduler::Shared` is known to other threads.
+//! use aio_runtime::Runtime;
+//!
+//! async fn serve(shard: usize) -> usize {
+//!     // ... listen, accept, aio_runtime::spawn ...
+//!     shard
+//! }
+//!
+//! let shards: Vec<_> = (0..2)
+//!     .map(|shard| {
+//!         thread::spawn(move || {
+//!             let runtime = Runtime::new()?;
+//!             Ok::<_, std::io::Error>(runtime.block_on(serve(shard)))
+//!         })
+//!     })
+//!     .collect();
+//! for (shard, thread) in shards.into_iter().enumerate() {
+//!     assert_eq!(thread.join().unwrap()?, shard);
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+// How it works:
+//
+//    other threads                        the runtime's thread
+//   ┌───────────────┐            ┌─────────────────────────────────────────┐
+//   │ Handle::spawn │            │ Scheduler: ready queue, active tasks    │
+//   │ wakers        │──Shared───►│    run ready ─► Reactor::turn ─► timers │
+//   │ aborts        │  + unpark  │    nothing ready: Reactor::park         │
+//   └───────────────┘            └─────────────────────────────────────────┘
+//
+// A file for each part. Each one names only files above it:
+//
+//   shared.rs      what other threads see: the inbox, the flags, the metadata of a task
+//   own_waker.rs   the waker with which the runtime polls, which cannot panic
+//   time/timers.rs the timers
+//   scheduler.rs   the ready queue, the active tasks, and the loop
+//   context.rs     which runtime this thread is in: where `spawn`, sleeps and sockets find it
+//   wake.rs        how things become ready: a task is woken or aborted, `block_on` is woken
+//   task/, time/   tasks, sleeps and time limits, as users see them
+//   handle.rs, mod.rs, builder.rs
+//                  the runtime as users see it: from other threads, on its own, before it exists
 
 mod builder;
 pub(crate) mod context;
 mod handle;
+mod own_waker;
 pub(crate) mod scheduler;
+mod shared;
 pub mod task;
 pub mod time;
+mod wake;
 
-use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
 
 pub use builder::Builder;
 pub use handle::{Handle, TryCurrentError};
@@ -33,11 +80,10 @@ use task::JoinHandle;
 
 /// A runtime: one thread, one native-AIO context.
 ///
-/// It runs tasks while its thread is in [`block_on`](Self::block_on), and only then. For more
-/// cores, build one on each thread.
+/// Tasks run while its thread is in [`block_on`](Self::block_on), and at no other time.
 ///
-/// Dropped, it drops all its tasks on its thread and gives back every descriptor and every AIO
-/// request that they held. Functions that run on the blocking pool run on.
+/// Dropping the runtime drops all its tasks, and gives back every descriptor and every AIO request
+/// that they held. Functions that have begun on the blocking pool run to their end.
 ///
 /// # Examples
 ///
@@ -54,28 +100,20 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// A runtime with the default settings; see [`Builder`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Builder::build`].
-    pub fn new() -> io::Result<Self> {
-        Builder::new().build()
-    }
-
     fn with_scheduler(scheduler: Rc<Scheduler>) -> Self {
         let handle = Handle::new(scheduler.shared());
         Self { scheduler, handle }
     }
 
-    /// Runs a future, and with it all tasks of the runtime, until the future is complete.
+    /// Runs a future until it is complete, and all tasks of the runtime meanwhile.
     ///
-    /// Tasks that are not complete then stay, and go on with the next `block_on`.
+    /// Tasks that are not complete by then stay, and continue in the next `block_on`.
     ///
     /// # Panics
     ///
-    /// If the future panics; inside another `block_on` of the same thread; in a process that was
-    /// forked off after the runtime was built.
+    /// - If the future panics.
+    /// - If called inside a `block_on` of the same thread, of this runtime or another.
+    /// - In a process that was forked after the runtime was built.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         assert!(
@@ -83,10 +121,16 @@ impl Runtime {
             "cannot block_on within a runtime: this thread is already driving one; use .await or aio_runtime::spawn \
              here, or a runtime on another thread"
         );
-        self.scheduler.block_on(future)
+        self.scheduler.assert_ours();
+        let _entered = context::enter(&self.scheduler);
+        let _in_loop = self.scheduler.reactor().enter_loop();
+        // Dropped before the guards, so what it holds open is closed when this returns.
+        let future = pin!(future);
+        let waker = Waker::from(Arc::clone(self.scheduler.shared()));
+        self.scheduler.run(future, &waker)
     }
 
-    /// Starts a task, which runs when `block_on` does. See [`spawn`](crate::spawn).
+    /// Starts a task, which will run in [`block_on`](Self::block_on). See [`spawn`](crate::spawn).
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
@@ -95,12 +139,12 @@ impl Runtime {
         task::spawn_on(&self.scheduler, future)
     }
 
-    /// What other threads may have of the runtime.
+    /// A handle by which other threads start tasks on the runtime.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// What the loop has done so far.
+    /// What the loop has done so far, and what it holds now.
     pub fn metrics(&self) -> Metrics {
         self.handle.metrics()
     }
@@ -108,6 +152,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        let _entered = context::enter(&self.scheduler);
         self.scheduler.shutdown();
     }
 }

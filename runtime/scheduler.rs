@@ -1,81 +1,41 @@
-//! The scheduler: the queue of ready tasks, the loop that drives them and the reactor, and what
-//! other threads may do to it.
+//! The scheduler: the queue of ready tasks, and the loop that drives them and the reactor.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, RawWakerVTable, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use async_task::Runnable;
 use slab::Slab;
 
-use super::context;
-use super::task::{TaskCell, end_now};
+use super::own_waker;
+use super::shared::{Runnable, Shared};
 use super::time::Timers;
-use crate::reactor::{Counters, Reactor, Unparker};
+use crate::reactor::Reactor;
 
-/// A task that is ready to run.
-pub(super) type Task = Runnable<TaskCell>;
-
-/// One runtime, as its own thread sees it.
+/// One runtime, as its own thread sees it. It is handed the waker of `block_on` and enters no
+/// context itself: both belong to the layers above.
 pub(crate) struct Scheduler {
     reactor: Rc<Reactor>,
     timers: Rc<Timers>,
-    ready: RefCell<VecDeque<Task>>,
-    /// Wakers of all tasks that have been polled and are not complete: how the runtime's end finds
-    /// them.
-    pending: RefCell<Slab<Waker>>,
-    /// The waker by which the latest poll was made; see [`Scheduler::polls_with`].
-    polling: Cell<Option<WakerId>>,
+    ready: RefCell<VecDeque<Runnable>>,
+    /// Wakers of all tasks that have been polled and are not complete. The runtime's end finds the
+    /// tasks by them.
+    active: RefCell<Slab<Waker>>,
     shared: Arc<Shared>,
     event_interval: usize,
 }
 
-/// A waker's parts. Where both are the same, so is what it does, even if the first waker is gone by
-/// now.
-type WakerId = (*const (), *const RawWakerVTable);
-
-fn waker_id(waker: &Waker) -> WakerId {
-    (waker.data(), waker.vtable())
-}
-
-/// One runtime, as other threads see it.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    inbox: Mutex<Inbox>,
-    /// The future of `block_on` is to be polled.
-    main_woken: AtomicBool,
-    unparker: Arc<Unparker>,
-    counters: Arc<Counters>,
-}
-
-/// What other threads have for the runtime.
-#[derive(Debug, Default)]
-struct Inbox {
-    tasks: VecDeque<Task>,
-    /// Places of pending tasks that are to be woken since they were aborted.
-    aborted: Vec<usize>,
-    closed: bool,
-}
-
 impl Scheduler {
     pub(super) fn new(reactor: Rc<Reactor>, event_interval: u32) -> Rc<Self> {
-        let shared = Arc::new(Shared {
-            inbox: Mutex::default(),
-            main_woken: AtomicBool::new(false),
-            unparker: Arc::clone(reactor.unparker()),
-            counters: Arc::clone(reactor.counters()),
-        });
+        let shared = Arc::new(Shared::new(&reactor));
         Rc::new(Self {
             reactor,
             timers: Rc::new(Timers::new()),
             ready: RefCell::default(),
-            pending: RefCell::default(),
-            polling: Cell::new(None),
+            active: RefCell::default(),
             shared,
             event_interval: event_interval as usize,
         })
@@ -93,42 +53,37 @@ impl Scheduler {
         &self.shared
     }
 
-    /// Drives the runtime until `future` is complete.
-    ///
     /// # Panics
     ///
-    /// If the future does, or in a process that was forked off while the runtime existed.
-    pub(super) fn block_on<F: Future>(self: &Rc<Self>, future: F) -> F::Output {
-        self.assert_ours();
-        let _entered = context::enter(self);
-        let _driven = self.reactor.enter_loop();
-        // Dropped before the guards: what it holds open is closed when this returns.
-        let future = pin!(future);
-        self.drive(future)
-    }
-
-    fn assert_ours(&self) {
+    /// In a process that was forked after the runtime was built.
+    #[track_caller]
+    pub(super) fn assert_ours(&self) {
         assert!(
             self.reactor.is_ours(),
             "this aio-runtime belongs to the process that built it: a forked child must build a runtime of its own"
         );
     }
 
-    fn drive<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
-        let waker = Waker::from(Arc::clone(&self.shared));
-        let mut cx = Context::from_waker(&waker);
-        self.shared.main_woken.store(true, Ordering::Relaxed);
+    /// Drives the runtime until `future` is complete. `waker` must call [`Shared::wake_main`].
+    ///
+    /// # Panics
+    ///
+    /// If the future panics, or in a process that was forked after the runtime was built.
+    pub(super) fn run<F: Future>(&self, mut future: Pin<&mut F>, waker: &Waker) -> F::Output {
+        let mut cx = Context::from_waker(waker);
+        self.shared.wake_main();
         loop {
             self.take_inbox();
             let mut interval = self.event_interval;
             while interval > 0 && !self.is_idle() {
                 if self.shared.take_main_wake() {
                     interval -= 1;
-                    self.begin_poll(&waker);
+                    own_waker::set(waker);
+                    self.reactor.coop().refill();
                     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                         return output;
                     }
-                    if self.shared.main_woken.load(Ordering::Relaxed) {
+                    if self.shared.is_main_woken() {
                         interval = interval.min(self.ready.borrow().len());
                     }
                 }
@@ -145,110 +100,97 @@ impl Scheduler {
         }
     }
 
-    /// Runs ready tasks, those that become ready meanwhile among them, until the interval is used
-    /// up. One that wakes itself (it yields, or has used up its budget) ends the interval before
-    /// its next turn comes: the loop is to look for completions in between.
+    /// Runs ready tasks, including ones that become ready in the meantime, until the interval is
+    /// used up. A task that wakes itself (it yields, or has used up its budget) cuts the interval
+    /// short, so that the loop checks for completions before running it again.
     fn run_ready(&self, interval: &mut usize) {
+        let reactor = &*self.reactor;
         while *interval > 0 {
-            let Some(task) = self.ready.borrow_mut().pop_front() else { return };
+            let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
-            // Does not unwind: the future's panics end inside the task.
-            let woke_itself = task.run();
+            reactor.coop().refill();
+            // Does not unwind: a panic of the future is caught inside the task.
+            let woke_itself = runnable.run();
             if woke_itself {
-                // It is the last in the queue, having been put there when its poll was over.
+                // It is the last in the queue: it was put there when its poll returned.
                 *interval = (*interval).min(self.ready.borrow().len().saturating_sub(1));
             }
         }
     }
 
     fn take_inbox(&self) {
-        if !self.shared.unparker.take_notification() {
+        if !self.shared.take_notification() {
             return;
         }
-        let aborted = {
-            let mut inbox = self.shared.inbox();
-            self.ready.borrow_mut().append(&mut inbox.tasks);
-            std::mem::take(&mut inbox.aborted)
-        };
-        aborted.into_iter().for_each(|at| self.wake_pending(at));
+        let aborted = self.shared.take_inbox(&mut self.ready.borrow_mut());
+        aborted.into_iter().for_each(|index| self.wake_active(index));
     }
 
     fn is_idle(&self) -> bool {
-        self.ready.borrow().is_empty() && !self.shared.main_woken.load(Ordering::Relaxed)
+        self.ready.borrow().is_empty() && !self.shared.is_main_woken()
     }
 
     // ---- for tasks ----
 
-    /// Notes by which waker the code that runs next is polled, and gives it a fresh budget.
-    pub(super) fn begin_poll(&self, waker: &Waker) {
-        self.polling.set(Some(waker_id(waker)));
-        self.reactor.coop().refill();
+    #[inline]
+    pub(super) fn push_ready(&self, runnable: Runnable) {
+        self.ready.borrow_mut().push_back(runnable);
     }
 
-    /// Whether this waker is a task's own, or `block_on`'s, which are known not to panic. False for
-    /// some that are.
-    pub(super) fn polls_with(&self, waker: &Waker) -> bool {
-        self.polling.get() == Some(waker_id(waker))
+    /// Records a task that has been polled and is not complete. Returns its index.
+    pub(super) fn add_active(&self, waker: Waker) -> usize {
+        self.active.borrow_mut().insert(waker)
     }
 
-    /// Enters a task that has been polled and is not complete.
-    pub(super) fn add_pending(&self, waker: Waker) -> usize {
-        self.pending.borrow_mut().insert(waker)
-    }
-
-    /// Wakes the task at a place. If another one has the place by now, it is woken for nothing.
-    fn wake_pending(&self, at: usize) {
-        let waker = self.pending.borrow().get(at).cloned();
+    /// Wakes the task at an index. If another task has the index by now, that one is woken for
+    /// nothing.
+    pub(super) fn wake_active(&self, index: usize) {
+        let waker = self.active.borrow().get(index).cloned();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// Strikes out a task that is complete or dropped.
-    pub(super) fn remove_pending(&self, at: usize) {
-        let _waker = self.pending.borrow_mut().try_remove(at);
+    /// Removes a task that is complete or dropped.
+    pub(super) fn remove_active(&self, index: usize) {
+        let _waker = self.active.borrow_mut().try_remove(index);
     }
 
     // ---- the end ----
 
-    /// Drops all tasks, here and now, and ends the reactor.
-    pub(super) fn shutdown(self: &Rc<Self>) {
-        let _entered = context::enter(self);
+    /// Drops all tasks, here and now, and shuts the reactor down.
+    pub(super) fn shutdown(&self) {
         if !self.reactor.is_ours() {
-            // A forked child. What other threads of the parent were about to hand over never comes,
-            // and its tasks are not ours to end.
-            std::mem::forget((self.ready.take(), self.pending.take()));
+            // A forked child. Its tasks belong to the parent, and what other threads of the parent
+            // were about to hand over will never come.
+            std::mem::forget((self.ready.take(), self.active.take()));
             return;
         }
         self.end_tasks();
         self.reactor.shutdown();
-        {
-            let mut inbox = self.shared.inbox();
-            inbox.closed = true;
-            inbox.aborted = Vec::new();
-            self.ready.borrow_mut().append(&mut inbox.tasks);
-        }
-        // Once more, for what the end of the others has spawned or handed over.
+        self.shared.close_inbox();
+        // Once more, for tasks that were spawned or handed over while the others ended.
         self.end_tasks();
     }
 
-    /// Each round makes the pending tasks ready, then ends the ready ones, which may make or free
-    /// others. A task that another thread is just about to put into the inbox is waited for: its
-    /// future belongs to this thread.
+    /// Each round makes the active tasks ready, then ends the ready ones. That may spawn others,
+    /// hence the rounds. A task that another thread is about to put into the inbox is waited for,
+    /// since its future must be dropped on this thread.
     fn end_tasks(&self) {
         loop {
             self.timers.clear();
-            let wakers: Vec<Waker> = self.pending.borrow().iter().map(|(_, waker)| waker.clone()).collect();
+            let wakers: Vec<Waker> = self.active.borrow().iter().map(|(_, waker)| waker.clone()).collect();
             wakers.into_iter().for_each(Waker::wake);
-            self.ready.borrow_mut().append(&mut self.shared.inbox().tasks);
-            let tasks = self.ready.take();
-            if tasks.is_empty() {
-                if self.pending.borrow().is_empty() {
+            // Aborted tasks are active, and have just been woken with the others.
+            let _aborted = self.shared.take_inbox(&mut self.ready.borrow_mut());
+            let runnables = self.ready.take();
+            if runnables.is_empty() {
+                if self.active.borrow().is_empty() {
                     return;
                 }
                 std::thread::yield_now();
             }
-            tasks.into_iter().for_each(end_now);
+            runnables.into_iter().for_each(end_now);
         }
     }
 }
@@ -259,85 +201,9 @@ impl fmt::Debug for Scheduler {
     }
 }
 
-/// Puts a task among the ready ones of its runtime. Called by wakers, on any thread.
-///
-/// This is every task's schedule function. It captures nothing and finds the runtime in the task:
-/// async-task holds a reference to a task while it calls a function that captures something, at two
-/// atomic operations a wake.
-pub(super) fn schedule(task: Task) {
-    let mut task = Some(task);
-    context::with(|scheduler| {
-        if let Some(task) = task.take_if(|task| Arc::ptr_eq(task.metadata().runtime(), &scheduler.shared)) {
-            scheduler.ready.borrow_mut().push_back(task);
-        }
-    });
-    if let Some(task) = task {
-        // As soon as it is in the inbox the task may be run and freed.
-        let shared = Arc::clone(task.metadata().runtime());
-        shared.receive(task);
-    }
-}
-
-impl Shared {
-    /// Wakes the pending task at a place, so that it sees that it was aborted.
-    pub(super) fn wake_aborted(self: &Arc<Self>, at: usize) {
-        match context::inside(self) {
-            Some(scheduler) => scheduler.wake_pending(at),
-            None => {
-                let mut inbox = self.inbox();
-                if !inbox.closed {
-                    inbox.aborted.push(at);
-                    drop(inbox);
-                    self.unparker.unpark();
-                }
-            }
-        }
-    }
-
-    /// Takes in a task that another thread has made ready. After the runtime's end the task ends
-    /// too.
-    fn receive(&self, task: Task) {
-        let refused = {
-            let mut inbox = self.inbox();
-            if inbox.closed {
-                Some(task)
-            } else {
-                inbox.tasks.push_back(task);
-                None
-            }
-        };
-        match refused {
-            // The runtime is gone with all tasks that it had, so this one is new and comes from
-            // `Handle::spawn`: it is `Send` and may end here.
-            Some(task) => end_now(task),
-            None => self.unparker.unpark(),
-        }
-    }
-
-    fn take_main_wake(&self) -> bool {
-        // A load is enough to see that there is none, most often.
-        self.main_woken.load(Ordering::Relaxed) && self.main_woken.swap(false, Ordering::Acquire)
-    }
-
-    pub(super) fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The waker of `block_on`'s future.
-impl Wake for Shared {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.main_woken.store(true, Ordering::Release);
-        if context::inside(self).is_none() {
-            self.unparker.unpark();
-        }
-    }
+/// Ends a task that is ready: drops its future, here and now.
+pub(super) fn end_now(runnable: Runnable) {
+    // It runs at once, so it need not be woken at its index.
+    let _index = runnable.metadata().set_aborted();
+    runnable.run();
 }

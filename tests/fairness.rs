@@ -1,5 +1,5 @@
-//! Nobody starves: not the neighbours of a task that is always ready, not what the kernel has to
-//! finish meanwhile.
+//! Nothing starves: neither the neighbours of a task that is always ready, nor what the kernel
+//! completes meanwhile.
 
 mod common;
 
@@ -115,7 +115,7 @@ fn beside_the_future_of_block_on() {
 
 #[test]
 fn beside_many_tasks_that_yield() {
-    // One task per look at the reactor, and as many as there are at once.
+    // One task per look at the reactor, then all of them.
     for interval in [1, 10_000] {
         run_on(Builder::new().event_interval(interval), async {
             let stop = Rc::new(Cell::new(false));
@@ -251,7 +251,7 @@ fn a_loop_that_never_sleeps_accepts_and_connects() {
 }
 
 #[test]
-fn a_task_that_waits_on_more_than_its_budget_waits_on_all() {
+fn a_task_may_wait_on_more_things_than_its_budget() {
     const WAITS: usize = 300;
     run(async {
         let limits = (0..WAITS).map(|i| sleep(Duration::from_millis(if i + 1 == WAITS { 5 } else { 3_600_000 })));

@@ -15,12 +15,12 @@ use aio_runtime::task::{JoinHandle, spawn_blocking};
 use aio_runtime::time::sleep;
 use aio_runtime::{Runtime, spawn};
 use common::{
-    Clean, assert_passed, in_child, is_child, open_direct, pattern, real_dir, rest, run, soon, stream_and_peer,
-    stream_pair, turn,
+    Clean, assert_passed, in_child, is_child, open_direct, panic_of, panic_text, pattern, real_dir, rest, run, soon,
+    stream_and_peer, stream_pair, turn,
 };
 
-/// Runs the test in a process of its own. It has one thread, but for that of the test runner, which
-/// waits and holds no lock: only there is a fork a clean one.
+/// Runs the test in a process of its own. The only other thread there is the test runner's, which
+/// waits and holds no lock, so a fork is clean.
 fn alone(test: &str, body: fn()) {
     if !is_child() {
         let clean = Clean::begin();
@@ -38,7 +38,7 @@ fn limit_time() {
     unsafe { libc::alarm(40) };
 }
 
-/// Forks. The child runs `child`, and ends; yields its id to the parent.
+/// Forks. The child runs `child` and exits; the parent gets its process id.
 fn fork(child: impl FnOnce()) -> libc::pid_t {
     // SAFETY: no other thread holds a lock (`alone`), so the child may go on as if nothing had
     // happened.
@@ -53,7 +53,7 @@ fn fork(child: impl FnOnce()) -> libc::pid_t {
     pid
 }
 
-/// Asserts that a child ended well.
+/// Waits for a child, and asserts that it succeeded.
 fn reap(pid: libc::pid_t) {
     let mut status = 0;
     // SAFETY: `status` is an int for the kernel to write.
@@ -61,13 +61,11 @@ fn reap(pid: libc::pid_t) {
     assert_eq!((waited, status), (pid, 0), "the forked child failed");
 }
 
-/// The text of the panic that `body` ends with.
-fn panic_text(body: impl FnOnce()) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(body)).unwrap_err();
-    match payload.downcast::<&str>() {
-        Ok(text) => text.to_string(),
-        Err(payload) => *payload.downcast::<String>().unwrap(),
-    }
+/// Asserts that an inherited runtime refuses to run, and blames the caller.
+fn assert_refuses(inherited: &Runtime) {
+    let (file, text) = panic_of(|| inherited.block_on(async {}));
+    assert!(text.contains(FORKED), "{text}");
+    assert_eq!(file, file!());
 }
 
 /// Connections with a read armed in the kernel, and their peers.
@@ -101,7 +99,7 @@ fn assert_nothing_lost(runtime: &Runtime, armed: Vec<(JoinHandle<[u8; 1]>, std::
     });
 }
 
-/// A runtime of the child's own works in every respect.
+/// Checks that a runtime of the child's own works in every respect.
 fn use_a_new_runtime() {
     let dir = real_dir();
     let path = dir.path().join("file");
@@ -134,12 +132,9 @@ fn a_forked_child_is_told_to_build_a_runtime_of_its_own() {
         let runtime = Runtime::new().unwrap();
         let reads = armed(&runtime, 20);
         let pid = fork(|| {
-            let text = panic_text(|| runtime.block_on(async {}));
-            assert!(text.contains(FORKED), "{text}");
+            assert_refuses(&runtime);
             use_a_new_runtime();
-            // And what is inherited still is what it was.
-            let text = panic_text(|| runtime.block_on(async {}));
-            assert!(text.contains(FORKED), "{text}");
+            assert_refuses(&runtime);
         });
         reap(pid);
         assert_nothing_lost(&runtime, reads);
@@ -157,7 +152,7 @@ fn a_forked_child_drops_what_it_inherits() {
             turn().await;
             (stream, peer)
         });
-        // Before and after the runtime that they are registered with.
+        // After and before the runtime that they are registered with.
         let (mut runtime, mut stream, mut reads) = (Some(runtime), Some(stream), Some(reads));
         for runtime_first in [true, false] {
             let pid = fork(|| {
@@ -173,7 +168,7 @@ fn a_forked_child_drops_what_it_inherits() {
         }
         let (runtime, stream) = (runtime.unwrap(), stream.unwrap());
         assert_nothing_lost(&runtime, reads.unwrap());
-        // The child's close of its copy was not the end of the stream.
+        // The child has closed its copy of the descriptor, which must not end the stream.
         let mut peer = peer;
         peer.write_all(b"x").unwrap();
         runtime.block_on(async { soon("a byte", (&stream).read_exact(&mut [0])).await.unwrap() });
@@ -181,8 +176,8 @@ fn a_forked_child_drops_what_it_inherits() {
 }
 
 #[test]
-fn a_child_forked_by_a_task_is_told_so_by_its_loop() {
-    alone("a_child_forked_by_a_task_is_told_so_by_its_loop", || {
+fn a_child_forked_by_a_task_is_stopped_by_its_loop() {
+    alone("a_child_forked_by_a_task_is_stopped_by_its_loop", || {
         let runtime = Runtime::new().unwrap();
         let reads = armed(&runtime, 20);
         let parent = std::process::id();
@@ -197,7 +192,7 @@ fn a_child_forked_by_a_task_is_told_so_by_its_loop() {
         if std::process::id() != parent {
             limit_time();
             let told = catch_unwind(AssertUnwindSafe(|| {
-                let text = panic_text(|| std::panic::resume_unwind(driven.unwrap_err()));
+                let text = panic_text(&*driven.unwrap_err());
                 assert!(text.contains(FORKED), "{text}");
                 use_a_new_runtime();
             }));
@@ -219,7 +214,7 @@ fn a_child_forked_with_reads_in_flight_takes_none_of_their_events() {
         std::fs::write(&path, &content).unwrap();
         let runtime = Runtime::new().unwrap();
         let reads = armed(&runtime, 20);
-        // The pool's thread does nothing by now, and holds no lock while it waits.
+        // By now the pool's thread is idle, and it holds no lock while it waits.
         let file = runtime.block_on(open_direct(&path));
         std::thread::sleep(Duration::from_millis(20));
         runtime.block_on(async {
@@ -251,8 +246,8 @@ fn many_children_one_after_the_other() {
                 let own = Runtime::new().unwrap();
                 // A child of the child, too.
                 reap(fork(|| {
-                    assert!(panic_text(|| own.block_on(async {})).contains(FORKED));
-                    assert!(panic_text(|| runtime.block_on(async {})).contains(FORKED));
+                    assert_refuses(&own);
+                    assert_refuses(&runtime);
                     Runtime::new().unwrap().block_on(async { turn().await });
                 }));
                 own.block_on(async { turn().await });

@@ -20,7 +20,7 @@ fn charged() -> u64 {
 }
 
 /// One runtime's life.
-fn live(panics: bool) {
+fn one_lifetime(panics: bool) {
     let runtime = Builder::new().capacity(512).build().unwrap();
     runtime.block_on(async {
         let (mut near, mut far) = stream_pair();
@@ -29,7 +29,7 @@ fn live(panics: bool) {
             far.read_exact(&mut byte).await.unwrap();
             far.write_all(&byte).await.unwrap();
             assert!(!panics, "in a task");
-            // Goes with the runtime, poll and all.
+            // Dropped with the runtime, while its poll is armed.
             let _ = far.read(&mut byte).await;
         });
         near.write_all(b"x").await.unwrap();
@@ -47,7 +47,7 @@ fn two_hundred_runtimes() {
     for panics in [false, true] {
         let begin = Instant::now();
         for _ in 0..200 {
-            live(panics);
+            one_lifetime(panics);
         }
         // io_destroy alone would take 6 s.
         let took = begin.elapsed();
@@ -59,8 +59,8 @@ fn two_hundred_runtimes() {
     assert!(own_contexts() >= contexts + 20);
     drop(many);
     wait_until("idle contexts are given back", || own_contexts() == contexts);
-    // Other processes charge the quota as well. What has leaked would be 210,000 or some tens of
-    // thousands.
+    // Other processes charge the quota as well. A leak would be far more: 210,000, or at least some
+    // tens of thousands.
     wait_until("the quota is given back", || charged() < charged_before + 5000);
     clean.end_without_runtime();
 }

@@ -1,5 +1,5 @@
-//! What the loop costs: one batch a turn, no call for events that are there, and nothing at all
-//! while it is idle.
+//! What the loop costs: one batch per turn, no call for events that are already there, and nothing
+//! at all while it is idle.
 
 mod common;
 
@@ -14,7 +14,7 @@ use aio_runtime::{Builder, Handle, Metrics, spawn};
 use common::{open_direct, pattern, real_dir, run_on, soon, stream_and_peer, stream_pair, turn};
 use futures::future::join_all;
 
-/// Counters that only grow, from one snapshot to another.
+/// How much the counters have grown from one snapshot to the next.
 fn grown(before: &Metrics, after: &Metrics) -> Metrics {
     let mut grown = *after;
     grown.turns -= before.turns;
@@ -28,7 +28,7 @@ fn grown(before: &Metrics, after: &Metrics) -> Metrics {
     grown
 }
 
-/// Connections, both ends in this loop, each with a message that never stops going to and fro.
+/// Connections with both ends in this loop, over each of which a message goes to and fro.
 fn ping_pongs(connections: usize, rounds: usize) -> Vec<JoinHandle<()>> {
     (0..connections)
         .flat_map(|_| {
@@ -51,7 +51,7 @@ fn ping_pongs(connections: usize, rounds: usize) -> Vec<JoinHandle<()>> {
 }
 
 #[test]
-fn a_busy_loop_submits_once_a_turn_and_reaps_without_calls() {
+fn a_busy_loop_submits_once_per_turn_and_reaps_without_calls() {
     const CONNECTIONS: usize = 32;
     const ROUNDS: usize = 100;
     run_on(Builder::new().force_syscalls(false), async {
@@ -61,8 +61,8 @@ fn a_busy_loop_submits_once_a_turn_and_reaps_without_calls() {
         }
         let cost = grown(&before, &Handle::current().metrics());
         let messages = (2 * CONNECTIONS * ROUNDS) as u64;
-        // A little more than none: before the loop first sleeps it arms the poll by which others
-        // wake it.
+        // A few more: before the loop first sleeps, it arms the poll by which other threads wake
+        // it.
         assert!(cost.submit_calls <= cost.turns + 2, "{cost:#?}");
         assert!(cost.turns < messages / 4, "turns are shared by many connections: {cost:#?}");
         // A message to a connection of this loop is in the ring as soon as it is sent.
@@ -167,7 +167,7 @@ fn metrics_are_read_from_any_thread() {
 }
 
 #[test]
-fn capacities_that_no_host_has() {
+fn extreme_capacities() {
     for asked in [1, 2, 10_000_000, u32::MAX] {
         run_on(Builder::new().capacity(asked), async {
             assert!(Handle::current().metrics().capacity >= 4);

@@ -3,9 +3,6 @@
 
 mod common;
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
@@ -13,37 +10,10 @@ use aio_runtime::net::{TcpListener, TcpStream};
 use aio_runtime::task::{spawn_blocking, spawn_local};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Runtime, spawn};
-use common::{ANY_PORT, Clean, run};
+use common::{ANY_PORT, Clean, panic_of, run};
 
-/// Runs something that panics. Returns the file of the panic's location, and the text.
-fn panic_of<R>(misuse: impl FnOnce() -> R) -> (String, String) {
-    let seen = Arc::new(Mutex::new(None));
-    let hook = {
-        let seen = seen.clone();
-        move |info: &PanicHookInfo<'_>| {
-            let file = info.location().unwrap().file().to_owned();
-            let text = text(info.payload());
-            *seen.lock().unwrap() = Some((file, text));
-        }
-    };
-    // The hook is the process's, which is why each test here holds `Clean`.
-    let usual = take_hook();
-    set_hook(Box::new(hook));
-    let panicked = catch_unwind(AssertUnwindSafe(misuse)).is_err();
-    set_hook(usual);
-    assert!(panicked, "it did not panic");
-    seen.lock().unwrap().take().unwrap()
-}
-
-fn text(payload: &dyn Any) -> String {
-    match payload.downcast_ref::<&str>() {
-        Some(text) => (*text).to_owned(),
-        None => payload.downcast_ref::<String>().cloned().unwrap_or_default(),
-    }
-}
-
-/// Asserts that something outside a runtime panics right here, and says where a runtime is to be
-/// had.
+/// Asserts that something that is called outside a runtime panics in this file, with a text that
+/// says how to be inside one.
 #[track_caller]
 fn assert_wants_runtime<R>(misuse: impl FnOnce() -> R) {
     let (file, text) = panic_of(misuse);
@@ -100,7 +70,7 @@ fn a_function_for_the_pool_is_not_run_when_spawn_blocking_panics() {
     let (ran, has_run) = std::sync::mpsc::channel();
     assert_wants_runtime(move || spawn_blocking(move || ran.send(())));
     // The sender is dropped with the function.
-    assert!(has_run.recv().is_err(), "the caller was told that nothing was started");
+    assert!(has_run.recv().is_err(), "it ran, though spawn_blocking panicked");
     clean.end_without_runtime();
 }
 
@@ -134,7 +104,7 @@ fn nested_block_on() {
         assert_refuses_to_nest(|| runtime.block_on(async {}));
         assert_refuses_to_nest(|| other.block_on(async {}));
     });
-    // In a task, too, and afterwards all is as before.
+    // The same in a task. Afterwards both runtimes still work.
     let nested = std::rc::Rc::new(other);
     let task = runtime.spawn({
         let nested = nested.clone();
@@ -147,7 +117,7 @@ fn nested_block_on() {
 }
 
 #[test]
-fn settings_that_make_no_sense() {
+fn settings_of_zero() {
     let clean = Clean::begin();
     let (file, text) = panic_of(|| Builder::new().event_interval(0).build());
     assert_eq!(file, file!());

@@ -1,13 +1,10 @@
-//! What user code breaks stays where it is: panics of futures, outputs and wakers.
+//! A panic of user code stays where it happens: in a future, an output, a waker.
 
 mod common;
 
-use std::any::Any;
-use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::net::Shutdown;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -19,7 +16,7 @@ use aio_runtime::io::AsyncReadExt;
 use aio_runtime::task::{JoinError, spawn_blocking, yield_now};
 use aio_runtime::time::{Instant, sleep, sleep_until};
 use aio_runtime::{Handle, Runtime, spawn};
-use common::{Clean, open_direct, pattern, real_dir, run, soon, stream_and_peer};
+use common::{Clean, Dropped, counter, open_direct, panic_text, pattern, real_dir, run, soon, stream_and_peer};
 
 /// Panics when it is dropped.
 struct PanicsInDrop(&'static str);
@@ -30,21 +27,15 @@ impl Drop for PanicsInDrop {
     }
 }
 
-fn text(payload: Box<dyn Any + Send>) -> String {
-    match payload.downcast::<&'static str>() {
-        Ok(text) => text.to_string(),
-        Err(payload) => *payload.downcast::<String>().unwrap(),
-    }
-}
-
-fn panic_text(result: Result<(), JoinError>) -> String {
+/// The text of the panic that a task ended with.
+fn panicked(result: Result<(), JoinError>) -> String {
     let error = result.unwrap_err();
     assert!(error.is_panic() && !error.is_cancelled());
-    text(error.into_panic())
+    panic_text(&*error.into_panic())
 }
 
 #[test]
-fn a_panic_is_the_tasks_own() {
+fn a_panic_ends_its_own_task_only() {
     run(async {
         let other = spawn(async {
             yield_now().await;
@@ -54,7 +45,7 @@ fn a_panic_is_the_tasks_own() {
         let error = spawn(async move { assert_eq!(number, 4, "wrong number {number}") }).await.unwrap_err();
         assert!(error.to_string().contains("wrong number 3"), "{error}");
         assert!(format!("{error:?}").contains("wrong number 3"), "{error:?}");
-        assert!(text(error.into_panic()).contains("wrong number 3"));
+        assert!(panic_text(&*error.into_panic()).contains("wrong number 3"));
         assert_eq!(other.await.unwrap(), "alive");
     });
 }
@@ -90,7 +81,7 @@ fn a_panic_in_a_futures_drop_after_its_end() {
             let _stays_in_the_future = &mut future;
             Poll::Ready(())
         }));
-        assert_eq!(panic_text(task.await), "in drop");
+        assert_eq!(panicked(task.await), "in drop");
     });
 }
 
@@ -102,7 +93,7 @@ fn a_panic_in_a_futures_drop_after_a_panic_in_its_poll() {
             let _stays_in_the_future = &bomb;
             panic!("in poll");
         }));
-        assert!(["in poll", "in drop"].contains(&panic_text(task.await).as_str()));
+        assert!(["in poll", "in drop"].contains(&panicked(task.await).as_str()));
     });
 }
 
@@ -116,12 +107,12 @@ fn a_panic_in_the_drop_of_an_aborted_future() {
         });
         yield_now().await;
         task.abort();
-        assert_eq!(panic_text(soon("the abort", task).await), "at the abort");
+        assert_eq!(panicked(soon("the abort", task).await), "at the abort");
     });
 }
 
 #[test]
-fn a_panic_in_the_drop_of_an_output_that_nobody_wants() {
+fn a_panic_in_the_drop_of_an_output_that_nobody_takes() {
     run(async {
         drop(spawn(async { PanicsInDrop("detached before the end") }));
         yield_now().await;
@@ -140,13 +131,7 @@ fn a_panic_in_the_drop_of_an_output_that_nobody_wants() {
 fn panics_in_drops_at_the_runtimes_end() {
     let clean = Clean::begin();
     let runtime = Runtime::new().unwrap();
-    let dropped = Rc::new(Cell::new(false));
-    struct Sets(Rc<Cell<bool>>);
-    impl Drop for Sets {
-        fn drop(&mut self) {
-            self.0.set(true);
-        }
-    }
+    let drops = counter();
     runtime.block_on(async {
         for _ in 0..3 {
             let bomb = PanicsInDrop("at the runtime's end");
@@ -155,9 +140,9 @@ fn panics_in_drops_at_the_runtimes_end() {
                 pending::<()>().await;
             }));
         }
-        let sets = Sets(dropped.clone());
+        let guard = Dropped(drops.clone());
         drop(spawn(async move {
-            let _sets = sets;
+            let _guard = guard;
             pending::<()>().await;
         }));
         yield_now().await;
@@ -165,7 +150,7 @@ fn panics_in_drops_at_the_runtimes_end() {
     let bomb = PanicsInDrop("never polled");
     drop(runtime.spawn(async move { drop(bomb) }));
     clean.end(runtime);
-    assert!(dropped.get(), "the others are dropped all the same");
+    assert_eq!(drops.get(), 1, "the others are dropped anyway");
 }
 
 #[test]
@@ -173,13 +158,13 @@ fn a_panic_on_the_blocking_pool_leaves_the_pool_usable() {
     run(async {
         for _ in 0..20 {
             let task = spawn_blocking(|| panic!("on the pool"));
-            assert_eq!(panic_text(soon("the panic", task).await), "on the pool");
+            assert_eq!(panicked(soon("the panic", task).await), "on the pool");
         }
         assert_eq!(soon("the pool", spawn_blocking(|| 1)).await.unwrap(), 1);
     });
 }
 
-/// A waker whose wake panics; tells whether it has been called.
+/// A waker that panics when it is woken, and remembers that it was.
 #[derive(Default)]
 struct Bomb {
     went_off: AtomicBool,
@@ -198,7 +183,7 @@ impl Wake for Bomb {
     }
 }
 
-/// Has a panicking waker wait for a future, which must not be ready yet.
+/// Polls a future with a panicking waker. It must not be ready yet.
 fn lay_bomb<F: Future>(future: Pin<&mut F>) -> Arc<Bomb> {
     let bomb = Arc::new(Bomb::default());
     let waker = Waker::from(bomb.clone());

@@ -66,7 +66,7 @@ fn each_spawn_wakes_a_sleeping_loop() {
             for round in 0..3000_u32 {
                 let (done, is_done) = mpsc::channel();
                 drop(handle.spawn(async move { done.send(round).unwrap() }));
-                // The loop falls asleep, is about to, or is awake, as it comes.
+                // By then the loop may be asleep, about to sleep, or awake.
                 assert_eq!(is_done.recv_timeout(Duration::from_secs(20)), Ok(round), "the wake is lost");
                 for _ in 0..round % 64 {
                     std::hint::spin_loop();
@@ -105,7 +105,7 @@ fn each_wake_of_block_on_wakes_a_sleeping_loop() {
                     return Poll::Ready(());
                 }
                 *waker.lock().unwrap() = Some(cx.waker().clone());
-                // Between the look and the waker the other thread may have had its turn.
+                // The other thread may have had its turn before it could see the waker.
                 if turn.load(Ordering::Acquire) > round { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
@@ -115,7 +115,7 @@ fn each_wake_of_block_on_wakes_a_sleeping_loop() {
 }
 
 #[test]
-fn spawned_before_the_runtime_runs() {
+fn tasks_spawned_before_the_runtime_runs() {
     let clean = Clean::begin();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle().clone();
@@ -198,7 +198,7 @@ fn a_future_that_is_not_send_is_dropped_on_the_runtimes_thread() {
         }
         drop(runtime);
         for task in spawner.join().unwrap() {
-            // Cancelled, and not a panic of the drop.
+            // Cancelled: no drop has panicked.
             assert!(futures::executor::block_on(task).unwrap_err().is_cancelled());
         }
     }

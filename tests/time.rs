@@ -15,7 +15,7 @@ use aio_runtime::io::AsyncReadExt;
 use aio_runtime::spawn;
 use aio_runtime::task::yield_now;
 use aio_runtime::time::{Instant, Sleep, sleep, sleep_until, timeout, timeout_at};
-use common::{run, soon, stream_and_peer};
+use common::{Dropped, counter, run, soon, stream_and_peer};
 use futures::FutureExt;
 use futures::future::{Either, ready, select};
 
@@ -64,7 +64,7 @@ fn sleeps_end_in_the_order_of_their_deadlines() {
 }
 
 #[test]
-fn a_deadline_that_is_past() {
+fn a_deadline_in_the_past() {
     run(async {
         let begin = Instant::now();
         soon("the past", sleep_until(begin - Duration::from_secs(1))).await;
@@ -84,7 +84,7 @@ fn one_nanosecond() {
 }
 
 #[test]
-fn the_longest_duration_does_not_end_now() {
+fn the_longest_duration_does_not_end_at_once() {
     run(async {
         let endless = sleep(Duration::MAX);
         assert!(endless.deadline() > Instant::now() + Duration::from_secs(365 * 24 * 3600));
@@ -114,7 +114,7 @@ fn sleeps_are_finer_than_a_millisecond() {
 }
 
 #[test]
-fn a_sleep_that_ended_stays_so() {
+fn a_sleep_that_has_ended_stays_ended() {
     run(async {
         let mut sleep = pin!(sleep(MS));
         sleep.as_mut().await;
@@ -167,7 +167,7 @@ fn reset_keeps_the_waker() {
         let mut sleep = pin!(sleep(Duration::from_secs(3600)));
         let wakes = Arc::<Wakes>::default();
         assert!(poll_with(sleep.as_mut(), &wakes).is_pending());
-        // As with tokio, nobody has to poll it for the new deadline to count.
+        // As in tokio, the new deadline counts without another poll.
         sleep.as_mut().reset(Instant::now() + MS);
         let waken = async {
             while wakes.number() == 0 {
@@ -262,7 +262,7 @@ fn a_hundred_thousand_sleeps_dropped() {
         let mut sleeps: Vec<_> = (0..100_000).map(|ms| Box::pin(sleep((ms + 10_000) * MS))).collect();
         for sleep in &mut sleeps {
             assert!(poll_fn(|cx| Poll::Ready(sleep.as_mut().poll(cx))).await.is_pending() || sleep.is_elapsed());
-            // What has been given out as budget is used up by now and then.
+            // Refills the budget, which is used up now and then.
             yield_now().await;
         }
         drop(sleeps);
@@ -271,7 +271,7 @@ fn a_hundred_thousand_sleeps_dropped() {
 }
 
 #[test]
-fn timeout_of_something_ready() {
+fn timeout_of_a_ready_future() {
     run(async {
         assert_eq!(timeout(Duration::from_secs(3600), async { 1 }).await, Ok(1));
         assert_eq!(timeout(Duration::ZERO, async { 2 }).await, Ok(2), "what is ready wins");
@@ -285,16 +285,10 @@ fn timeout_of_something_ready() {
 }
 
 #[test]
-fn timeout_of_something_slow() {
+fn timeout_of_a_slow_future() {
     run(async {
-        struct Dropped(Rc<Cell<bool>>);
-        impl Drop for Dropped {
-            fn drop(&mut self) {
-                self.0.set(true);
-            }
-        }
-        let dropped = Rc::new(Cell::new(false));
-        let guard = Dropped(dropped.clone());
+        let drops = counter();
+        let guard = Dropped(drops.clone());
         let begin = Instant::now();
         let slow = async move {
             let _guard = guard;
@@ -302,7 +296,7 @@ fn timeout_of_something_slow() {
         };
         let elapsed = soon("the time limit", timeout(5 * MS, slow)).await.unwrap_err();
         assert!(begin.elapsed() >= 5 * MS);
-        assert!(dropped.get());
+        assert_eq!(drops.get(), 1);
         assert_eq!(elapsed.to_string(), "deadline has elapsed");
         assert_eq!(std::io::Error::from(elapsed).kind(), std::io::ErrorKind::TimedOut);
         assert!(timeout_at(begin, pending::<()>()).await.is_err());
@@ -319,7 +313,7 @@ fn timeout_gives_the_future_back() {
 }
 
 #[test]
-fn timeout_of_what_never_lets_the_loop_rest() {
+fn timeout_of_a_future_that_never_lets_the_loop_sleep() {
     run(async {
         let spins = async {
             loop {
@@ -331,7 +325,7 @@ fn timeout_of_what_never_lets_the_loop_rest() {
 }
 
 #[test]
-fn timeout_of_what_uses_up_its_tasks_budget() {
+fn timeout_of_a_future_that_uses_up_the_budget() {
     run(async {
         let (stream, mut peer) = stream_and_peer();
         std::io::Write::write_all(&mut peer, b"x").unwrap();
@@ -346,16 +340,16 @@ fn timeout_of_what_uses_up_its_tasks_budget() {
     });
 }
 
-/// "Take what comes, until a deadline": each round makes the sleep anew, and drops it before the
-/// loop has looked.
+/// "Take what comes, until a deadline": each round makes a new sleep, and drops it before the loop
+/// has looked.
 #[test]
-fn a_deadline_comes_also_for_a_sleep_that_is_made_anew_in_each_round() {
+fn a_deadline_passes_for_a_sleep_that_is_remade_in_each_round() {
     run(async {
         let begin = Instant::now();
         let deadline = begin + Duration::from_millis(10);
         while let Either::Right(_) = select(sleep_until(deadline), ready(())).await {
             yield_now().await;
-            assert!(begin.elapsed() < Duration::from_secs(10), "long past, and not over");
+            assert!(begin.elapsed() < Duration::from_secs(10), "the deadline has long passed");
         }
         assert!(Instant::now() >= deadline);
     });

@@ -1,4 +1,4 @@
-//! What may stand in the parentheses, as in `#[aio_runtime::main(capacity = 4096)]`.
+//! The arguments in the parentheses, as in `#[aio_runtime::main(capacity = 4096)]`.
 
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -10,7 +10,7 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Meta, Path, Result, Token, parse_quote};
 
-/// The arguments as understood. One that was refused counts as not given.
+/// The parsed arguments. One that was refused counts as not given.
 #[derive(Default)]
 pub(crate) struct Args {
     capacity: Option<NonZeroU32>,
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     krate: Option<Path>,
 }
 
-/// The only flavor there is: kept to notice a second `flavor`.
+/// The only flavor there is. Kept to notice a second `flavor`.
 struct CurrentThread;
 
 impl Args {
@@ -33,7 +33,7 @@ impl Args {
         args
     }
 
-    /// The expression that makes the builder these arguments describe.
+    /// The expression for the builder that these arguments describe.
     pub(crate) fn builder(&self) -> TokenStream {
         let krate = self.krate.clone().unwrap_or_else(|| parse_quote!(::aio_runtime));
         let capacity = self.capacity.map(NonZeroU32::get);

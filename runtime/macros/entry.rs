@@ -1,4 +1,4 @@
-//! From the `async fn` to the plain `fn` that builds a runtime and blocks on it.
+//! Turns an `async fn` into a plain `fn` that builds a runtime and blocks on the body.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -11,15 +11,15 @@ use crate::args::Args;
 
 const EXPECTED: &str = "expected an `async fn`";
 
-/// Which of the two attributes is at work.
+/// Which of the two attributes is expanded.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Role {
     Main,
     Test,
 }
 
-/// Expands the attribute. Misuse becomes a `compile_error!` beside an item as near to the intended
-/// one as can be, so that an editor goes on completing and checking what stands in the body.
+/// Expands the attribute. Misuse becomes a `compile_error!` beside an item as close to the intended
+/// one as possible, so that editors keep completing and checking the body.
 pub(crate) fn expand(role: Role, args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Vec::new();
     let mut expansion = rewrite(role, args, item, &mut errors);
@@ -27,26 +27,26 @@ pub(crate) fn expand(role: Role, args: TokenStream, item: TokenStream) -> TokenS
     expansion
 }
 
-/// The item alone; what is wrong goes to `errors`.
+/// The item alone. What is wrong with it is added to `errors`.
 pub(crate) fn rewrite(role: Role, args: TokenStream, item: TokenStream, errors: &mut Vec<Error>) -> TokenStream {
     let function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
-        Err(slip) => {
-            errors.push(not_a_function(&item).unwrap_or(slip));
+        Err(error) => {
+            errors.push(not_a_function(&item).unwrap_or(error));
             return item;
         }
     };
     let args = Args::parse(args, errors);
     errors.extend(function.misuse(role));
 
-    // Beside one of our errors `#[test]` would only have rustc say the same again.
+    // Beside one of our errors, `#[test]` would only make rustc repeat it.
     let is_test = role == Role::Test && errors.is_empty();
     let harness = is_test.then(|| quote!(#[::core::prelude::v1::test]));
     function.blocking(harness, &args)
 }
 
-/// A function of which only the head is parsed. The body stays as it was written, even if it is not
-/// valid Rust (yet): rustc and editors tell more about that than a macro can.
+/// A function of which only the signature is parsed. The body stays as it was written, even if it
+/// is not valid Rust (yet): rustc and editors explain that better than a macro can.
 struct Function {
     attrs: Vec<Attribute>,
     vis: Visibility,
@@ -62,7 +62,7 @@ impl Parse for Function {
         let sig = input.parse()?;
         let content;
         let brace = braced!(content in input);
-        // `#![...]` may stand at the head of a function's body, but not of a block's.
+        // `#![...]` is allowed at the start of a function's body, but not of a block's.
         let inner = content.call(Attribute::parse_inner)?;
         attrs.extend(inner.into_iter().map(|attr| Attribute { style: AttrStyle::Outer, ..attr }));
         let body = content.parse()?;
@@ -71,14 +71,14 @@ impl Parse for Function {
 }
 
 impl Function {
-    /// What this function must be and is not. (That `main` has no generics is for rustc to say.)
+    /// What the attribute cannot accept in this function. (rustc itself rejects a generic `main`.)
     fn misuse(&self, role: Role) -> Vec<Error> {
         if role == Role::Test
             && let Some(second) = self.attrs.iter().find(|attr| is_test(attr))
         {
-            // Of `#[aio_runtime::test]` twice, the second finds the work of the first, which is not
-            // `async` any more: that is a consequence, and would mislead.
-            let message = "the function is made a test twice: keep `#[aio_runtime::test]` alone";
+            // If `#[aio_runtime::test]` is given twice, the second one sees what the first one
+            // made, which is not `async` any more. An error about that would mislead.
+            let message = "this function is marked as a test twice: keep only `#[aio_runtime::test]`";
             return vec![Error::new_spanned(second, message)];
         }
         let sig = &self.sig;
@@ -93,7 +93,7 @@ impl Function {
         errors
     }
 
-    /// The function as a plain one, that builds a runtime and blocks on the body.
+    /// The plain function that builds a runtime and blocks on the body.
     fn blocking(self, harness: Option<TokenStream>, args: &Args) -> TokenStream {
         let Function { attrs, vis, mut sig, brace, body } = self;
         sig.asyncness = None;
@@ -102,7 +102,7 @@ impl Function {
         let mut block = TokenStream::new();
         brace.surround(&mut block, |block| block.extend([hint, body]));
 
-        // What rustc finds wrong with the body's value it then shows at the body.
+        // Makes rustc report a wrong value of the body at the body, not at the attribute.
         let at_body = Span::call_site().located_at(brace.span.join());
         let builder = args.builder();
         let block_on = quote_spanned!(at_body=> runtime.block_on(body));
@@ -122,10 +122,10 @@ impl Function {
     }
 }
 
-/// A statement that does nothing but tell the async block its type, before anything else in it
-/// does. Else rustc would guess the type from the first `return` or `?`, would coerce nothing to
-/// it, and would report a wrong value at the attribute. For `-> !` and `impl Trait` there is no
-/// such statement.
+/// A statement that does nothing but tell the async block its type, before anything else in the
+/// block can. Otherwise rustc would infer the type from the first `return` or `?`, coerce nothing
+/// to it, and report a wrong value at the attribute. No such statement exists for `-> !` and
+/// `impl Trait`.
 fn type_hint(output: &ReturnType) -> TokenStream {
     let output = match output {
         ReturnType::Default => parse_quote!(()),
@@ -142,7 +142,7 @@ fn type_hint(output: &ReturnType) -> TokenStream {
     }
 }
 
-/// Tells a type that may stand nowhere but behind `->`.
+/// Whether a type may appear only after `->`.
 fn only_returnable(output: TokenStream) -> bool {
     output.into_iter().any(|token| match token {
         TokenTree::Group(group) => only_returnable(group.stream()),
@@ -152,14 +152,14 @@ fn only_returnable(output: TokenStream) -> bool {
     })
 }
 
-/// Tells `#[test]`, also in the long form, which macros such as this one write.
+/// Whether this is `#[test]`, or the long form that macros such as this one write.
 fn is_test(attr: &Attribute) -> bool {
     let path = attr.path().to_token_stream().to_string().replace(' ', "");
     let names: Vec<_> = path.trim_start_matches("::").split("::").collect();
     matches!(*names, ["test"] | ["core" | "std", "prelude", _, "test"])
 }
 
-/// Tells the attribute on, say, a `struct` from a `fn` with a slip in it.
+/// The error for another kind of item, such as a `struct`. `None` for a `fn` with a syntax error.
 fn not_a_function(item: &TokenStream) -> Option<Error> {
     match syn::parse2(item.clone()) {
         Ok(Item::Fn(_)) | Err(_) => None,

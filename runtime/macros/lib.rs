@@ -2,11 +2,12 @@
 //!
 //! Use them through that crate, as `#[aio_runtime::main]` and `#[aio_runtime::test]`.
 //!
-//! Three parts: this file is the door, `args.rs` reads what stands in the attribute's parentheses,
-//! `entry.rs` makes a plain `fn` of the `async fn` below them. The latter two speak `proc_macro2`,
-//! so that their tests need no compiler run.
-//!
 //! [aio-runtime]: https://docs.rs/aio-runtime
+
+// How it works: this file has the two attributes, `args.rs` parses what is in the parentheses, and
+// `entry.rs` turns the `async fn` into a plain `fn`. The latter two use `proc_macro2`, so their
+// tests run without the compiler.
+
 #![forbid(unsafe_code)]
 
 mod args;
@@ -20,9 +21,9 @@ use crate::entry::Role;
 
 /// Runs an `async fn` on a runtime of its own.
 ///
-/// It is meant for `main`, and works on any `async fn`. The function becomes a plain one: it builds
-/// a runtime on its thread, blocks on the body, and returns what the body returns. Tasks that have
-/// not finished by then are dropped.
+/// It is meant for `main`, and works on any `async fn`. The function becomes a plain one, which
+/// builds a runtime on its thread, blocks on the body, and returns what the body returns. Tasks
+/// that are not complete by then are dropped.
 ///
 /// ```
 /// #[aio_runtime::main]
@@ -41,8 +42,8 @@ use crate::entry::Role;
 /// |---|---|
 /// | `capacity = 4096` | `capacity`: how many requests the kernel may have in flight |
 /// | `spin_us = 50` | `spin`, in microseconds: how long to watch for completions before sleeping |
-/// | `flavor = "current_thread"` | nothing: the only flavor, for code that comes from tokio |
-/// | `crate = "path"` | where `aio_runtime` is, should it be renamed or re-exported |
+/// | `flavor = "current_thread"` | nothing: it is the only flavor, for code written for tokio |
+/// | `crate = "path"` | where to find `aio_runtime`, if it is renamed or re-exported |
 ///
 /// # Panics
 ///
@@ -52,7 +53,7 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(Role::Main, args.into(), item.into()).into()
 }
 
-/// Makes a `#[test]` of an `async fn`, each on a runtime of its own.
+/// Turns an `async fn` into a `#[test]` that runs on a runtime of its own.
 ///
 /// ```
 /// #[aio_runtime::test]

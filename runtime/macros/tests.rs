@@ -1,4 +1,4 @@
-//! What the attributes make of a function, and what they say of one they cannot take.
+//! What the attributes turn a function into, and what they say about one that they cannot accept.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -30,7 +30,7 @@ fn assert_complaint(role: Role, args: &str, item: &str, message: &str, at: &str)
     assert_eq!(complaints(role, args, item), [(message.into(), at.into())]);
 }
 
-/// For what is wrong in the parentheses, whichever the attribute.
+/// For what is wrong in the parentheses of either attribute.
 #[track_caller]
 fn assert_bad_args(args: &str, message: &str, at: &str) {
     assert_complaint(Main, args, "async fn main() {}", message, at);
@@ -82,7 +82,7 @@ fn main_blocks_on_its_body() {
 }
 
 #[test]
-fn test_is_marked_as_one_behind_its_own_attributes() {
+fn test_attribute_goes_after_the_functions_own() {
     let (hint, rest) = (hint(quote!(Result<(), E>)), start_and_block_on());
     assert_expands(
         Test,
@@ -96,7 +96,7 @@ fn test_is_marked_as_one_behind_its_own_attributes() {
 }
 
 #[test]
-fn head_of_the_function_is_kept() {
+fn signature_is_kept() {
     let (hint, rest) = (hint(quote!(T)), start_and_block_on());
     assert_expands(
         Main,
@@ -115,7 +115,7 @@ fn head_of_the_function_is_kept() {
 }
 
 #[test]
-fn inner_attributes_move_to_the_head() {
+fn inner_attributes_become_outer_ones() {
     let (hint, rest) = (hint(quote!(())), start_and_block_on());
     assert_expands(
         Main,
@@ -140,7 +140,7 @@ fn types_that_a_statement_cannot_name_get_no_hint() {
 }
 
 #[test]
-fn body_that_is_no_rust_is_left_to_the_compiler() {
+fn invalid_body_is_left_to_the_compiler() {
     let (hint, rest) = (hint(quote!(())), start_and_block_on());
     assert_expands(
         Main,
@@ -171,7 +171,7 @@ fn many_threads_are_refused_with_a_way_out() {
 }
 
 #[test]
-fn unknown_arguments_are_told_the_known_ones() {
+fn unknown_arguments_are_answered_with_the_known_ones() {
     for args in ["start_paused = true", "current_thread", "spin(5)", "rt::capacity = 1"] {
         assert_bad_args(args, UNKNOWN, args);
     }
@@ -223,7 +223,7 @@ fn other_items_are_refused_and_kept() {
 }
 
 #[test]
-fn slip_in_the_head_is_shown_where_it_is() {
+fn syntax_error_in_the_signature_is_shown_where_it_is() {
     assert_complaint(Main, "", "async fn main(n) {}", "expected `:`", ")");
 }
 
@@ -238,7 +238,7 @@ fn main_and_tests_take_no_arguments() {
 
 #[test]
 fn second_test_attribute_is_refused() {
-    let message = "the function is made a test twice: keep `#[aio_runtime::test]` alone";
+    let message = "this function is marked as a test twice: keep only `#[aio_runtime::test]`";
     for second in ["#[test]", "#[::core::prelude::v1::test]", "#[std::prelude::v1::test]"] {
         assert_complaint(Test, "", &format!("{second} fn works() {{}}"), message, second);
     }
@@ -247,7 +247,7 @@ fn second_test_attribute_is_refused() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let found = complaints(Test, "capacity = 0, threads = 2", "fn works(n: u8) {}");
     let at: Vec<_> = found.iter().map(|(_, at)| at.as_str()).collect();
     assert_eq!(at, ["0", "threads = 2", "fn", "n: u8"]);

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// A value whose drop is user code, where a panic may not pass: it is logged and ends here.
+    /// A value whose drop is user code and must not unwind. A panic in it is logged and goes no
+    /// further.
     #[derive(Debug)]
     pub(super) struct Contained<T> {
         #[pin]
@@ -28,20 +29,20 @@ impl<T> Contained<T> {
     }
 
     pub(super) fn as_ref(&self) -> &T {
-        self.value.as_ref().expect("only `clear` takes the value away, and a cleared one is not used")
+        self.value.as_ref().expect("only `clear` removes the value, and nothing uses it after that")
     }
 
     pub(super) fn get(self: Pin<&mut Self>) -> Option<Pin<&mut T>> {
         self.project().value.as_pin_mut()
     }
 
-    /// Drops the value where it is. The error is the payload of its panic.
+    /// Drops the value in place. If that panics, the error is the payload.
     pub(super) fn clear(self: Pin<&mut Self>) -> std::thread::Result<()> {
         let mut value = self.project().value;
         catch_unwind(AssertUnwindSafe(|| value.set(None)))
     }
 
     pub(super) fn into_inner(mut self) -> T {
-        self.value.take().expect("only `clear` takes the value away, and a cleared one is not moved")
+        self.value.take().expect("only `clear` removes the value, and nothing uses it after that")
     }
 }

@@ -1,29 +1,38 @@
-//! The handle of a task, and why a task may have no output.
+//! The handle of a task.
 
-use std::any::Any;
 use std::fmt;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use async_task::Task;
 
 use super::contain::Contained;
-use super::future::{Output, TaskCell};
+use super::error::JoinError;
+use super::future::Output;
 use crate::runtime::context;
+use crate::runtime::own_waker;
+use crate::runtime::shared::TaskMeta;
+use crate::runtime::wake;
 
-/// Awaits a task's output. Dropped, it detaches the task, which runs on.
+/// Awaits the output of a task. Dropping the handle detaches the task, which keeps running.
 ///
-/// # Cancel safety
+/// It can be awaited on any thread, inside a runtime or not.
 ///
-/// Awaiting `&mut handle` in a `select!` is cancel safe: the output is kept until it is taken.
+/// # Errors
+///
+/// Awaiting it yields a [`JoinError`] if the task panicked, was aborted, or was dropped with its
+/// runtime.
 ///
 /// # Panics
 ///
 /// If polled again after it was ready.
+///
+/// # Cancel safety
+///
+/// Awaiting `&mut handle` in a `select!` is cancel safe: the output is kept until it is taken.
 ///
 /// # Examples
 ///
@@ -40,27 +49,30 @@ use crate::runtime::context;
 /// ```
 pub struct JoinHandle<T> {
     /// `None` only while dropped.
-    task: Option<Task<Output<T>, TaskCell>>,
+    task: Option<Task<Output<T>, TaskMeta>>,
 }
 
 impl<T> JoinHandle<T> {
-    pub(super) fn new(task: Task<Output<T>, TaskCell>) -> Self {
+    pub(super) fn new(task: Task<Output<T>, TaskMeta>) -> Self {
         Self { task: Some(task) }
     }
 
-    /// Asks the task to end. Its future is dropped at its next turn, and the handle then yields an
-    /// error for which [`JoinError::is_cancelled`] is true. A task that is complete already, or
-    /// completes first, is not affected.
+    /// Asks the task to end. From any thread.
+    ///
+    /// Its future is dropped when the task would run next, and the handle then yields an error for
+    /// which [`JoinError::is_cancelled`] is true. Nothing happens if the task is complete, or
+    /// completes first. A function that has begun on the blocking pool is not stopped, and its
+    /// output is lost.
     pub fn abort(&self) {
-        self.task().metadata().abort();
+        wake::abort(self.task().metadata());
     }
 
-    /// Whether the task is complete or was dropped with its runtime.
+    /// Whether the task has ended: it is complete, or was aborted or dropped with its runtime.
     pub fn is_finished(&self) -> bool {
         self.task().is_finished()
     }
 
-    fn task(&self) -> &Task<Output<T>, TaskCell> {
+    fn task(&self) -> &Task<Output<T>, TaskMeta> {
         self.task.as_ref().expect("a handle has its task until it is dropped")
     }
 }
@@ -75,10 +87,10 @@ impl<T> Future for JoinHandle<T> {
             None => None,
         };
         let task = self.task.as_mut().expect("a handle has its task until it is dropped");
-        let ended = if scheduler.as_ref().is_some_and(|scheduler| scheduler.polls_with(cx.waker())) {
+        let ended = if own_waker::is_current(cx.waker()) {
             ready!(Pin::new(task).poll(cx))
         } else {
-            // Somebody's own waker, and async-task aborts the process where that panics.
+            // Somebody's own waker may panic, and async-task would abort the process.
             let waker = Waker::from(Arc::new(ContainedWaker(Contained::new(cx.waker().clone()))));
             ready!(Pin::new(task).poll(&mut Context::from_waker(&waker)))
         };
@@ -103,7 +115,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// A waker whose panics, those of its drop too, are logged and end here.
+/// A waker whose panics, in its drop as well, are logged and go no further.
 struct ContainedWaker(Contained<Waker>);
 
 impl Wake for ContainedWaker {
@@ -115,103 +127,5 @@ impl Wake for ContainedWaker {
         if catch_unwind(AssertUnwindSafe(|| self.0.as_ref().wake_by_ref())).is_err() {
             tracing::error!("a waker that awaits a task panicked");
         }
-    }
-}
-
-/// Why a task has no output: it was aborted, or it panicked.
-///
-/// Converts into an [`io::Error`] of kind `Other`, as tokio's does.
-pub struct JoinError {
-    reason: Reason,
-}
-
-enum Reason {
-    Cancelled,
-    /// In a mutex only so that the error is `Sync`; boxed, since every task has room for its error.
-    Panic(Box<Mutex<Box<dyn Any + Send>>>),
-}
-
-impl JoinError {
-    pub(super) fn cancelled() -> Self {
-        Self { reason: Reason::Cancelled }
-    }
-
-    pub(super) fn panic(payload: Box<dyn Any + Send>) -> Self {
-        Self { reason: Reason::Panic(Box::new(Mutex::new(payload))) }
-    }
-
-    /// Whether the task was aborted, or dropped with its runtime.
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self.reason, Reason::Cancelled)
-    }
-
-    /// Whether the task panicked.
-    pub fn is_panic(&self) -> bool {
-        matches!(self.reason, Reason::Panic(_))
-    }
-
-    /// The panic's payload, for [`std::panic::resume_unwind`].
-    ///
-    /// # Panics
-    ///
-    /// If the task did not panic but was cancelled.
-    #[track_caller]
-    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
-        match self.try_into_panic() {
-            Ok(payload) => payload,
-            Err(_) => panic!("JoinError::into_panic: the task did not panic, it was cancelled"),
-        }
-    }
-
-    /// The panic's payload, or the error itself if the task was cancelled.
-    ///
-    /// # Errors
-    ///
-    /// `self`, if the task did not panic.
-    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
-        match self.reason {
-            Reason::Panic(payload) => Ok((*payload).into_inner().unwrap_or_else(PoisonError::into_inner)),
-            Reason::Cancelled => Err(self),
-        }
-    }
-
-    /// The text of a panic, where it is one.
-    fn message(&self) -> Option<String> {
-        let Reason::Panic(payload) = &self.reason else {
-            return None;
-        };
-        let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = payload.downcast_ref::<&'static str>().map(|text| (*text).to_owned());
-        text.or_else(|| payload.downcast_ref::<String>().cloned())
-    }
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.reason, self.message()) {
-            (Reason::Cancelled, _) => f.write_str("task was cancelled"),
-            (Reason::Panic(_), Some(message)) => {
-                write!(f, "task panicked with message {message:?}")
-            }
-            (Reason::Panic(_), None) => f.write_str("task panicked"),
-        }
-    }
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.reason, self.message()) {
-            (Reason::Cancelled, _) => f.write_str("JoinError::Cancelled"),
-            (Reason::Panic(_), Some(message)) => write!(f, "JoinError::Panic({message:?})"),
-            (Reason::Panic(_), None) => f.write_str("JoinError::Panic(..)"),
-        }
-    }
-}
-
-impl std::error::Error for JoinError {}
-
-impl From<JoinError> for io::Error {
-    fn from(error: JoinError) -> Self {
-        io::Error::other(error)
     }
 }

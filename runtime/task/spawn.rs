@@ -1,4 +1,4 @@
-//! Making tasks.
+//! Starting tasks.
 //!
 //! What this file promises: a future that is not `Send` is spawned on its runtime's thread, and is
 //! polled and dropped there.
@@ -7,18 +7,21 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::future::{TaskCell, TaskFuture};
+use super::future::TaskFuture;
 use super::join::JoinHandle;
 use crate::runtime::context;
-use crate::runtime::scheduler::{Scheduler, Shared, schedule};
+use crate::runtime::scheduler::Scheduler;
+use crate::runtime::shared::{Shared, TaskMeta};
+use crate::runtime::wake::schedule;
 
 /// Starts a task on the current runtime. It runs on this thread, so the future need not be `Send`.
 ///
-/// The task runs on when the handle is dropped, until it completes or the runtime is dropped.
+/// It first runs after the current task has gone pending or ended. It keeps running when the handle
+/// is dropped, until it completes or the runtime is dropped.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// If called outside a runtime.
 ///
 /// # Examples
 ///
@@ -42,11 +45,11 @@ where
     spawn_on(&context::current(), future)
 }
 
-/// The same as [`spawn`], under the name that tokio has for it.
+/// The same as [`spawn`], under tokio's name for it.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// If called outside a runtime.
 #[track_caller]
 pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -56,15 +59,17 @@ where
     spawn(future)
 }
 
-/// Runs a function that blocks on a thread of the process-wide pool (the `blocking` crate's: 500
-/// threads at the most, `BLOCKING_MAX_THREADS` in the environment changes that).
+/// Runs a blocking function on a thread of the process-wide pool.
 ///
-/// A function that has begun runs to its end, also when the handle is aborted or the runtime
-/// dropped; its output is then dropped.
+/// The pool is that of the `blocking` crate. It has at most 500 threads, or as many as the
+/// environment variable `BLOCKING_MAX_THREADS` says.
+///
+/// A function that has begun runs to its end, even if the task is aborted or the runtime dropped;
+/// its output is then dropped.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// If called outside a runtime. The function is then not called.
 ///
 /// # Examples
 ///
@@ -82,25 +87,25 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    // Panics before the function is on its way.
+    // First, since it may panic: `unblock` would start the function.
     let scheduler = context::current();
     spawn_on(&scheduler, blocking::unblock(function))
 }
 
-/// Starts a task on a runtime of this thread.
+/// Starts a task on a runtime of this thread. The future need not be `Send`.
 pub(in crate::runtime) fn spawn_on<F>(scheduler: &Rc<Scheduler>, future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let builder = async_task::Builder::new().metadata(TaskCell::new(scheduler.shared()));
+    let builder = async_task::Builder::new().metadata(TaskMeta::new(scheduler.shared()));
     // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable`
     // is used and dropped on this thread: the runnable goes to the ready queue or, woken elsewhere,
     // to the inbox, and both are emptied by this thread alone; the inbox refuses runnables only
     // after all tasks of this runtime have been dropped (`Scheduler::shutdown` waits for those that
     // are on their way). The future is 'static but for its borrow of the metadata, which the same
     // allocation holds. `schedule` is a plain function.
-    let (runnable, task) = unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
+    let (runnable, task) = unsafe { builder.spawn_unchecked(move |meta| TaskFuture::new(future, meta), schedule) };
     runnable.schedule();
     JoinHandle::new(task)
 }
@@ -114,20 +119,20 @@ where
     spawn_with(shared, || future)
 }
 
-/// Starts a task on a runtime from any thread, whose future is made by the task's first poll, on
-/// the runtime's thread.
+/// Starts a task on a runtime from any thread. The task's first poll makes its future, on the
+/// runtime's thread.
 pub(in crate::runtime) fn spawn_with<F, Fut>(shared: &Arc<Shared>, make: F) -> JoinHandle<Fut::Output>
 where
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future + 'static,
     Fut::Output: Send + 'static,
 {
-    let builder = async_task::Builder::new().metadata(TaskCell::new(shared));
+    let builder = async_task::Builder::new().metadata(TaskMeta::new(shared));
     let future = async move { make().await };
-    // SAFETY: as in `spawn_on`, but for one thing: a runtime that is gone has the task dropped
-    // where it was woken. It was never polled then, and before its first poll the future holds
-    // nothing but `make`, which is `Send`.
-    let (runnable, task) = unsafe { builder.spawn_unchecked(move |cell| TaskFuture::new(future, cell), schedule) };
+    // SAFETY: as in `spawn_on`, except that the runtime may be gone: then the task is dropped here,
+    // on any thread. It was never polled, and before its first poll the future holds nothing but
+    // `make`, which is `Send`.
+    let (runnable, task) = unsafe { builder.spawn_unchecked(move |meta| TaskFuture::new(future, meta), schedule) };
     runnable.schedule();
     JoinHandle::new(task)
 }

@@ -1,10 +1,13 @@
-//! Letting others run.
+//! Letting other tasks run.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Lets the other ready tasks run, and the loop look for completions, before the current task goes
-/// on.
+/// Lets the other ready tasks run and the loop look for completions, before the current task
+/// continues.
+///
+/// For long computations, which would keep the runtime's thread to themselves. Tasks that do I/O
+/// yield by themselves now and then.
 ///
 /// # Examples
 ///
@@ -12,7 +15,7 @@ use std::task::{Context, Poll};
 /// # #[aio_runtime::main]
 /// # async fn main() {
 /// for chunk in [1, 2, 3] {
-///     // ... a piece of long work on `chunk` ...
+///     // ... a part of a long computation, on `chunk` ...
 ///     aio_runtime::task::yield_now().await;
 /// }
 /// # }

@@ -1,9 +1,14 @@
-//! Time: timers with the resolution of the kernel's clock, fired by the timeout of the loop's
-//! sleep.
+//! Time: waiting for it, and limiting it.
 //!
-//! Deadlines are kept to the nanosecond. How late a timer fires is the kernel's doing: its timer
-//! slack, 50 µs unless the thread has chosen another (`PR_SET_TIMERSLACK`), and whatever the loop
-//! is running at that moment.
+//! [`sleep`] and [`sleep_until`] wait; [`timeout`] and [`timeout_at`] limit the time that a future
+//! may take. Dropping any of them cancels it.
+//!
+//! Deadlines are kept to the nanosecond, and nothing ends early. How late it ends is up to the
+//! kernel's timer slack, which is 50 µs unless the thread has chosen another
+//! (`PR_SET_TIMERSLACK`), and to whatever the loop is running at that moment.
+
+// How it works: `Timers` wakes what is due, once per turn of the loop, and the next deadline is the
+// timeout of the loop's sleep. No thread, no timerfd.
 
 mod sleep;
 mod timeout;
@@ -16,7 +21,7 @@ pub use timeout::{Timeout, timeout, timeout_at};
 
 pub(super) use timers::Timers;
 
-/// Errors of this module.
+/// The errors of this module.
 pub mod error {
     pub use super::timeout::Elapsed;
 }

@@ -9,17 +9,17 @@ use super::timers::{TimerKey, Timers};
 use crate::runtime::context;
 use crate::runtime::scheduler::Scheduler;
 
-/// Waits for a duration, to the nanosecond: nothing is rounded to milliseconds.
+/// Waits for a duration. It is kept to the nanosecond, not rounded to milliseconds.
 ///
-/// A duration too long for the clock is cut to thirty years.
+/// A duration that the clock cannot represent is cut to thirty years.
 ///
 /// # Panics
 ///
-/// When awaited outside a runtime.
+/// If awaited outside a runtime.
 ///
 /// # Cancel safety
 ///
-/// Dropping it takes the timer out.
+/// Cancel safe: dropping it removes the timer.
 ///
 /// # Examples
 ///
@@ -39,50 +39,87 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(now.checked_add(duration).unwrap_or_else(|| now + FAR_FUTURE))
 }
 
-/// Waits until an instant; if it is past, not at all or for the loop's next turn, as the loop reads
-/// the clock once in each.
+/// Waits until an instant.
+///
+/// The loop reads the clock once per turn: a deadline that has only just passed may cost one turn.
 ///
 /// # Panics
 ///
-/// When awaited outside a runtime.
+/// If awaited outside a runtime.
+///
+/// # Cancel safety
+///
+/// Cancel safe: dropping it removes the timer.
+///
+/// # Examples
+///
+/// ```
+/// # #[aio_runtime::main]
+/// # async fn main() {
+/// use aio_runtime::time::{Duration, Instant, sleep_until};
+///
+/// // Every millisecond, however long a round takes.
+/// let mut next = Instant::now();
+/// for _ in 0..3 {
+///     next += Duration::from_millis(1);
+///     sleep_until(next).await;
+///     assert!(Instant::now() >= next);
+/// }
+/// # }
+/// ```
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { deadline, timer: None }
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
+///
+/// Awaiting it once more after it has ended returns at once.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Sleep {
     deadline: Instant,
-    /// The timer, from the first wait on, and the runtime that has it.
+    /// The timer, from the first wait on, and the runtime's timers that it is one of.
     timer: Option<(TimerKey, Rc<Timers>)>,
 }
 
 impl Sleep {
-    /// When it ends.
+    /// The deadline.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Whether its time is over.
+    /// Whether the deadline has passed.
     pub fn is_elapsed(&self) -> bool {
         Instant::now() >= self.deadline
     }
 
-    /// Sets another end, also after the first one. A task that waits for it is woken at the new
-    /// one.
+    /// Sets a new deadline, even if the old one has passed. A task that is waiting is woken at the
+    /// new one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[aio_runtime::main]
+    /// # async fn main() {
+    /// use aio_runtime::time::{Duration, Instant, sleep};
+    ///
+    /// let mut idle = std::pin::pin!(sleep(Duration::from_secs(60)));
+    /// idle.as_mut().reset(Instant::now() + Duration::from_millis(1));
+    /// idle.await;
+    /// # }
+    /// ```
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         self.deadline = deadline;
-        self.timer = self.timer.take().and_then(|(key, timers)| Some((timers.postpone(key, deadline)?, timers)));
+        self.timer = self.timer.take().and_then(|(key, timers)| Some((timers.reschedule(key, deadline)?, timers)));
     }
 
-    fn withdraw(&mut self) {
+    fn cancel(&mut self) {
         if let Some((key, timers)) = self.timer.take() {
             timers.remove(key);
         }
     }
 
-    /// `poll`, at nothing from the task's budget.
+    /// `poll`, without a look at the task's budget.
     pub(super) fn poll_unbudgeted(&mut self, scheduler: &Scheduler, cx: &mut Context<'_>) -> Poll<()> {
         if let Some((key, timers)) = &self.timer
             && Rc::ptr_eq(timers, scheduler.timers())
@@ -91,16 +128,16 @@ impl Sleep {
                 timers.update(*key, cx.waker());
                 return Poll::Pending;
             }
-            // Fired and gone, mostly. After a reset to the past it is still there, and wakes once
-            // for nothing.
+            // It has usually fired and is gone. After a reset to the past it is still there, and
+            // wakes once for nothing.
             self.timer = None;
             return Poll::Ready(());
         }
-        // Waits in another runtime from now on, if it was moved.
-        self.withdraw();
+        // If the sleep was moved, it waits in this runtime from now on.
+        self.cancel();
         let timers = scheduler.timers();
-        // By the clock as it was read for this turn: to read it again, for every sleep, costs more
-        // than to wait for the next one where that has just come to be wrong.
+        // By the clock as it was read for this turn. Reading it again for every sleep would cost
+        // more than the turn that a deadline which has just passed has to wait.
         if timers.is_past(self.deadline) {
             return Poll::Ready(());
         }
@@ -124,6 +161,6 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        self.withdraw();
+        self.cancel();
     }
 }

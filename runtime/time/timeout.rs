@@ -11,16 +11,23 @@ use pin_project_lite::pin_project;
 use super::sleep::{Sleep, sleep, sleep_until};
 use crate::runtime::context;
 
-/// Lets a future run for a duration at the most; then it is dropped. The future is polled before
-/// the clock is looked at, so one that is ready wins.
+/// Limits the time that a future may take. If time runs out, the future is dropped together with
+/// the [`Timeout`].
+///
+/// The future is polled before the clock is looked at, so a future that is ready wins. A future
+/// that never returns from its poll cannot be interrupted.
 ///
 /// # Errors
 ///
-/// [`Elapsed`], if the time is over first.
+/// Awaiting it yields [`Elapsed`] if the time is up before the future is ready.
 ///
 /// # Panics
 ///
-/// When awaited outside a runtime.
+/// If awaited outside a runtime.
+///
+/// # Cancel safety
+///
+/// It is as cancel safe as the future.
 ///
 /// # Examples
 ///
@@ -37,11 +44,15 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     Timeout { future: future.into_future(), delay: sleep(duration) }
 }
 
-/// Lets a future run until an instant at the most; see [`timeout`].
+/// Limits a future to the time until an instant. See [`timeout`].
 ///
 /// # Errors
 ///
-/// [`Elapsed`], if the time is over first.
+/// Awaiting it yields [`Elapsed`] if the time is up before the future is ready.
+///
+/// # Panics
+///
+/// If awaited outside a runtime.
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), delay: sleep_until(deadline) }
 }
@@ -59,7 +70,7 @@ pin_project! {
 }
 
 impl<F> Timeout<F> {
-    /// Gives the future back, without its limit.
+    /// Returns the future, without its limit.
     pub fn into_inner(self) -> F {
         self.future
     }
@@ -77,8 +88,8 @@ impl<F: Future> Future for Timeout<F> {
             return Poll::Ready(Ok(output));
         }
         let elapsed = if had_budget && !has_budget() {
-            // The future used it up, maybe each time anew: that must not keep the limit from being
-            // looked at.
+            // The future used up the budget, perhaps on every poll; the deadline must be checked
+            // regardless.
             this.delay.get_mut().poll_unbudgeted(&context::current(), cx)
         } else {
             this.delay.poll(cx)
@@ -87,8 +98,9 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// The time was over before the future was ready. Converts into an [`io::Error`] of kind
-/// `TimedOut`.
+/// The error of [`timeout`]: the time was up before the future was ready.
+///
+/// Converts into an [`io::Error`] of kind `TimedOut`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

@@ -1,8 +1,8 @@
 //! The timers of one runtime: a heap of deadlines beside a slab of wakers.
 //!
-//! Most timers are time limits that never fire. Taking one out frees its waker and leaves a stale
-//! deadline in the heap, which costs nothing until its turn; when more than half of the deadlines
-//! are stale, the heap is built anew from the others.
+//! Most timers are time limits that never fire. Removing one frees its waker and leaves a stale
+//! deadline in the heap, which costs nothing until it is due. When more than half of the deadlines
+//! are stale, the heap is rebuilt from the others.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -14,8 +14,8 @@ use slab::Slab;
 
 use crate::reactor::wake_all;
 
-/// A registered timer: its deadline, its place in the slab, and a number that tells it from earlier
-/// ones there. Ordered by deadline, then in the order of their making.
+/// A registered timer: its deadline, its index in the slab, and a number that distinguishes it from
+/// earlier timers at that index. Ordered by deadline, then by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TimerKey {
     deadline: Nanos,
@@ -27,20 +27,20 @@ pub(super) struct TimerKey {
 #[derive(Debug)]
 pub(crate) struct Timers {
     queue: RefCell<Queue>,
-    /// The time, as it was last read.
+    /// The time when the clock was last read.
     now: Cell<Nanos>,
-    /// A turn of the loop has passed since, in which no timer needed the time.
+    /// The loop has made a turn since then without reading the clock, as no timer was set.
     stale: Cell<bool>,
     epoch: Instant,
 }
 
-/// Time since the epoch of a [`Timers`]: a small heap is a fast heap. Enough for 584 years; what is
-/// later counts as that.
+/// Time since the epoch of a [`Timers`]. Eight bytes, since a small heap is a fast heap. Enough for
+/// 584 years; a later deadline counts as that.
 type Nanos = u64;
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// The next one on top.
+    /// The earliest one on top. Some are stale: their timer is gone.
     deadlines: BinaryHeap<Reverse<TimerKey>>,
     timers: Slab<Timer>,
     next_number: u32,
@@ -57,14 +57,14 @@ impl Timers {
         Self { queue: RefCell::default(), now: Cell::new(0), stale: Cell::new(false), epoch: Instant::now() }
     }
 
-    /// Whether a timer's deadline was past when the time was last read: then it has fired, or is
+    /// Whether a timer's deadline had passed when the clock was last read. Then it has fired, or is
     /// about to.
     pub(super) fn is_due(&self, key: TimerKey) -> bool {
         key.deadline <= self.now.get()
     }
 
-    /// Whether a deadline was past in the loop's latest turn. The clock is read once in a turn at
-    /// the most, however many ask.
+    /// Whether a deadline had passed in the loop's latest turn. The clock is read at most once per
+    /// turn, however many ask.
     pub(super) fn is_past(&self, deadline: Instant) -> bool {
         if self.stale.replace(false) {
             self.now.set(self.nanos(Instant::now()));
@@ -77,42 +77,42 @@ impl Timers {
         Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
     }
 
-    /// Has `waker` woken at the deadline.
+    /// Adds a timer that wakes `waker` at the deadline.
     pub(super) fn insert(&self, deadline: Instant, waker: Waker) -> TimerKey {
         self.queue.borrow_mut().insert(self.nanos(deadline), waker)
     }
 
-    /// Has another waker woken instead. A timer that has fired stays so.
+    /// Replaces a timer's waker, if it has not fired.
     pub(super) fn update(&self, key: TimerKey, waker: &Waker) {
         let other = self.queue.borrow_mut().get_mut(key).is_some_and(|timer| !timer.waker.will_wake(waker));
         if other {
             let mut waker = waker.clone();
-            // Swapped, so that either is dropped after the borrow.
+            // Swapped, so that whichever is dropped is dropped with the borrow released.
             if let Some(timer) = self.queue.borrow_mut().get_mut(key) {
                 std::mem::swap(&mut timer.waker, &mut waker);
             }
         }
     }
 
-    /// Gives a timer another deadline, if it has not fired.
-    pub(super) fn postpone(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
+    /// Gives a timer a new deadline, if it has not fired.
+    pub(super) fn reschedule(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
         let mut queue = self.queue.borrow_mut();
         let timer = queue.remove(key)?;
         Some(queue.insert(self.nanos(deadline), timer.waker))
     }
 
-    /// Takes a timer out, if it has not fired.
+    /// Removes a timer, if it has not fired.
     pub(super) fn remove(&self, key: TimerKey) {
-        let _withdrawn = self.queue.borrow_mut().remove(key);
+        let _removed = self.queue.borrow_mut().remove(key);
     }
 
-    /// How long until the next one is due.
+    /// How long until the next timer is due.
     pub(crate) fn time_to_next(&self) -> Option<Duration> {
         let deadline = self.queue.borrow_mut().next_deadline()?;
         Some(Duration::from_nanos(deadline.saturating_sub(self.nanos(Instant::now()))))
     }
 
-    /// Wakes all that are due.
+    /// Fires all timers that are due.
     pub(crate) fn fire(&self) {
         if self.queue.borrow().timers.is_empty() {
             self.stale.set(true);
@@ -125,9 +125,9 @@ impl Timers {
         wake_all(due);
     }
 
-    /// Forgets all, at the runtime's end.
+    /// Removes all timers, at the runtime's end.
     pub(crate) fn clear(&self) {
-        let _forgotten = self.queue.take();
+        let _removed = self.queue.take();
     }
 }
 
@@ -148,7 +148,7 @@ impl Queue {
     fn remove(&mut self, key: TimerKey) -> Option<Timer> {
         self.get_mut(key)?;
         let timer = self.timers.remove(key.index as usize);
-        // The constant keeps small queues from being built anew all the time.
+        // The constant keeps small heaps from being rebuilt all the time.
         if self.deadlines.len() > 2 * self.timers.len() + 64 {
             let timers = &self.timers;
             self.deadlines.retain(|Reverse(key)| is_live(timers, *key));

@@ -4,17 +4,21 @@
 
 pub(crate) mod files;
 
+use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{Command, Output};
+use std::rc::Rc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use aio_runtime::fs::File;
@@ -253,4 +257,67 @@ const CHILD: &str = "AIO_RUNTIME_TEST_CHILD";
 /// Polls a future, with a waker that does nothing. True if it is ready.
 pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> bool {
     future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// Counts its drops.
+pub(crate) struct Dropped(pub(crate) Rc<Cell<u32>>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+pub(crate) fn counter() -> Rc<Cell<u32>> {
+    Rc::default()
+}
+
+/// Notes the threads on which it is dropped.
+#[derive(Clone, Default)]
+pub(crate) struct DropLog(pub(crate) Arc<Mutex<Vec<ThreadId>>>);
+
+pub(crate) struct Logged(DropLog);
+
+impl DropLog {
+    pub(crate) fn guard(&self) -> Logged {
+        Logged(self.clone())
+    }
+
+    pub(crate) fn take(&self) -> Vec<ThreadId> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap().push(thread::current().id());
+    }
+}
+
+/// The text of a panic, from its payload.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    match payload.downcast_ref::<&str>() {
+        Some(text) => (*text).to_owned(),
+        None => payload.downcast_ref::<String>().cloned().unwrap_or_default(),
+    }
+}
+
+/// Runs something that panics. Returns the file of the panic's location, and the text.
+pub(crate) fn panic_of<R>(misuse: impl FnOnce() -> R) -> (String, String) {
+    let seen = Arc::new(Mutex::new(None));
+    let hook = {
+        let seen = seen.clone();
+        move |info: &PanicHookInfo<'_>| {
+            let file = info.location().unwrap().file().to_owned();
+            let text = panic_text(info.payload());
+            *seen.lock().unwrap() = Some((file, text));
+        }
+    };
+    // The hook is process-wide. One test at a time may replace it: the one that holds a `Clean`.
+    let usual = take_hook();
+    set_hook(Box::new(hook));
+    let panicked = catch_unwind(AssertUnwindSafe(misuse)).is_err();
+    set_hook(usual);
+    assert!(panicked, "it did not panic");
+    seen.lock().unwrap().take().unwrap()
 }
