@@ -13,8 +13,7 @@
 //! one task may read while another writes.
 
 mod addr;
-mod split;
-mod stream;
+mod block;
 pub mod tcp;
 
 pub use addr::ToSocketAddrs;

@@ -8,15 +8,15 @@ pub use listener::TcpListener;
 pub use stream::TcpStream;
 
 /// The half of a borrowed [`TcpStream`] that reads.
-pub type ReadHalf<'a> = super::split::ReadHalf<'a, TcpStream>;
+pub type ReadHalf<'a> = super::block::split::ReadHalf<'a, TcpStream>;
 /// The half of a borrowed [`TcpStream`] that writes.
-pub type WriteHalf<'a> = super::split::WriteHalf<'a, TcpStream>;
+pub type WriteHalf<'a> = super::block::split::WriteHalf<'a, TcpStream>;
 /// The half of a [`TcpStream`] that reads.
-pub type OwnedReadHalf = super::split::OwnedReadHalf<TcpStream>;
+pub type OwnedReadHalf = super::block::split::OwnedReadHalf<TcpStream>;
 /// The half of a [`TcpStream`] that writes; dropped, it ends the write side.
-pub type OwnedWriteHalf = super::split::OwnedWriteHalf<TcpStream>;
+pub type OwnedWriteHalf = super::block::split::OwnedWriteHalf<TcpStream>;
 /// The halves are not of one stream.
-pub type ReuniteError = super::split::ReuniteError<TcpStream>;
+pub type ReuniteError = super::block::split::ReuniteError<TcpStream>;
 
 use std::io;
 use std::net::SocketAddr;

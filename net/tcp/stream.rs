@@ -10,8 +10,8 @@ use rustix::net::{RecvFlags, sockopt};
 
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, local_addr, socket_for};
 use crate::net::addr::{ToSocketAddrs, first_success};
-use crate::net::split;
-use crate::net::stream::{Socket, Stream, stream_traits};
+use crate::net::block::split;
+use crate::net::block::stream::{Socket, Stream, stream_traits};
 use crate::reactor::{Direction, Reactor};
 use crate::runtime::context::{self, InRuntime};
 

@@ -149,8 +149,8 @@ impl<K> AsFd for Stream<K> {
 /// reference.
 macro_rules! stream_traits {
     ($stream:ty) => {
-        $crate::net::stream::stream_traits!(@io $stream);
-        $crate::net::stream::stream_traits!(@io &$stream);
+        $crate::net::block::stream::stream_traits!(@io $stream);
+        $crate::net::block::stream::stream_traits!(@io &$stream);
 
         impl std::os::fd::AsFd for $stream {
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
@@ -164,7 +164,7 @@ macro_rules! stream_traits {
             }
         }
 
-        impl $crate::net::split::ShutdownWrite for $stream {
+        impl $crate::net::block::split::ShutdownWrite for $stream {
             fn shutdown_write(&self) -> std::io::Result<()> {
                 self.stream.shutdown_write()
             }
