@@ -11,7 +11,7 @@ use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::{TcpListener, TcpStream};
 use aio_runtime::task::yield_now;
 use aio_runtime::time::{sleep, timeout};
-use aio_runtime::{Runtime, spawn};
+use aio_runtime::{Handle, Runtime, spawn};
 use common::{ANY_PORT, Clean, Deserted, pattern, run, soon, stream_and_peer, stream_pair};
 use futures::future::{join, join_all, poll_fn};
 
@@ -97,6 +97,24 @@ fn vectored_reads_and_writes() {
         let mut received = vec![0; written];
         far.read_exact(&mut received).await.unwrap();
         assert!(received.iter().all(|byte| *byte == b'x'));
+    });
+}
+
+#[test]
+fn more_buffers_than_one_call_takes_are_not_a_short_write() {
+    run(async {
+        let (mut near, mut far) = stream_pair();
+        let before = Handle::current().metrics().submitted_polls;
+        let many = vec![IoSlice::new(b"x"); 3000];
+        for _ in 0..3 {
+            assert_eq!(near.write_vectored(&many).await.unwrap(), 1024);
+        }
+        for _ in 0..3 {
+            let mut received = [[0]; 3000];
+            let mut bufs: Vec<_> = received.iter_mut().map(|byte| IoSliceMut::new(byte)).collect();
+            assert_eq!(far.read_vectored(&mut bufs).await.unwrap(), 1024);
+        }
+        assert_eq!(Handle::current().metrics().submitted_polls, before, "nothing had to be waited for");
     });
 }
 

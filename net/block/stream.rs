@@ -42,7 +42,6 @@ impl Transfer for Socket {
 
     fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         // writev has no MSG_NOSIGNAL.
-        let bufs = &bufs[..bufs.len().min(MAX_SLICES)];
         Ok(rustix::net::sendmsg(fd, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
     }
 
@@ -55,7 +54,7 @@ impl Transfer for Socket {
     }
 }
 
-/// `UIO_MAXIOV`: sendmsg fails with EMSGSIZE above it, where writev takes what it can.
+/// `UIO_MAXIOV`, the most that one call takes: above it sendmsg fails with EMSGSIZE.
 const MAX_SLICES: usize = 1024;
 
 /// A stream of bytes in both directions.
@@ -101,7 +100,7 @@ impl<K: Transfer> Stream<K> {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wanted = bufs.iter().map(|buf| buf.len()).sum();
+        let wanted = bufs.iter().take(MAX_SLICES).map(|buf| buf.len()).sum();
         let read = ready!(self.io.poll_io(cx, Direction::Read, |fd| K::read_vectored(fd, bufs)))?;
         Poll::Ready(Ok(self.noted(Direction::Read, read, wanted)))
     }
@@ -112,6 +111,7 @@ impl<K: Transfer> Stream<K> {
     }
 
     pub(crate) fn poll_write_vectored(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let bufs = &bufs[..bufs.len().min(MAX_SLICES)];
         let wanted = bufs.iter().map(|buf| buf.len()).sum();
         let written = ready!(self.io.poll_io(cx, Direction::Write, |fd| K::write_vectored(fd, bufs)))?;
         Poll::Ready(Ok(self.noted(Direction::Write, written, wanted)))
