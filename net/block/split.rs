@@ -1,114 +1,55 @@
-//! The two halves of a stream, borrowed or owned, for any kind of stream.
+//! The two halves of a stream, borrowed or owned.
 
-use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::pin::Pin;
+use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use futures::io::{AsyncRead, AsyncWrite};
-
-/// What a write half does when it is dropped.
-pub trait ShutdownWrite {
+/// A stream whose write side can be ended while reading goes on.
+pub(crate) trait ShutdownWrite {
     /// Ends the write side.
     fn shutdown_write(&self) -> io::Result<()>;
 }
 
-/// Makes the two halves that borrow a stream.
-pub(crate) fn split<S>(stream: &mut S) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
-    (ReadHalf(stream), WriteHalf(stream))
-}
-
-/// Makes the two halves that own a stream together.
-pub(crate) fn into_split<S: ShutdownWrite>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
-    let stream = Rc::new(stream);
-    (OwnedReadHalf { stream: Rc::clone(&stream) }, OwnedWriteHalf { stream, shutdown_on_drop: true })
-}
-
-/// The half of a borrowed stream that reads.
+/// The write side of a stream that two halves own together. Ends when it is dropped.
 #[derive(Debug)]
-pub struct ReadHalf<'a, S>(&'a S);
-
-/// The half of a borrowed stream that writes. Closing it ends the write side; dropping it does not.
-#[derive(Debug)]
-pub struct WriteHalf<'a, S>(&'a S);
-
-/// The half of a stream that reads. The descriptor is closed when both halves are dropped.
-#[derive(Debug)]
-pub struct OwnedReadHalf<S> {
-    stream: Rc<S>,
-}
-
-/// The half of a stream that writes. Dropping it ends the write side: the peer reads end of file.
-#[derive(Debug)]
-pub struct OwnedWriteHalf<S: ShutdownWrite> {
+pub(crate) struct WriteSide<S: ShutdownWrite> {
     stream: Rc<S>,
     shutdown_on_drop: bool,
 }
 
-impl<S: ShutdownWrite> OwnedReadHalf<S> {
-    /// Puts the two halves together again.
-    ///
-    /// # Errors
-    ///
-    /// Both halves, if they are not of one stream.
-    pub fn reunite(self, write: OwnedWriteHalf<S>) -> Result<S, ReuniteError<S>> {
-        if !Rc::ptr_eq(&self.stream, &write.stream) {
-            return Err(ReuniteError(self, write));
-        }
-        write.forget();
-        Ok(Rc::into_inner(self.stream).expect("a stream has two halves, and the other one is gone"))
-    }
+/// The stream for the half that reads, and its write side for the other one.
+pub(crate) fn into_split<S: ShutdownWrite>(stream: S) -> (Rc<S>, WriteSide<S>) {
+    let stream = Rc::new(stream);
+    (Rc::clone(&stream), WriteSide { stream, shutdown_on_drop: true })
 }
 
-impl<S: ShutdownWrite> WriteHalf<'_, S> {
-    /// Ends the write side: the peer reads end of file after what was written.
-    ///
-    /// # Errors
-    ///
-    /// Those of `shutdown(2)`.
-    pub async fn shutdown(&mut self) -> io::Result<()> {
-        self.end()
+/// Undoes [`into_split`]. If the two are not of one stream they are returned.
+pub(crate) fn reunite<S: ShutdownWrite>(stream: Rc<S>, write: WriteSide<S>) -> Result<S, (Rc<S>, WriteSide<S>)> {
+    if !Rc::ptr_eq(&stream, &write.stream) {
+        return Err((stream, write));
     }
-
-    fn end(&mut self) -> io::Result<()> {
-        self.0.shutdown_write()
-    }
+    write.forget();
+    Ok(Rc::into_inner(stream).expect("a stream has two halves, and the other one is gone"))
 }
 
-impl<S: ShutdownWrite> OwnedWriteHalf<S> {
-    /// Ends the write side: the peer reads end of file after what was written.
-    ///
-    /// # Errors
-    ///
-    /// Those of `shutdown(2)`.
-    pub async fn shutdown(&mut self) -> io::Result<()> {
-        self.end()
+impl<S: ShutdownWrite> WriteSide<S> {
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
         self.stream.shutdown_write()?;
         // Once is enough.
         self.shutdown_on_drop = false;
         Ok(())
     }
 
-    /// Puts the two halves together again.
-    ///
-    /// # Errors
-    ///
-    /// Both halves, if they are not of one stream.
-    pub fn reunite(self, read: OwnedReadHalf<S>) -> Result<S, ReuniteError<S>> {
-        read.reunite(self)
-    }
-
-    /// Drops the half and leaves the write side open.
-    pub fn forget(mut self) {
+    /// Drops it and leaves the write side open.
+    pub(crate) fn forget(mut self) {
         self.shutdown_on_drop = false;
     }
 }
 
-impl<S: ShutdownWrite> Drop for OwnedWriteHalf<S> {
+impl<S: ShutdownWrite> Drop for WriteSide<S> {
     fn drop(&mut self) {
         if self.shutdown_on_drop {
             // Fails only where the connection has ended already.
@@ -117,98 +58,188 @@ impl<S: ShutdownWrite> Drop for OwnedWriteHalf<S> {
     }
 }
 
-/// The halves given to `reunite` are of different streams; here they are again.
-#[derive(Debug)]
-pub struct ReuniteError<S: ShutdownWrite>(pub OwnedReadHalf<S>, pub OwnedWriteHalf<S>);
+/// Defines the halves of a stream type; part of `stream_surface!`.
+macro_rules! split_types {
+    ($Stream:ident { kind: $Kind:ty, addr: $Addr:ty }) => {
+        #[doc = concat!("The half of a borrowed [`", stringify!($Stream), "`] that reads.")]
+        pub struct ReadHalf<'a>(&'a $Stream);
 
-impl<S: ShutdownWrite> fmt::Display for ReuniteError<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("tried to reunite halves that are not from the same stream")
-    }
-}
+        #[doc = concat!("The half of a borrowed [`", stringify!($Stream), "`] that writes.")]
+        ///
+        /// Closing it ends the write side; dropping it does not.
+        pub struct WriteHalf<'a>(&'a $Stream);
 
-impl<S: ShutdownWrite + fmt::Debug> std::error::Error for ReuniteError<S> {}
+        #[doc = concat!("The half of a [`", stringify!($Stream), "`] that reads.")]
+        ///
+        /// The descriptor is closed when both halves have been dropped.
+        pub struct OwnedReadHalf(std::rc::Rc<$Stream>);
 
-impl<S> AsRef<S> for ReadHalf<'_, S> {
-    fn as_ref(&self) -> &S {
-        self.0
-    }
-}
+        #[doc = concat!("The half of a [`", stringify!($Stream), "`] that writes.")]
+        ///
+        /// Dropping it ends the write side: the peer reads end of file after what was written. The
+        /// descriptor is closed when both halves have been dropped.
+        pub struct OwnedWriteHalf($crate::net::block::split::WriteSide<$Stream>);
 
-impl<S> AsRef<S> for WriteHalf<'_, S> {
-    fn as_ref(&self) -> &S {
-        self.0
-    }
-}
+        /// The halves that were to be reunited are of different streams. Returns them.
+        #[derive(Debug)]
+        pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
-impl<S> AsRef<S> for OwnedReadHalf<S> {
-    fn as_ref(&self) -> &S {
-        &self.stream
-    }
-}
+        const _: () = {
+            use std::{error, fmt, io};
 
-impl<S: ShutdownWrite> AsRef<S> for OwnedWriteHalf<S> {
-    fn as_ref(&self) -> &S {
-        &self.stream
-    }
-}
+            use $crate::net::block::split;
 
-/// `AsyncRead` of a half, by way of the stream's own.
-macro_rules! read_half {
-    ($half:ty) => {
-        impl<S> AsyncRead for $half
-        where
-            for<'s> &'s S: AsyncRead,
-        {
-            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-                Pin::new(&mut (*self).as_ref()).poll_read(cx, buf)
+            impl $Stream {
+                /// Splits the stream into halves that borrow it.
+                ///
+                /// With `AsyncReadExt` in scope, `stream.split()` is that trait's method, which
+                #[doc = concat!("takes the stream. Call this one as `", stringify!($Stream), "::split(&mut stream)`.")]
+                pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+                    (ReadHalf(self), WriteHalf(self))
+                }
+
+                /// Splits the stream into halves that own it together, for two tasks.
+                pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+                    let (read, write) = split::into_split(self);
+                    (OwnedReadHalf(read), OwnedWriteHalf(write))
+                }
             }
 
-            fn poll_read_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &mut [IoSliceMut<'_>],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut (*self).as_ref()).poll_read_vectored(cx, bufs)
+            impl WriteHalf<'_> {
+                /// Ends the write side: the peer reads end of file after what was written.
+                ///
+                /// # Errors
+                ///
+                /// Those of `shutdown(2)`, except `ENOTCONN`.
+                pub async fn shutdown(&mut self) -> io::Result<()> {
+                    self.shutdown_write()
+                }
+
+                fn shutdown_write(&mut self) -> io::Result<()> {
+                    self.block().shutdown_write()
+                }
             }
-        }
+
+            impl OwnedReadHalf {
+                /// Puts the two halves together again.
+                ///
+                /// # Errors
+                ///
+                /// Both halves, if they are not of one stream.
+                pub fn reunite(self, write: OwnedWriteHalf) -> Result<$Stream, ReuniteError> {
+                    split::reunite(self.0, write.0)
+                        .map_err(|(read, write)| ReuniteError(OwnedReadHalf(read), OwnedWriteHalf(write)))
+                }
+            }
+
+            impl OwnedWriteHalf {
+                /// Puts the two halves together again.
+                ///
+                /// # Errors
+                ///
+                /// Both halves, if they are not of one stream.
+                pub fn reunite(self, read: OwnedReadHalf) -> Result<$Stream, ReuniteError> {
+                    read.reunite(self)
+                }
+
+                /// Drops the half and leaves the write side open.
+                pub fn forget(self) {
+                    self.0.forget();
+                }
+
+                /// Ends the write side: the peer reads end of file after what was written.
+                ///
+                /// # Errors
+                ///
+                /// Those of `shutdown(2)`, except `ENOTCONN`.
+                pub async fn shutdown(&mut self) -> io::Result<()> {
+                    self.shutdown_write()
+                }
+
+                fn shutdown_write(&mut self) -> io::Result<()> {
+                    self.0.shutdown_write()
+                }
+            }
+
+            impl AsRef<$Stream> for ReadHalf<'_> {
+                fn as_ref(&self) -> &$Stream {
+                    self.0
+                }
+            }
+
+            impl AsRef<$Stream> for WriteHalf<'_> {
+                fn as_ref(&self) -> &$Stream {
+                    self.0
+                }
+            }
+
+            impl AsRef<$Stream> for OwnedReadHalf {
+                fn as_ref(&self) -> &$Stream {
+                    &self.0
+                }
+            }
+
+            impl AsRef<$Stream> for OwnedWriteHalf {
+                fn as_ref(&self) -> &$Stream {
+                    self.0.stream()
+                }
+            }
+
+            impl fmt::Display for ReuniteError {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("tried to reunite halves that are not from the same stream")
+                }
+            }
+
+            impl error::Error for ReuniteError {}
+        };
+
+        $crate::net::block::split::half!(reads ReadHalf<'_>, $Stream, $Kind, $Addr);
+        $crate::net::block::split::half!(reads OwnedReadHalf, $Stream, $Kind, $Addr);
+        $crate::net::block::split::half!(writes WriteHalf<'_>, $Stream, $Kind, $Addr);
+        $crate::net::block::split::half!(writes OwnedWriteHalf, $Stream, $Kind, $Addr);
     };
 }
 
-/// `AsyncWrite` of a half, by way of the stream's own.
-macro_rules! write_half {
-    ($half:ty) => {
-        impl<S: ShutdownWrite> AsyncWrite for $half
-        where
-            for<'s> &'s S: AsyncWrite,
-        {
-            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                Pin::new(&mut (*self).as_ref()).poll_write(cx, buf)
-            }
+/// What a half has of its stream's own; part of `split_types!`.
+macro_rules! half {
+    (reads $Half:ident $(<$lifetime:lifetime>)?, $Stream:ident, $Kind:ty, $Addr:ty) => {
+        $crate::net::block::split::half!(both $Half $(<$lifetime>)?, $Stream, $Kind, $Addr);
+        $crate::net::block::surface::read_methods!($Half $(<$lifetime>)?);
+        $crate::net::block::futures_io::async_read!($Half $(<$lifetime>)?);
 
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut (*self).as_ref()).poll_write_vectored(cx, bufs)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(&mut (*self).as_ref()).poll_flush(cx)
-            }
-
-            fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(self.get_mut().end())
+        impl $Half $(<$lifetime>)? {
+            /// Reads and leaves the data there: the next read returns the same bytes.
+            ///
+            /// # Errors
+            ///
+            /// Those of `recv(2)`.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropped before it is ready, it has done nothing.
+            pub async fn peek(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+                self.block().peek(buf).await
             }
         }
     };
+    (writes $Half:ident $(<$lifetime:lifetime>)?, $Stream:ident, $Kind:ty, $Addr:ty) => {
+        $crate::net::block::split::half!(both $Half $(<$lifetime>)?, $Stream, $Kind, $Addr);
+        $crate::net::block::surface::write_methods!($Half $(<$lifetime>)?);
+        $crate::net::block::futures_io::async_write!($Half $(<$lifetime>)?);
+    };
+    (both $Half:ident $(<$lifetime:lifetime>)?, $Stream:ident, $Kind:ty, $Addr:ty) => {
+        impl $Half $(<$lifetime>)? {
+            fn block(&self) -> &$crate::net::block::stream::Stream<$Kind> {
+                AsRef::<$Stream>::as_ref(self).block()
+            }
+        }
+
+        $crate::net::block::surface::socket_methods!($Half $(<$lifetime>)?, $Kind, $Addr);
+    };
 }
 
-read_half!(ReadHalf<'_, S>);
-read_half!(OwnedReadHalf<S>);
-write_half!(WriteHalf<'_, S>);
-write_half!(OwnedWriteHalf<S>);
+pub(crate) use {half, split_types};
 
 #[cfg(test)]
 mod tests {
@@ -228,15 +259,15 @@ mod tests {
     }
 
     #[test]
-    fn an_owned_write_half_ends_its_side_once() {
+    fn a_write_side_is_ended_once() {
         for shut_down_before in [false, true] {
             let stream = Counted::default();
             let times = stream.0.clone();
-            let (_reader, mut writer) = into_split(stream);
+            let (_stream, mut write) = into_split(stream);
             if shut_down_before {
-                futures::executor::block_on(writer.shutdown()).unwrap();
+                write.shutdown_write().unwrap();
             }
-            drop(writer);
+            drop(write);
             assert_eq!(times.get(), 1);
         }
     }

@@ -1,4 +1,4 @@
-//! The block that every kind of stream is built on: reading, writing, closing.
+//! A stream of any kind: the code behind every stream type and every half.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::marker::PhantomData;
@@ -6,65 +6,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use rustix::buffer::Buffer;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, Shutdown};
 
+use super::kind::{MAX_BUFS, Reads, Socket, Writes};
 use crate::reactor::{Close, Direction, Io, Reactor};
 use crate::runtime::context;
 
-/// How bytes go in and out of a kind of descriptor.
-pub(crate) trait Transfer {
-    fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize>;
-    fn read_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize>;
-    fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize>;
-    fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// The end of what is written, as far as the other side is concerned.
-    fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()>;
-}
-
-/// Sockets: a peer that is gone is an error (EPIPE) and never a signal.
-#[derive(Debug)]
-pub(crate) struct Socket;
-
-impl Transfer for Socket {
-    fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
-        let (received, _) = rustix::net::recv(fd, buf, RecvFlags::empty())?;
-        Ok(received)
-    }
-
-    fn read_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        Ok(rustix::io::readv(fd, bufs)?)
-    }
-
-    fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(fd, buf, SendFlags::NOSIGNAL)?)
-    }
-
-    fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        // writev has no MSG_NOSIGNAL.
-        Ok(rustix::net::sendmsg(fd, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
-    }
-
-    fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
-        match rustix::net::shutdown(fd, Shutdown::Write) {
-            // The peer has reset the connection.
-            Err(Errno::NOTCONN) => Ok(()),
-            result => Ok(result?),
-        }
-    }
-}
-
-/// `UIO_MAXIOV`, the most that one call takes: above it sendmsg fails with EMSGSIZE.
-const MAX_SLICES: usize = 1024;
-
-/// A stream of bytes in both directions.
-#[derive(Debug)]
+/// A registered descriptor of kind `K`.
 pub(crate) struct Stream<K> {
     io: Io,
     kind: PhantomData<K>,
 }
 
-impl<K: Transfer> Stream<K> {
+impl<K> Stream<K> {
     /// Registers a descriptor that is in non-blocking mode.
     pub(crate) fn new(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
         Ok(Self { io: Io::new(reactor, fd, Close::Soon)?, kind: PhantomData })
@@ -89,10 +45,34 @@ impl<K: Transfer> Stream<K> {
         &self.io
     }
 
-    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let wanted = buf.len();
-        let read = ready!(self.io.poll_io(cx, Direction::Read, |fd| K::read(fd, buf)))?;
-        Poll::Ready(Ok(self.noted(Direction::Read, read, wanted)))
+    /// Tries `attempt` until it moves something, of at most `wanted` bytes.
+    fn poll_transfer(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        wanted: usize,
+        attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let moved = ready!(self.io.poll_io(cx, direction, attempt))?;
+        // A kind is a stream of bytes: the next attempt would find nothing, or no room.
+        if 0 < moved && moved < wanted {
+            self.io.clear_ready(direction);
+        }
+        Poll::Ready(Ok(moved))
+    }
+}
+
+impl<K: Reads> Stream<K> {
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.io.ready(Direction::Read).await
+    }
+
+    /// `T` is `u8`, or `MaybeUninit<u8>`.
+    pub(crate) fn poll_read<T>(&self, cx: &mut Context<'_>, buf: &mut [T]) -> Poll<io::Result<usize>>
+    where
+        for<'b> &'b mut [T]: Buffer<u8>,
+    {
+        self.poll_transfer(cx, Direction::Read, buf.len(), |fd| K::read(fd, &mut *buf))
     }
 
     pub(crate) fn poll_read_vectored(
@@ -100,42 +80,57 @@ impl<K: Transfer> Stream<K> {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wanted = bufs.iter().take(MAX_SLICES).map(|buf| buf.len()).sum();
-        let read = ready!(self.io.poll_io(cx, Direction::Read, |fd| K::read_vectored(fd, bufs)))?;
-        Poll::Ready(Ok(self.noted(Direction::Read, read, wanted)))
-    }
-
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(self.io.poll_io(cx, Direction::Write, |fd| K::write(fd, buf)))?;
-        Poll::Ready(Ok(self.noted(Direction::Write, written, buf.len())))
-    }
-
-    pub(crate) fn poll_write_vectored(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let bufs = &bufs[..bufs.len().min(MAX_SLICES)];
+        let taken = bufs.len().min(MAX_BUFS);
+        let bufs = &mut bufs[..taken];
         let wanted = bufs.iter().map(|buf| buf.len()).sum();
-        let written = ready!(self.io.poll_io(cx, Direction::Write, |fd| K::write_vectored(fd, bufs)))?;
-        Poll::Ready(Ok(self.noted(Direction::Write, written, wanted)))
+        self.poll_transfer(cx, Direction::Read, wanted, |fd| K::read_vectored(fd, bufs))
     }
 
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.io.try_io(Direction::Read, |fd| K::read(fd, buf))
     }
+}
+
+impl<K: Writes> Stream<K> {
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        self.io.ready(Direction::Write).await
+    }
+
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_transfer(cx, Direction::Write, buf.len(), |fd| K::write(fd, buf))
+    }
+
+    pub(crate) fn poll_write_vectored(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let bufs = &bufs[..bufs.len().min(MAX_BUFS)];
+        let wanted = bufs.iter().map(|buf| buf.len()).sum();
+        self.poll_transfer(cx, Direction::Write, wanted, |fd| K::write_vectored(fd, bufs))
+    }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         self.io.try_io(Direction::Write, |fd| K::write(fd, buf))
     }
+}
 
-    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        K::shutdown_write(self.as_fd())
+impl<K: Socket> Stream<K> {
+    pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let peek = |fd: BorrowedFd<'_>| Ok(rustix::net::recv(fd, &mut *buf, RecvFlags::PEEK)?.1);
+        self.io.io(Direction::Read, peek).await
     }
 
-    /// A short transfer has emptied, or filled, the socket's buffer: the next one waits before it
-    /// tries. An end of file stays.
-    fn noted(&self, direction: Direction, moved: usize, wanted: usize) -> usize {
-        if 0 < moved && moved < wanted {
-            self.io.clear_ready(direction);
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        match rustix::net::shutdown(self, Shutdown::Write) {
+            // The peer has reset the connection.
+            Err(Errno::NOTCONN) => Ok(()),
+            result => Ok(result?),
         }
-        moved
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<K::Addr> {
+        K::local_addr(self.as_fd())
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<K::Addr> {
+        K::peer_addr(self.as_fd())
     }
 }
 
@@ -145,84 +140,65 @@ impl<K> AsFd for Stream<K> {
     }
 }
 
-/// The traits of a public stream type with a field `stream: Stream<_>`, by value and by shared
-/// reference.
-macro_rules! stream_traits {
-    ($stream:ty) => {
-        $crate::net::block::stream::stream_traits!(@io $stream);
-        $crate::net::block::stream::stream_traits!(@io &$stream);
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::mem::MaybeUninit;
 
-        impl std::os::fd::AsFd for $stream {
-            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-                self.stream.as_fd()
-            }
+    use rustix::buffer::spare_capacity;
+    use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType};
+
+    use super::super::kind::End;
+    use super::*;
+    use crate::runtime::Runtime;
+
+    /// Sockets without addresses.
+    enum Anonymous {}
+
+    impl Socket for Anonymous {
+        type Addr = ();
+
+        fn addr(_fd: BorrowedFd<'_>, _end: End, _written: SocketAddrAny) -> io::Result<()> {
+            Ok(())
         }
+    }
 
-        impl std::os::fd::AsRawFd for $stream {
-            fn as_raw_fd(&self) -> std::os::fd::RawFd {
-                self.stream.as_fd().as_raw_fd()
-            }
-        }
+    /// A registered stream and its peer.
+    fn stream_and_peer() -> (Stream<Anonymous>, OwnedFd) {
+        let (stream, peer) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        (Stream::from_blocking(stream).unwrap(), peer)
+    }
 
-        impl $crate::net::block::split::ShutdownWrite for $stream {
-            fn shutdown_write(&self) -> std::io::Result<()> {
-                self.stream.shutdown_write()
-            }
-        }
-    };
-    (@io $stream:ty) => {
-        impl futures::io::AsyncRead for $stream {
-            fn poll_read(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                buf: &mut [u8],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                self.stream.poll_read(cx, buf)
-            }
+    #[test]
+    fn reads_into_memory_that_is_not_initialised() {
+        Runtime::new().unwrap().block_on(async {
+            let (stream, peer) = stream_and_peer();
+            rustix::io::write(&peer, b"four, five").unwrap();
+            let mut buf = [MaybeUninit::uninit(); 4];
+            let read = poll_fn(|cx| stream.poll_read(cx, &mut buf[..])).await.unwrap();
+            assert_eq!(read, 4);
+            let mut rest = Vec::with_capacity(16);
+            assert_eq!(Anonymous::read(stream.as_fd(), spare_capacity(&mut rest)).unwrap(), 6);
+            assert_eq!(rest, b", five");
+        });
+    }
 
-            fn poll_read_vectored(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                bufs: &mut [std::io::IoSliceMut<'_>],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                self.stream.poll_read_vectored(cx, bufs)
-            }
-        }
-
-        impl futures::io::AsyncWrite for $stream {
-            fn poll_write(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                buf: &[u8],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                self.stream.poll_write(cx, buf)
-            }
-
-            fn poll_write_vectored(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                bufs: &[std::io::IoSlice<'_>],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                self.stream.poll_write_vectored(cx, bufs)
-            }
-
-            /// Does nothing: a stream has no buffer of its own.
-            fn poll_flush(
-                self: std::pin::Pin<&mut Self>,
-                _cx: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                std::task::Poll::Ready(Ok(()))
-            }
-
-            /// Shuts the write side down.
-            fn poll_close(
-                self: std::pin::Pin<&mut Self>,
-                _cx: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                std::task::Poll::Ready(self.stream.shutdown_write())
-            }
-        }
-    };
+    #[test]
+    fn a_short_transfer_is_followed_by_a_wait() {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            let (stream, peer) = stream_and_peer();
+            let read = async |len| poll_fn(|cx| stream.poll_read(cx, &mut vec![0; len][..])).await.unwrap();
+            let polls = || runtime.handle().metrics().submitted_polls;
+            rustix::io::write(&peer, b"abcd").unwrap();
+            assert_eq!((read(2).await, read(1).await), (2, 1));
+            let before = polls();
+            // It may have been the last byte, and the read does not know. A poll tells the next one.
+            assert_eq!(read(2).await, 1);
+            rustix::io::write(&peer, b"e").unwrap();
+            assert_eq!((polls(), read(2).await), (before, 1));
+            assert_eq!(polls(), before + 1);
+        });
+    }
 }
-
-pub(crate) use stream_traits;
