@@ -159,6 +159,16 @@ macro_rules! listener_surface {
                 }
             }
 
+            impl TryFrom<$Std> for $Listener {
+                type Error = io::Error;
+
+                /// As [`from_std`](Self::from_std).
+                #[track_caller]
+                fn try_from(listener: $Std) -> io::Result<Self> {
+                    Self::from_std(listener)
+                }
+            }
+
             impl AsFd for $Listener {
                 fn as_fd(&self) -> BorrowedFd<'_> {
                     self.0.as_fd()

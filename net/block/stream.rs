@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use rustix::buffer::Buffer;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown};
+use rustix::net::{RecvFlags, Shutdown, sockopt};
 
 use super::kind::{MAX_BUFS, Reads, Socket, Writes};
 use crate::reactor::{Close, Direction, Io, Reactor};
@@ -89,6 +89,11 @@ impl<K: Reads> Stream<K> {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.io.try_io(Direction::Read, |fd| K::read(fd, buf))
     }
+
+    pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let taken = bufs.len().min(MAX_BUFS);
+        self.io.try_io(Direction::Read, |fd| K::read_vectored(fd, &mut bufs[..taken]))
+    }
 }
 
 impl<K: Writes> Stream<K> {
@@ -108,6 +113,10 @@ impl<K: Writes> Stream<K> {
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         self.io.try_io(Direction::Write, |fd| K::write(fd, buf))
+    }
+
+    pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.io.try_io(Direction::Write, |fd| K::write_vectored(fd, &bufs[..bufs.len().min(MAX_BUFS)]))
     }
 }
 
@@ -131,6 +140,10 @@ impl<K: Socket> Stream<K> {
 
     pub(crate) fn peer_addr(&self) -> io::Result<K::Addr> {
         K::peer_addr(self.as_fd())
+    }
+
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(sockopt::socket_error(self)?.err().map(io::Error::from))
     }
 }
 

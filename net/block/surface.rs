@@ -76,11 +76,36 @@ macro_rules! stream_surface {
                 fn shutdown_write(&self) -> io::Result<()> {
                     self.0.shutdown_write()
                 }
+
+                /// The error that is pending on the socket (`SO_ERROR`), which is then cleared.
+                ///
+                /// # Errors
+                ///
+                /// Those of `getsockopt(2)`.
+                pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+                    self.0.take_error()
+                }
             }
 
             impl ShutdownWrite for $Stream {
                 fn shutdown_write(&self) -> io::Result<()> {
                     self.0.shutdown_write()
+                }
+            }
+
+            impl TryFrom<$Std> for $Stream {
+                type Error = io::Error;
+
+                /// As [`from_std`](Self::from_std).
+                #[track_caller]
+                fn try_from(stream: $Std) -> io::Result<Self> {
+                    Self::from_std(stream)
+                }
+            }
+
+            impl AsRef<$Stream> for $Stream {
+                fn as_ref(&self) -> &$Stream {
+                    self
                 }
             }
 
@@ -112,7 +137,7 @@ macro_rules! stream_surface {
 macro_rules! read_methods {
     ($Type:ty) => {
         const _: () = {
-            use std::io;
+            use std::io::{self, IoSliceMut};
 
             impl $Type {
                 /// Waits until a read can probably be done: there is data, the end of the stream, or
@@ -138,6 +163,16 @@ macro_rules! read_methods {
                 pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
                     self.block().try_read(buf)
                 }
+
+                /// Tries to read into several buffers without waiting. One is filled before the next
+                /// is used.
+                ///
+                /// # Errors
+                ///
+                /// `WouldBlock` if there is nothing to read; otherwise those of `readv(2)`.
+                pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+                    self.block().try_read_vectored(bufs)
+                }
             }
         };
     };
@@ -147,7 +182,7 @@ macro_rules! read_methods {
 macro_rules! write_methods {
     ($Type:ty) => {
         const _: () = {
-            use std::io;
+            use std::io::{self, IoSlice};
 
             impl $Type {
                 /// Waits until a write can probably be done: there is room, or an error. A false
@@ -172,6 +207,15 @@ macro_rules! write_methods {
                 /// `WouldBlock` if there is no room; otherwise those of `send(2)`.
                 pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
                     self.block().try_write(buf)
+                }
+
+                /// Tries to write from several buffers, one after the other, without waiting.
+                ///
+                /// # Errors
+                ///
+                /// `WouldBlock` if there is no room; otherwise those of `sendmsg(2)`.
+                pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+                    self.block().try_write_vectored(bufs)
                 }
             }
         };
