@@ -381,7 +381,27 @@ fn both_ends_know_their_addresses() {
         assert_eq!(peer, client.local_addr().unwrap());
         assert_eq!(client.as_fd().as_raw_fd(), client.as_raw_fd());
         assert_eq!(listener.as_fd().as_raw_fd(), listener.as_raw_fd());
-        assert!(format!("{client:?} {listener:?}").contains("TcpListener"));
+    });
+}
+
+#[test]
+fn debug_shows_descriptor_and_addresses() {
+    run(async {
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(
+            format!("{listener:?}"),
+            format!("TcpListener {{ fd: {}, local: {address} }}", listener.as_raw_fd())
+        );
+
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let (fd, local) = (stream.as_raw_fd(), stream.local_addr().unwrap());
+        let fields = format!("{{ fd: {fd}, local: {local}, peer: {address} }}");
+        assert_eq!(format!("{stream:?}"), format!("TcpStream {fields}"));
+        let halves = format!("{:?}", TcpStream::split(&mut stream));
+        assert_eq!(halves, format!("(ReadHalf {fields}, WriteHalf {fields})"));
+        let halves = format!("{:?}", stream.into_split());
+        assert_eq!(halves, format!("(OwnedReadHalf {fields}, OwnedWriteHalf {fields})"));
     });
 }
 

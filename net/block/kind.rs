@@ -42,7 +42,7 @@ pub(crate) trait Writes {
 
 /// A kind of socket: it goes both ways, and its ends have addresses.
 pub(crate) trait Socket {
-    type Addr;
+    type Addr: fmt::Debug;
 
     /// The address of an end of `fd`, given what the kernel has `written` about it.
     fn addr(fd: BorrowedFd<'_>, end: End, written: SocketAddrAny) -> io::Result<Self::Addr>;
@@ -57,9 +57,18 @@ pub(crate) trait Socket {
         Self::addr(fd, End::Peer, rustix::net::getpeername(fd)?.ok_or(Errno::NOTCONN)?)
     }
 
-    /// Shows a socket by its descriptor.
+    /// Shows a socket by its descriptor and its addresses. One that it does not have, such as the
+    /// peer's of a listener, is left out.
     fn describe(fd: BorrowedFd<'_>, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct(name).field("fd", &fd.as_raw_fd()).finish_non_exhaustive()
+        let mut socket = f.debug_struct(name);
+        socket.field("fd", &fd.as_raw_fd());
+        if let Ok(local) = Self::local_addr(fd) {
+            socket.field("local", &local);
+        }
+        if let Ok(peer) = Self::peer_addr(fd) {
+            socket.field("peer", &peer);
+        }
+        socket.finish()
     }
 }
 
