@@ -7,9 +7,11 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::{Command, Output};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -136,6 +138,11 @@ fn open_files() -> BTreeSet<(PathBuf, PathBuf)> {
     links.into_iter().filter_map(|link| Some((link.clone(), std::fs::read_link(link).ok()?))).collect()
 }
 
+/// Polls a future once, with a waker that does nothing. Returns whether it is ready.
+pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
 /// Waits, on this thread, for something that other threads or the kernel bring about.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
@@ -186,14 +193,14 @@ pub(crate) struct Deserted {
 
 impl Deserted {
     pub(crate) fn new() -> Self {
-        Self::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        Self::at(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }
 
     /// At an address that was in use until now.
-    pub(crate) fn at(address: SocketAddr) -> Self {
+    pub(crate) fn at(address: &SocketAddr) -> Self {
         let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         sockopt::set_socket_reuseaddr(&socket, true).unwrap();
-        rustix::net::bind(&socket, &address).unwrap();
+        rustix::net::bind(&socket, address).unwrap();
         Self { socket }
     }
 

@@ -1,0 +1,150 @@
+//! Connecting and accepting, and conversions from and to std.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::time::Duration;
+
+use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+use aio_runtime::task::yield_now;
+use aio_runtime::time::{sleep, timeout};
+use aio_runtime::{Runtime, spawn};
+use futures::future::poll_fn;
+
+use super::text_of;
+use crate::common::{self, Clean, run, soon};
+use crate::kind::{Deserted, Listener, Stream, connect, connect_std, listen, listen_std};
+
+#[test]
+fn poll_accept_by_hand() {
+    run(async {
+        let listener = listen().await;
+        let address = listener.local_addr().unwrap();
+        let accepting = spawn(async move { poll_fn(|cx| listener.poll_accept(cx)).await.unwrap().1 });
+        yield_now().await;
+        let client = connect(&address).await.unwrap();
+        assert_eq!(text_of(Ok(soon("an accept", accepting).await.unwrap())), text_of(client.local_addr()));
+    });
+}
+
+#[test]
+fn what_a_listener_accepts_is_of_its_runtime() {
+    let clean = Clean::begin();
+    let runtime = Runtime::new().unwrap();
+    let listener = runtime.block_on(listen());
+    let address = listener.local_addr().unwrap();
+    // A connection that is there needs no waiting for, so no runtime around the accept.
+    for other in [None, Some(Runtime::new().unwrap())] {
+        let mut peer = connect_std(&address).unwrap();
+        let (mut stream, _) = match &other {
+            None => futures::executor::block_on(listener.accept()).unwrap(),
+            Some(other) => other.block_on(listener.accept()).unwrap(),
+        };
+        drop(other);
+        runtime.block_on(async {
+            let reading = spawn(async move { stream.read(&mut [0]).await });
+            sleep(Duration::from_millis(1)).await;
+            peer.write_all(b"x").unwrap();
+            assert_eq!(soon("a byte", reading).await.unwrap().unwrap(), 1);
+        });
+    }
+    drop(listener);
+    clean.end(runtime);
+}
+
+#[test]
+fn a_dropped_accept_takes_no_connection() {
+    run(async {
+        let listener = listen().await;
+        for _ in 0..10 {
+            assert!(timeout(Duration::from_micros(100), listener.accept()).await.is_err());
+        }
+        let peer = connect_std(&listener.local_addr().unwrap()).unwrap();
+        let (_, address) = soon("an accept", listener.accept()).await.unwrap();
+        assert_eq!(text_of(Ok(address)), text_of(peer.local_addr()));
+    });
+}
+
+#[test]
+fn descriptors_run_out() {
+    // In a process of its own, whose limit is small.
+    let limit = rustix::process::Resource::Nofile;
+    if !common::is_child() {
+        return common::assert_passed(&common::in_child("streams::listening::descriptors_run_out"));
+    }
+    run(async {
+        let listener = listen().await;
+        let address = listener.local_addr().unwrap();
+        let before = rustix::process::getrlimit(limit);
+        let few = rustix::process::Rlimit { current: Some(20), ..before };
+        rustix::process::setrlimit(limit, few).unwrap();
+        let mut hoard = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            hoard.push(file);
+        }
+        let error = connect(&address).await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        hoard.pop();
+        let client = connect(&address).await.unwrap();
+        let error = soon("the failure", listener.accept()).await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        // The connection has waited.
+        hoard.pop();
+        let (_, peer) = soon("an accept", listener.accept()).await.unwrap();
+        assert_eq!(text_of(Ok(peer)), text_of(client.local_addr()));
+        drop(hoard);
+        rustix::process::setrlimit(limit, before).unwrap();
+    });
+}
+
+#[test]
+fn connect_where_nobody_listens() {
+    run(async {
+        let deserted = Deserted::new();
+        let error = soon("the refusal", connect(&deserted.address())).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn connects_succeed_and_are_refused_while_they_wait() {
+    run(async {
+        let listener = listen().await;
+        let (address, deserted) = (listener.local_addr().unwrap(), Deserted::new());
+        for _ in 0..50 {
+            let good = spawn(connect(&address));
+            let bad = spawn(connect(&deserted.address()));
+            soon("an accept", listener.accept()).await.unwrap();
+            soon("a connect", good).await.unwrap().unwrap();
+            let error = soon("a refusal", bad).await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        }
+    });
+}
+
+#[test]
+fn from_std_and_back() {
+    run(async {
+        let listener = Listener::from_std(listen_std()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = connect_std(&address).unwrap();
+        let (stream, _) = soon("an accept", listener.accept()).await.unwrap();
+        assert!(timeout(Duration::from_millis(1), listener.accept()).await.is_err());
+        assert!(timeout(Duration::from_millis(1), (&stream).read(&mut [0])).await.is_err());
+
+        let mut stream = stream.into_std().unwrap();
+        let listener = listener.into_std().unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        stream.write_all(b"from std").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut peer = Stream::from_std(peer).unwrap();
+        let mut text = String::new();
+        soon("the text", peer.read_to_string(&mut text)).await.unwrap();
+        assert_eq!(text, "from std");
+
+        // And once more, with another registration of the same descriptor.
+        let mut stream = Stream::from_std(stream).unwrap();
+        peer.write_all(b"z").await.unwrap();
+        soon("a byte", stream.read_exact(&mut [0])).await.unwrap();
+    });
+}
