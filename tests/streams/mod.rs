@@ -5,6 +5,7 @@ mod close;
 mod end;
 mod halves;
 mod listening;
+mod sigpipe;
 mod transfer;
 
 use std::fmt::Debug;

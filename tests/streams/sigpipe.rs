@@ -1,19 +1,19 @@
 //! Writing to a peer that is gone is an error and no signal, though SIGPIPE would end the process.
 #![allow(unsafe_code)] // To give SIGPIPE its default disposition back.
 
-mod common;
-
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 
 use aio_runtime::io::{AsyncRead, AsyncWriteExt};
 use aio_runtime::time::sleep;
-use common::{assert_passed, in_child, is_child, run, soon, stream_and_peer};
+
+use super::stream_and_peer;
+use crate::common::{assert_passed, in_child, is_child, run, soon};
 
 #[test]
 fn writing_to_a_closed_peer() {
     if !is_child() {
-        return assert_passed(&in_child("writing_to_a_closed_peer"));
+        return assert_passed(&in_child("streams::sigpipe::writing_to_a_closed_peer"));
     }
     // Rust's start-up code has it ignored.
     // SAFETY: the default disposition is no function of ours, and this process has no other thread
