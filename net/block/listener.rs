@@ -25,14 +25,9 @@ pub(crate) struct Listener<K> {
 
 impl<K: Socket> Listener<K> {
     /// Listens on a socket that is bound and in non-blocking mode.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    #[track_caller]
-    pub(crate) fn listen(fd: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn listen(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
         rustix::net::listen(&fd, BACKLOG)?;
-        Self::new(fd)
+        Self::new(reactor, fd)
     }
 
     /// Registers a listening socket of any mode with the current runtime.
@@ -43,13 +38,12 @@ impl<K: Socket> Listener<K> {
     #[track_caller]
     pub(crate) fn from_blocking(fd: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Self::new(fd)
+        Self::new(context::current().reactor(), fd)
     }
 
-    #[track_caller]
-    fn new(fd: OwnedFd) -> io::Result<Self> {
+    fn new(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
         // Its address is to be free when it has been dropped.
-        Ok(Self { io: Io::new(context::current().reactor(), fd, Close::BeforeReturn)?, kind: PhantomData })
+        Ok(Self { io: Io::new(reactor, fd, Close::BeforeReturn)?, kind: PhantomData })
     }
 
     pub(crate) fn into_fd(self) -> OwnedFd {

@@ -9,11 +9,11 @@ use rustix::net::sockopt;
 use super::{Tcp, TcpStream, socket_for};
 use crate::net::addr::{ToSocketAddrs, first_success};
 use crate::net::block::listener::{Listener, listener_surface};
-use crate::runtime::context::InRuntime;
+use crate::runtime::context::{self, InRuntime};
 
 /// A TCP socket that accepts connections.
 ///
-/// Dropped, it is closed at once, with its port free for the next `bind` when `drop` returns.
+/// Dropping it closes it at once: its port is free for the next `bind` when `drop` returns.
 ///
 /// # Examples
 ///
@@ -59,7 +59,7 @@ impl TcpListener {
         let fd = socket_for(&addr)?;
         sockopt::set_socket_reuseaddr(&fd, true)?;
         rustix::net::bind(&fd, &addr)?;
-        Ok(Self(Listener::listen(fd)?))
+        Ok(Self(Listener::listen(context::current().reactor(), fd)?))
     }
 }
 

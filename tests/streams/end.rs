@@ -122,6 +122,7 @@ fn a_reset_wakes_readers_and_writers() {
 fn a_reset_with_nobody_waiting() {
     run(async {
         let (mut stream, peer) = stream_and_peer();
+        stream.write_all(b"unread").await.unwrap();
         reset(peer);
         let error = soon("the reset", stream.read(&mut [0])).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);

@@ -151,6 +151,7 @@ fn shutdown_closes_one_side() {
 fn shutdown_after_a_reset() {
     run(async {
         let (mut stream, peer) = stream_and_peer();
+        stream.write_all(b"unread").await.unwrap();
         reset(peer);
         soon("the reset", stream.readable()).await.unwrap();
         stream.shutdown().await.unwrap();

@@ -1,10 +1,9 @@
-//! Connecting and accepting, and conversions from and to std.
+//! Connecting and accepting.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
-use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+use aio_runtime::io::AsyncReadExt;
 use aio_runtime::task::yield_now;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Runtime, spawn};
@@ -12,7 +11,7 @@ use futures::future::poll_fn;
 
 use super::text_of;
 use crate::common::{self, Clean, run, soon};
-use crate::kind::{Deserted, Listener, Stream, connect, connect_std, listen, listen_std};
+use crate::kind::{Deserted, connect, connect_std, listen};
 
 #[test]
 fn poll_accept_by_hand() {
@@ -118,33 +117,5 @@ fn connects_succeed_and_are_refused_while_they_wait() {
             let error = soon("a refusal", bad).await.unwrap().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         }
-    });
-}
-
-#[test]
-fn from_std_and_back() {
-    run(async {
-        let listener = Listener::from_std(listen_std()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let peer = connect_std(&address).unwrap();
-        let (stream, _) = soon("an accept", listener.accept()).await.unwrap();
-        assert!(timeout(Duration::from_millis(1), listener.accept()).await.is_err());
-        assert!(timeout(Duration::from_millis(1), (&stream).read(&mut [0])).await.is_err());
-
-        let mut stream = stream.into_std().unwrap();
-        let listener = listener.into_std().unwrap();
-        assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
-        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
-        stream.write_all(b"from std").unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        let mut peer = Stream::from_std(peer).unwrap();
-        let mut text = String::new();
-        soon("the text", peer.read_to_string(&mut text)).await.unwrap();
-        assert_eq!(text, "from std");
-
-        // And once more, with another registration of the same descriptor.
-        let mut stream = Stream::from_std(stream).unwrap();
-        peer.write_all(b"z").await.unwrap();
-        soon("a byte", stream.read_exact(&mut [0])).await.unwrap();
     });
 }

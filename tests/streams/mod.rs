@@ -6,6 +6,7 @@ mod end;
 mod halves;
 mod listening;
 mod sigpipe;
+mod socket;
 mod transfer;
 
 use std::fmt::Debug;
