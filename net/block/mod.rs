@@ -1,4 +1,4 @@
-//! The block that every kind of stream is built on.
+//! All that streams and listeners of different kinds have in common. `net/mod.rs` has the picture.
 
 pub(super) mod futures_io;
 pub(super) mod kind;

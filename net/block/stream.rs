@@ -207,7 +207,7 @@ mod tests {
             rustix::io::write(&peer, b"abcd").unwrap();
             assert_eq!((read(2).await, read(1).await), (2, 1));
             let before = polls();
-            // It may have been the last byte, and the read does not know. A poll tells the next one.
+            // Short, so nothing is left: the next read waits for an event before it tries.
             assert_eq!(read(2).await, 1);
             rustix::io::write(&peer, b"e").unwrap();
             assert_eq!((polls(), read(2).await), (before, 1));

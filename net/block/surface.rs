@@ -4,8 +4,8 @@
 //! A method of the block is repeated here, once for all kinds, so that it is documented under the
 //! name of each type; `net/mod.rs` says why the types are not aliases.
 
-/// What a newtype of `Stream` of some kind has in common with those of other kinds: methods, traits,
-/// and the types of its halves.
+/// What a newtype of `Stream` of some kind has in common with those of other kinds: methods,
+/// traits, and the types of its halves.
 macro_rules! stream_surface {
     ($Stream:ident { kind: $Kind:ty, addr: $Addr:ty, std: $Std:ty }) => {
         const _: () = {
@@ -64,7 +64,8 @@ macro_rules! stream_surface {
                 }
 
                 /// Ends the write side: the peer reads end of file after what was written. Reading
-                /// goes on. If the connection is gone already, there is nothing to end and no error.
+                /// goes on. If the connection is gone already, there is nothing to end, and no
+                /// error.
                 ///
                 /// # Errors
                 ///
@@ -140,8 +141,8 @@ macro_rules! read_methods {
             use std::io::{self, IoSliceMut};
 
             impl $Type {
-                /// Waits until a read can probably be done: there is data, the end of the stream, or
-                /// an error. A false positive is possible: [`try_read`](Self::try_read) then returns
+                /// Waits until the stream is probably readable: there is data, its end or an error.
+                /// A false positive is possible: [`try_read`](Self::try_read) then returns
                 /// `WouldBlock`. Any number of tasks may wait.
                 ///
                 /// # Errors
@@ -164,8 +165,7 @@ macro_rules! read_methods {
                     self.block().try_read(buf)
                 }
 
-                /// Tries to read into several buffers without waiting. One is filled before the next
-                /// is used.
+                /// Tries to read into several buffers, one after the other, without waiting.
                 ///
                 /// # Errors
                 ///
@@ -185,7 +185,7 @@ macro_rules! write_methods {
             use std::io::{self, IoSlice};
 
             impl $Type {
-                /// Waits until a write can probably be done: there is room, or an error. A false
+                /// Waits until the stream is probably writable: there is room, or an error. A false
                 /// positive is possible: [`try_write`](Self::try_write) then returns `WouldBlock`.
                 /// Any number of tasks may wait.
                 ///

@@ -18,10 +18,10 @@ use crate::runtime::context::{self, InRuntime};
 /// A TCP connection.
 ///
 /// Reads and writes go through [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`],
-/// implemented for `TcpStream` and for `&TcpStream`. Of several tasks that read (or write) by these
-/// traits at the same time only the latest is woken.
+/// implemented for `TcpStream` and for `&TcpStream`. If several tasks read (or write) by these
+/// traits at the same time, only the latest is woken.
 ///
-/// Dropped, it is closed: the peer sees that at once, also when a read was pending.
+/// Dropping it closes it: the peer sees that at once, also when a read was pending.
 ///
 /// # Examples
 ///
