@@ -18,7 +18,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::buffer::Buffer;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, sockopt};
 
 /// `UIO_MAXIOV`: the most buffers that one call takes.
 pub(crate) const MAX_BUFS: usize = 1024;
@@ -55,6 +55,11 @@ pub(crate) trait Socket {
     /// The address that a socket is connected to.
     fn peer_addr(fd: BorrowedFd<'_>) -> io::Result<Self::Addr> {
         Self::addr(fd, End::Peer, rustix::net::getpeername(fd)?.ok_or(Errno::NOTCONN)?)
+    }
+
+    /// What `SO_ERROR` says, which is then cleared.
+    fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<io::Error>> {
+        Ok(sockopt::socket_error(fd)?.err().map(io::Error::from))
     }
 
     /// Shows a socket by its descriptor and its addresses. One that it does not have, such as the

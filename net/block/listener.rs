@@ -66,6 +66,10 @@ impl<K: Socket> Listener<K> {
     pub(crate) fn local_addr(&self) -> io::Result<K::Addr> {
         K::local_addr(self.as_fd())
     }
+
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        K::take_error(self.as_fd())
+    }
 }
 
 impl<K> AsFd for Listener<K> {
@@ -127,6 +131,15 @@ macro_rules! listener_surface {
                 /// Those of `getsockname(2)`.
                 pub fn local_addr(&self) -> io::Result<$Addr> {
                     self.0.local_addr()
+                }
+
+                /// The error that is pending on the socket (`SO_ERROR`), which is then cleared.
+                ///
+                /// # Errors
+                ///
+                /// Those of `getsockopt(2)`.
+                pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+                    self.0.take_error()
                 }
 
                 #[doc = concat!("Converts from a [`", stringify!($Std), "`], and puts it into non-blocking mode.")]

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use rustix::buffer::Buffer;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown, sockopt};
+use rustix::net::{RecvFlags, Shutdown};
 
 use super::kind::{MAX_BUFS, Reads, Socket, Writes};
 use crate::reactor::{Close, Direction, Io, Reactor};
@@ -143,7 +143,7 @@ impl<K: Socket> Stream<K> {
     }
 
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        Ok(sockopt::socket_error(self)?.err().map(io::Error::from))
+        K::take_error(self.as_fd())
     }
 }
 

@@ -56,6 +56,7 @@ fn take_error_takes_it_once() {
         assert_eq!(stream.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionReset);
         assert!(stream.take_error().unwrap().is_none());
         assert_eq!(soon("the end", stream.read(&mut [0])).await.unwrap(), 0);
+        assert!(listen().await.take_error().unwrap().is_none());
     });
 }
 
