@@ -7,7 +7,7 @@
 //! - Every operation is tried first. Only if it would block does its task wait.
 //! - Futures cancel by being dropped. A read that is dropped before it is ready has taken no data,
 //!   an accept no connection.
-//! - Dropping a socket closes it, also while another task waits for it. The peer sees that at once.
+//! - Dropping a socket closes it, and the peer sees that at once.
 //! - The traits are implemented for shared references too, so that one task may read while another
 //!   writes. If several tasks read (or write) by the traits at the same time, only the latest is
 //!   woken; `readable` and `writable` wake all.
@@ -56,5 +56,7 @@ pub mod tcp;
 pub mod unix;
 
 pub use addr::ToSocketAddrs;
+#[doc(inline)]
 pub use tcp::{TcpListener, TcpStream};
+#[doc(inline)]
 pub use unix::{UnixListener, UnixStream};
