@@ -153,7 +153,7 @@ fn connect_tries_one_address_after_the_other() {
 }
 
 #[test]
-fn addresses_that_are_none() {
+fn invalid_addresses() {
     run(async {
         for wrong in ["127.0.0.1:65536", "127.0.0.1", "localhost:http", ":", "", "127.0.0.1:-1"] {
             let bound = soon("bind", TcpListener::bind(wrong)).await.unwrap_err();
@@ -169,7 +169,7 @@ fn addresses_that_are_none() {
 }
 
 #[test]
-fn a_host_that_nobody_knows() {
+fn an_unknown_host() {
     run(async {
         // `.invalid` never resolves, with or without a name server (RFC 6761).
         let error = soon("the look-up", TcpStream::connect("no-such-host.invalid:80")).await.unwrap_err();

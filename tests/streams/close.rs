@@ -234,7 +234,7 @@ fn a_dropped_listener_accepts_nobody() {
 }
 
 #[test]
-fn the_number_of_a_closed_stream_is_used_again() {
+fn a_descriptor_number_is_reused() {
     run(async {
         // Each stream has the descriptor of the one before, whose cancelled poll's event is still
         // to come.

@@ -26,7 +26,7 @@ fn poll_accept_by_hand() {
 }
 
 #[test]
-fn what_a_listener_accepts_is_of_its_runtime() {
+fn accepted_streams_belong_to_the_listeners_runtime() {
     let clean = Clean::begin();
     let runtime = Runtime::new().unwrap();
     let listener = runtime.block_on(listen());
