@@ -49,7 +49,7 @@
 //! |---|---|
 //! | [`spawn`], [`task`] | tasks, which need not be `Send`; [`task::spawn_blocking`] for what blocks |
 //! | [`time`] | sleeps and time limits, kept to the nanosecond |
-//! | [`net`] | TCP |
+//! | [`net`] | TCP and Unix sockets |
 //! | [`fs`] | files, and [what of them runs without a thread](fs) |
 //! | [`io`] | the traits of reading and writing: the `futures` crate's |
 //! | [`runtime`] | [`Runtime`], its [`Builder`], its [`Handle`] for other threads, its [`Metrics`] |

@@ -1,21 +1,62 @@
-//! Sockets.
+//! Sockets: TCP ([`TcpListener`], [`TcpStream`]) and Unix ([`UnixListener`], [`UnixStream`]).
 //!
-//! ```text
-//!   TcpListener   TcpStream ── halves (split)
-//!        │            │
-//!        │         Stream: reads, writes and closes, once for all kinds of stream
-//!        └────┬───────┘
-//!            Io (the reactor's registration)
+//! Names and meanings are those of `tokio::net`. Streams and their halves implement
+//! [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`]; the extension traits are in
+//! [`io`](crate::io).
+//!
+//! - Every operation is tried first. Only if it would block does its task wait.
+//! - Futures cancel by being dropped. A read that is dropped before it is ready has taken no data,
+//!   an accept no connection.
+//! - Dropping a socket closes it, and the peer sees that at once.
+//! - The traits are implemented for shared references too, so that one task may read while another
+//!   writes. If several tasks read (or write) by the traits at the same time, only the latest is
+//!   woken; `readable` and `writable` wake all.
+//! - Writing to a peer that has gone is an error (`BrokenPipe`) and never a signal.
+//!
+//! # Examples
+//!
+//! A server that returns what it is sent:
+//!
+//! ```no_run
+//! use aio_runtime::net::TcpListener;
+//!
+//! #[aio_runtime::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let listener = TcpListener::bind("127.0.0.1:7000").await?;
+//!     loop {
+//!         let (stream, _) = listener.accept().await?;
+//!         stream.set_nodelay(true)?;
+//!         aio_runtime::spawn(async move {
+//!             let (reader, mut writer) = stream.into_split();
+//!             aio_runtime::io::copy(reader, &mut writer).await
+//!         });
+//!     }
+//! }
 //! ```
-//!
-//! Every call is tried first and waited for on `EAGAIN`. Streams implement
-//! [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`], also by shared reference, so that
-//! one task may read while another writes.
+
+// How it is built
+//
+//   TcpStream  UnixStream, and halves    TcpListener  UnixListener      newtypes: what differs
+//        │ stream_surface!                    │ listener_surface!
+//   Stream<Tcp>  Stream<Unix>            Listener<Tcp>  Listener<Unix>   block: what is shared
+//        └────────┬───────────────────────────┘
+//                Io                                                      reactor
+//
+// A kind (`Tcp`, `Unix`) says how bytes and addresses go in and out of a descriptor; `block::kind`
+// has the laws. The block is generic over it and does the rest, and `block::surface` shows it.
+//
+// Why newtypes and not `pub type TcpStream = Stream<Tcp>`: rustdoc lists under an alias only what
+// is written for exactly that alias, so neither the shared methods nor the traits would be found
+// under `TcpStream`; and the compiler would speak of `Stream<K>` to somebody who never wrote that.
+// The price is that `surface` repeats the signatures of the block, once for all kinds.
 
 mod addr;
-mod split;
-mod stream;
+mod block;
 pub mod tcp;
+pub mod unix;
 
 pub use addr::ToSocketAddrs;
+#[doc(inline)]
 pub use tcp::{TcpListener, TcpStream};
+#[doc(inline)]
+pub use unix::{UnixListener, UnixStream};

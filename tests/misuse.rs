@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
-use aio_runtime::net::{TcpListener, TcpStream};
+use aio_runtime::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use aio_runtime::task::{spawn_blocking, spawn_local};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Runtime, spawn};
@@ -35,6 +35,14 @@ fn calls_outside_a_runtime() {
     let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     assert_wants_runtime(|| TcpListener::from_std(listener));
     assert_wants_runtime(|| TcpStream::from_std(stream));
+    let (left, right) = std::os::unix::net::UnixStream::pair().unwrap();
+    assert_wants_runtime(|| UnixStream::from_std(left));
+    assert_wants_runtime(|| UnixStream::pair());
+    drop(right);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    assert_wants_runtime(|| UnixListener::bind(&path));
+    assert!(!path.exists(), "it was bound anyway");
     clean.end_without_runtime();
 }
 
@@ -48,6 +56,7 @@ fn awaits_outside_a_runtime() {
     });
     assert_wants_runtime(|| futures::executor::block_on(async { TcpStream::connect("127.0.0.1:1").await }));
     assert_wants_runtime(|| futures::executor::block_on(async { TcpListener::bind(ANY_PORT).await }));
+    assert_wants_runtime(|| futures::executor::block_on(async { UnixStream::connect("\0nobody").await }));
     assert_wants_runtime(|| futures::executor::block_on(async { File::open(&file).await }));
     assert_wants_runtime(|| {
         futures::executor::block_on(async { OpenOptions::new().read(true).direct(true).open(&file).await })

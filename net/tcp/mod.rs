@@ -1,37 +1,63 @@
-//! TCP: listeners, streams and their halves.
+//! TCP: [`TcpListener`] and [`TcpStream`], which `net` exports too, and the halves that
+//! [`TcpStream::split`] and [`TcpStream::into_split`] return.
+//!
+//! # Examples
+//!
+//! One task reads from a connection while another writes to it:
+//!
+//! ```
+//! use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+//! use aio_runtime::net::{TcpListener, TcpStream};
+//!
+//! # #[aio_runtime::main]
+//! # async fn main() -> std::io::Result<()> {
+//! # let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! # let address = listener.local_addr()?;
+//! # let server = aio_runtime::spawn(async move {
+//! #     let (stream, _) = listener.accept().await?;
+//! #     let (reader, mut writer) = stream.into_split();
+//! #     aio_runtime::io::copy(reader, &mut writer).await
+//! # });
+//! let (mut reader, mut writer) = TcpStream::connect(address).await?.into_split();
+//! let writing = aio_runtime::spawn(async move {
+//!     writer.write_all(b"there and back").await
+//!     // Dropped here, the half ends its side of the connection.
+//! });
+//! let mut text = String::new();
+//! reader.read_to_string(&mut text).await?;
+//! assert_eq!(text, "there and back");
+//! writing.await?
+//! # }
+//! ```
 
-mod halves;
 mod listener;
 mod stream;
 
 pub use listener::TcpListener;
-pub use stream::TcpStream;
-
-/// The half of a borrowed [`TcpStream`] that reads.
-pub type ReadHalf<'a> = super::split::ReadHalf<'a, TcpStream>;
-/// The half of a borrowed [`TcpStream`] that writes.
-pub type WriteHalf<'a> = super::split::WriteHalf<'a, TcpStream>;
-/// The half of a [`TcpStream`] that reads.
-pub type OwnedReadHalf = super::split::OwnedReadHalf<TcpStream>;
-/// The half of a [`TcpStream`] that writes; dropped, it ends the write side.
-pub type OwnedWriteHalf = super::split::OwnedWriteHalf<TcpStream>;
-/// The halves are not of one stream.
-pub type ReuniteError = super::split::ReuniteError<TcpStream>;
+pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpStream, WriteHalf};
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType};
+
+use super::block::kind::{End, Socket};
+
+/// The kind of a TCP socket.
+enum Tcp {}
+
+impl Socket for Tcp {
+    type Addr = SocketAddr;
+
+    fn addr(_fd: BorrowedFd<'_>, _end: End, written: SocketAddrAny) -> io::Result<SocketAddr> {
+        Ok(SocketAddr::try_from(written)?)
+    }
+}
 
 /// A new socket for an address's family, non-blocking and closed on exec.
 fn socket_for(addr: &SocketAddr) -> io::Result<OwnedFd> {
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
-}
-
-/// The address that a socket is bound to.
-fn local_addr(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
-    Ok(SocketAddr::try_from(rustix::net::getsockname(fd)?)?)
 }

@@ -1,27 +1,27 @@
 //! TCP connections.
 
 use std::io;
-use std::net::{self, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, sockopt};
+use rustix::net::sockopt;
 
-use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, local_addr, socket_for};
+use super::{Tcp, socket_for};
 use crate::net::addr::{ToSocketAddrs, first_success};
-use crate::net::split;
-use crate::net::stream::{Socket, Stream, stream_traits};
-use crate::reactor::{Direction, Reactor};
+use crate::net::block::kind::Socket;
+use crate::net::block::stream::Stream;
+use crate::net::block::surface::stream_surface;
+use crate::reactor::Direction;
 use crate::runtime::context::{self, InRuntime};
 
 /// A TCP connection.
 ///
 /// Reads and writes go through [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`],
-/// implemented for `TcpStream` and for `&TcpStream`. Of several tasks that read (or write) by these
-/// traits at the same time only the latest is woken.
+/// implemented for `TcpStream` and for `&TcpStream`. If several tasks read (or write) by these
+/// traits at the same time, only the latest is woken.
 ///
-/// Dropped, it is closed: the peer sees that at once, also when a read was pending.
+/// Dropping it closes it: the peer sees that at once, also when a read was pending.
 ///
 /// # Examples
 ///
@@ -43,10 +43,7 @@ use crate::runtime::context::{self, InRuntime};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
-pub struct TcpStream {
-    stream: Stream<Socket>,
-}
+pub struct TcpStream(Stream<Tcp>);
 
 impl TcpStream {
     /// Connects to the first address that answers.
@@ -78,115 +75,13 @@ impl TcpStream {
             Err(Errno::INPROGRESS) => true,
             Err(errno) => return Err(errno.into()),
         };
-        let this = Self::connected(context::current().reactor(), fd)?;
+        let this = Self::register(context::current().reactor(), fd)?;
         if pending {
-            let io = this.stream.io();
+            let io = this.block().io();
             io.clear_ready(Direction::Write);
             io.io(Direction::Write, connect_result).await?;
         }
         Ok(this)
-    }
-
-    /// Registers a non-blocking socket that is connected, or about to be.
-    pub(super) fn connected(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { stream: Stream::new(reactor, fd)? })
-    }
-
-    /// Takes over a stream of std's, and puts it into non-blocking mode.
-    ///
-    /// # Errors
-    ///
-    /// Those of `ioctl(FIONBIO)`.
-    ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    #[track_caller]
-    pub fn from_std(stream: net::TcpStream) -> io::Result<Self> {
-        Ok(Self { stream: Stream::from_blocking(stream.into())? })
-    }
-
-    /// Gives the socket back to std. It stays in non-blocking mode.
-    ///
-    /// # Errors
-    ///
-    /// None at present.
-    pub fn into_std(self) -> io::Result<net::TcpStream> {
-        Ok(self.stream.into_fd().into())
-    }
-
-    /// Reads without taking: the same bytes come with the next read.
-    ///
-    /// # Errors
-    ///
-    /// Those of `recv(2)`.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is lost when it is dropped.
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let peek = |fd: BorrowedFd<'_>| Ok(rustix::net::recv(fd, &mut *buf, RecvFlags::PEEK)?.0);
-        self.stream.io().io(Direction::Read, peek).await
-    }
-
-    /// Waits until a read may find something: data, the end of the stream, an error. May be wrong;
-    /// then the read says `WouldBlock`.
-    ///
-    /// # Errors
-    ///
-    /// If the reactor cannot wait for the socket.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.stream.io().ready(Direction::Read).await
-    }
-
-    /// Waits until there may be room to write. May be wrong; then the write says `WouldBlock`.
-    ///
-    /// # Errors
-    ///
-    /// If the reactor cannot wait for the socket.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.stream.io().ready(Direction::Write).await
-    }
-
-    /// Reads what is there.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` if that is nothing; otherwise those of `recv(2)`.
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.try_read(buf)
-    }
-
-    /// Writes what there is room for.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` if there is none; otherwise those of `send(2)`.
-    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.stream.try_write(buf)
-    }
-
-    /// Splits it into halves that borrow it.
-    ///
-    /// With `AsyncReadExt` in scope, `stream.split()` is that trait's method, which takes the
-    /// stream; this one is then called as `TcpStream::split(&mut stream)`.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        split::split(self)
-    }
-
-    /// Splits it into halves that own it together, for two tasks.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        split::into_split(self)
-    }
-
-    /// Ends the write side: the peer reads end of file after what was written. Reading goes on.
-    /// Where the connection is gone already, there is nothing to end, and no error.
-    ///
-    /// # Errors
-    ///
-    /// Those of `shutdown(2)`, but for `ENOTCONN`.
-    pub async fn shutdown(&self) -> io::Result<()> {
-        self.stream.shutdown_write()
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`).
@@ -207,39 +102,16 @@ impl TcpStream {
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         Ok(sockopt::set_tcp_nodelay(self, nodelay)?)
     }
-
-    /// The address of this end.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockname(2)`.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        local_addr(self.as_fd())
-    }
-
-    /// The address of the other end.
-    ///
-    /// # Errors
-    ///
-    /// `ENOTCONN` if the connection is gone.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        peer_addr(self.as_fd())
-    }
 }
 
-fn peer_addr(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
-    let peer = rustix::net::getpeername(fd)?.ok_or(Errno::NOTCONN)?;
-    Ok(SocketAddr::try_from(peer)?)
-}
+stream_surface!(TcpStream { kind: Tcp, addr: SocketAddr, std: std::net::TcpStream });
 
 /// How a pending connect ended; `WouldBlock` if it has not, since readiness is only a hint.
 fn connect_result(fd: BorrowedFd<'_>) -> io::Result<()> {
     sockopt::socket_error(fd)??;
-    match peer_addr(fd) {
+    match Tcp::peer_addr(fd) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(io::ErrorKind::WouldBlock.into()),
         Err(error) => Err(error),
     }
 }
-
-stream_traits!(TcpStream);

@@ -144,6 +144,11 @@ fn open_files() -> BTreeSet<(PathBuf, PathBuf)> {
     links.into_iter().filter_map(|link| Some((link.clone(), std::fs::read_link(link).ok()?))).collect()
 }
 
+/// Polls a future once, with a waker that does nothing. Returns whether it is ready.
+pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
 /// Waits, on this thread, for something that other threads or the kernel bring about.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
@@ -194,14 +199,14 @@ pub(crate) struct Deserted {
 
 impl Deserted {
     pub(crate) fn new() -> Self {
-        Self::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        Self::at(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }
 
     /// At an address that was in use until now.
-    pub(crate) fn at(address: SocketAddr) -> Self {
+    pub(crate) fn at(address: &SocketAddr) -> Self {
         let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         sockopt::set_socket_reuseaddr(&socket, true).unwrap();
-        rustix::net::bind(&socket, &address).unwrap();
+        rustix::net::bind(&socket, address).unwrap();
         Self { socket }
     }
 
@@ -253,11 +258,6 @@ pub(crate) fn is_child() -> bool {
 }
 
 const CHILD: &str = "AIO_RUNTIME_TEST_CHILD";
-
-/// Polls a future, with a waker that does nothing. True if it is ready.
-pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> bool {
-    future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
-}
 
 /// Counts its drops.
 pub(crate) struct Dropped(pub(crate) Rc<Cell<u32>>);

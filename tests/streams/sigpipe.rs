@@ -1,19 +1,19 @@
 //! Writing to a peer that is gone is an error, not a signal: SIGPIPE would end the process.
 #![allow(unsafe_code)] // To restore the default disposition of SIGPIPE.
 
-mod common;
-
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 
 use aio_runtime::io::{AsyncRead, AsyncWriteExt};
 use aio_runtime::time::sleep;
-use common::{assert_passed, in_child, is_child, run, soon, stream_and_peer};
+
+use super::stream_and_peer;
+use crate::common::{assert_passed, in_child, is_child, run, soon};
 
 #[test]
 fn writing_to_a_closed_peer() {
     if !is_child() {
-        return assert_passed(&in_child("writing_to_a_closed_peer"));
+        return assert_passed(&in_child("streams::sigpipe::writing_to_a_closed_peer"));
     }
     // Rust's start-up code ignores it.
     // SAFETY: the default disposition runs no code of ours, and no other thread of this process

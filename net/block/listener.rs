@@ -1,0 +1,200 @@
+//! A listening socket of any kind: the code behind every listener type, and the methods that they
+//! show.
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+
+use super::kind::{End, Socket};
+use crate::reactor::{Close, Direction, Io, Reactor};
+use crate::runtime::context;
+
+/// Connections that the kernel keeps for `accept`; it lowers the number to `net.core.somaxconn`.
+const BACKLOG: i32 = 1024;
+
+/// A registered listening socket of kind `K`.
+pub(crate) struct Listener<K> {
+    io: Io,
+    kind: PhantomData<K>,
+}
+
+impl<K: Socket> Listener<K> {
+    /// Listens on a socket that is bound and in non-blocking mode.
+    pub(crate) fn listen(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
+        rustix::net::listen(&fd, BACKLOG)?;
+        Self::new(reactor, fd)
+    }
+
+    /// Registers a listening socket of any mode with the current runtime.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub(crate) fn from_blocking(fd: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Self::new(context::current().reactor(), fd)
+    }
+
+    fn new(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
+        // Its address is to be free when it has been dropped.
+        Ok(Self { io: Io::new(reactor, fd, Close::BeforeReturn)?, kind: PhantomData })
+    }
+
+    pub(crate) fn into_fd(self) -> OwnedFd {
+        self.io.into_fd()
+    }
+
+    /// A new connection belongs to this runtime, wherever it is accepted.
+    pub(crate) fn reactor(&self) -> &Rc<Reactor> {
+        self.io.reactor()
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<(OwnedFd, K::Addr)> {
+        self.io.io(Direction::Read, accept::<K>).await
+    }
+
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(OwnedFd, K::Addr)>> {
+        self.io.poll_io(cx, Direction::Read, accept::<K>)
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<K::Addr> {
+        K::local_addr(self.as_fd())
+    }
+
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        K::take_error(self.as_fd())
+    }
+}
+
+impl<K> AsFd for Listener<K> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
+
+fn accept<K: Socket>(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, K::Addr)> {
+    let (fd, peer) = rustix::net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let peer = K::addr(fd.as_fd(), End::Peer, peer.ok_or(Errno::NOTCONN)?)?;
+    Ok((fd, peer))
+}
+
+/// What a newtype of [`Listener`] of some kind has in common with those of other kinds.
+macro_rules! listener_surface {
+    ($Listener:ident { kind: $Kind:ty, accepts: $Stream:ident, addr: $Addr:ty, std: $Std:ty }) => {
+        const _: () = {
+            use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+            use std::task::{Context, Poll};
+            use std::{fmt, io};
+
+            use $crate::net::block::kind::Socket;
+            use $crate::net::block::listener::Listener;
+
+            impl $Listener {
+                /// Takes the next connection.
+                ///
+                /// # Errors
+                ///
+                /// `EMFILE` and `ENFILE` when descriptors have run out: the connection stays in the
+                /// queue, so pause before trying again. `ECONNABORTED` if it was gone already.
+                ///
+                /// # Cancel safety
+                ///
+                /// Dropped before it is ready, it has taken no connection.
+                pub async fn accept(&self) -> io::Result<($Stream, $Addr)> {
+                    self.registered(self.0.accept().await?)
+                }
+
+                /// [`accept`](Self::accept) for hand-written futures. Only the task of the latest
+                /// call is woken.
+                ///
+                /// # Errors
+                ///
+                /// As for `accept`.
+                pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<($Stream, $Addr)>> {
+                    self.0.poll_accept(cx).map(|accepted| self.registered(accepted?))
+                }
+
+                fn registered(&self, (fd, peer): (OwnedFd, $Addr)) -> io::Result<($Stream, $Addr)> {
+                    Ok(($Stream::register(self.0.reactor(), fd)?, peer))
+                }
+
+                /// The address that it is bound to.
+                ///
+                /// # Errors
+                ///
+                /// Those of `getsockname(2)`.
+                pub fn local_addr(&self) -> io::Result<$Addr> {
+                    self.0.local_addr()
+                }
+
+                /// The error that is pending on the socket (`SO_ERROR`), which is then cleared.
+                ///
+                /// # Errors
+                ///
+                /// Those of `getsockopt(2)`.
+                pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+                    self.0.take_error()
+                }
+
+                #[doc = concat!("Converts from a [`", stringify!($Std), "`], and puts it into non-blocking mode.")]
+                ///
+                /// # Errors
+                ///
+                /// Those of `ioctl(FIONBIO)`.
+                ///
+                /// # Panics
+                ///
+                /// Outside a runtime.
+                #[track_caller]
+                pub fn from_std(listener: $Std) -> io::Result<Self> {
+                    Ok(Self(Listener::from_blocking(listener.into())?))
+                }
+
+                #[doc = concat!("Converts to a [`", stringify!($Std), "`]. It stays in non-blocking mode.")]
+                ///
+                /// # Errors
+                ///
+                /// None at present.
+                pub fn into_std(self) -> io::Result<$Std> {
+                    Ok(self.0.into_fd().into())
+                }
+            }
+
+            impl TryFrom<$Std> for $Listener {
+                type Error = io::Error;
+
+                /// As [`from_std`](Self::from_std).
+                #[track_caller]
+                fn try_from(listener: $Std) -> io::Result<Self> {
+                    Self::from_std(listener)
+                }
+            }
+
+            impl AsFd for $Listener {
+                fn as_fd(&self) -> BorrowedFd<'_> {
+                    self.0.as_fd()
+                }
+            }
+
+            impl AsRawFd for $Listener {
+                fn as_raw_fd(&self) -> RawFd {
+                    self.0.as_fd().as_raw_fd()
+                }
+            }
+
+            impl fmt::Debug for $Listener {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    <$Kind as Socket>::describe(self.0.as_fd(), stringify!($Listener), f)
+                }
+            }
+        };
+    };
+}
+
+pub(crate) use listener_surface;

@@ -1,0 +1,8 @@
+//! All that streams and listeners of different kinds have in common. `net/mod.rs` has the picture.
+
+pub(super) mod futures_io;
+pub(super) mod kind;
+pub(super) mod listener;
+pub(super) mod split;
+pub(super) mod stream;
+pub(super) mod surface;

@@ -1,0 +1,264 @@
+//! The surface of a stream: what all stream types and their halves show, over the code in
+//! `stream.rs`.
+//!
+//! A method of the block is repeated here, once for all kinds, so that it is documented under the
+//! name of each type; `net/mod.rs` says why the types are not aliases.
+
+/// What a newtype of `Stream` of some kind has in common with those of other kinds: methods,
+/// traits, and the types of its halves.
+macro_rules! stream_surface {
+    ($Stream:ident { kind: $Kind:ty, addr: $Addr:ty, std: $Std:ty }) => {
+        const _: () = {
+            use std::io;
+            use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+            use std::rc::Rc;
+
+            use $crate::net::block::split::ShutdownWrite;
+            use $crate::net::block::stream::Stream;
+            use $crate::reactor::Reactor;
+
+            impl $Stream {
+                /// Registers a socket that is in non-blocking mode.
+                pub(super) fn register(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
+                    Ok(Self(Stream::new(reactor, fd)?))
+                }
+
+                fn block(&self) -> &Stream<$Kind> {
+                    &self.0
+                }
+
+                #[doc = concat!("Converts from a [`", stringify!($Std), "`], and puts it into non-blocking mode.")]
+                ///
+                /// # Errors
+                ///
+                /// Those of `ioctl(FIONBIO)`.
+                ///
+                /// # Panics
+                ///
+                /// Outside a runtime.
+                #[track_caller]
+                pub fn from_std(stream: $Std) -> io::Result<Self> {
+                    Ok(Self(Stream::from_blocking(stream.into())?))
+                }
+
+                #[doc = concat!("Converts to a [`", stringify!($Std), "`]. It stays in non-blocking mode.")]
+                ///
+                /// # Errors
+                ///
+                /// None at present.
+                pub fn into_std(self) -> io::Result<$Std> {
+                    Ok(self.0.into_fd().into())
+                }
+
+                /// Reads and leaves the data there: the next read returns the same bytes.
+                ///
+                /// # Errors
+                ///
+                /// Those of `recv(2)`.
+                ///
+                /// # Cancel safety
+                ///
+                /// Dropped before it is ready, it has done nothing.
+                pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+                    self.0.peek(buf).await
+                }
+
+                /// Ends the write side: the peer reads end of file after what was written. Reading
+                /// goes on. If the connection is gone already, there is nothing to end, and no
+                /// error.
+                ///
+                /// # Errors
+                ///
+                /// Those of `shutdown(2)`, except `ENOTCONN`.
+                pub async fn shutdown(&self) -> io::Result<()> {
+                    self.shutdown_write()
+                }
+
+                fn shutdown_write(&self) -> io::Result<()> {
+                    self.0.shutdown_write()
+                }
+
+                /// The error that is pending on the socket (`SO_ERROR`), which is then cleared.
+                ///
+                /// # Errors
+                ///
+                /// Those of `getsockopt(2)`.
+                pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+                    self.0.take_error()
+                }
+            }
+
+            impl ShutdownWrite for $Stream {
+                fn shutdown_write(&self) -> io::Result<()> {
+                    self.0.shutdown_write()
+                }
+            }
+
+            impl TryFrom<$Std> for $Stream {
+                type Error = io::Error;
+
+                /// As [`from_std`](Self::from_std).
+                #[track_caller]
+                fn try_from(stream: $Std) -> io::Result<Self> {
+                    Self::from_std(stream)
+                }
+            }
+
+            impl AsRef<$Stream> for $Stream {
+                fn as_ref(&self) -> &$Stream {
+                    self
+                }
+            }
+
+            impl AsFd for $Stream {
+                fn as_fd(&self) -> BorrowedFd<'_> {
+                    self.0.as_fd()
+                }
+            }
+
+            impl AsRawFd for $Stream {
+                fn as_raw_fd(&self) -> RawFd {
+                    self.0.as_fd().as_raw_fd()
+                }
+            }
+        };
+
+        $crate::net::block::surface::read_methods!($Stream);
+        $crate::net::block::surface::write_methods!($Stream);
+        $crate::net::block::surface::socket_methods!($Stream, $Kind, $Addr);
+        $crate::net::block::futures_io::async_read!($Stream);
+        $crate::net::block::futures_io::async_read!(&$Stream);
+        $crate::net::block::futures_io::async_write!($Stream);
+        $crate::net::block::futures_io::async_write!(&$Stream);
+        $crate::net::block::split::split_types!($Stream { kind: $Kind, addr: $Addr });
+    };
+}
+
+/// The methods of what reads: a stream or a half, with a `block()` of a kind that [`Reads`].
+macro_rules! read_methods {
+    ($Type:ty) => {
+        const _: () = {
+            use std::io::{self, IoSliceMut};
+
+            impl $Type {
+                /// Waits until the stream is probably readable: there is data, its end or an error.
+                /// A false positive is possible: [`try_read`](Self::try_read) then returns
+                /// `WouldBlock`. Any number of tasks may wait.
+                ///
+                /// # Errors
+                ///
+                /// If the runtime cannot wait for the descriptor.
+                ///
+                /// # Cancel safety
+                ///
+                /// Dropped before it is ready, it has done nothing.
+                pub async fn readable(&self) -> io::Result<()> {
+                    self.block().readable().await
+                }
+
+                /// Tries to read without waiting.
+                ///
+                /// # Errors
+                ///
+                /// `WouldBlock` if there is nothing to read; otherwise those of `recv(2)`.
+                pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+                    self.block().try_read(buf)
+                }
+
+                /// Tries to read into several buffers, one after the other, without waiting.
+                ///
+                /// # Errors
+                ///
+                /// `WouldBlock` if there is nothing to read; otherwise those of `readv(2)`.
+                pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+                    self.block().try_read_vectored(bufs)
+                }
+            }
+        };
+    };
+}
+
+/// The methods of what writes: a stream or a half, with a `block()` of a kind that [`Writes`].
+macro_rules! write_methods {
+    ($Type:ty) => {
+        const _: () = {
+            use std::io::{self, IoSlice};
+
+            impl $Type {
+                /// Waits until the stream is probably writable: there is room, or an error. A false
+                /// positive is possible: [`try_write`](Self::try_write) then returns `WouldBlock`.
+                /// Any number of tasks may wait.
+                ///
+                /// # Errors
+                ///
+                /// If the runtime cannot wait for the descriptor.
+                ///
+                /// # Cancel safety
+                ///
+                /// Dropped before it is ready, it has done nothing.
+                pub async fn writable(&self) -> io::Result<()> {
+                    self.block().writable().await
+                }
+
+                /// Tries to write without waiting.
+                ///
+                /// # Errors
+                ///
+                /// `WouldBlock` if there is no room; otherwise those of `send(2)`.
+                pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+                    self.block().try_write(buf)
+                }
+
+                /// Tries to write from several buffers, one after the other, without waiting.
+                ///
+                /// # Errors
+                ///
+                /// `WouldBlock` if there is no room; otherwise those of `sendmsg(2)`.
+                pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+                    self.block().try_write_vectored(bufs)
+                }
+            }
+        };
+    };
+}
+
+/// The methods of what has a connected socket: a stream or a half, with a `block()` of a kind that
+/// is a [`Socket`].
+macro_rules! socket_methods {
+    ($Name:ident $(<$lifetime:lifetime>)?, $Kind:ty, $Addr:ty) => {
+        const _: () = {
+            use std::os::fd::AsFd;
+            use std::{fmt, io};
+
+            use $crate::net::block::kind::Socket;
+
+            impl $Name $(<$lifetime>)? {
+                /// The address of this end.
+                ///
+                /// # Errors
+                ///
+                /// Those of `getsockname(2)`.
+                pub fn local_addr(&self) -> io::Result<$Addr> {
+                    self.block().local_addr()
+                }
+
+                /// The address of the other end.
+                ///
+                /// # Errors
+                ///
+                /// `ENOTCONN` if the connection is gone.
+                pub fn peer_addr(&self) -> io::Result<$Addr> {
+                    self.block().peer_addr()
+                }
+            }
+
+            impl fmt::Debug for $Name $(<$lifetime>)? {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    <$Kind as Socket>::describe(self.block().as_fd(), stringify!($Name), f)
+                }
+            }
+        };
+    };
+}
+
+pub(crate) use {read_methods, socket_methods, stream_surface, write_methods};

@@ -1,0 +1,63 @@
+//! Unix sockets: [`UnixListener`] and [`UnixStream`], which `net` exports too, their addresses, and
+//! the halves that [`UnixStream::split`] and [`UnixStream::into_split`] return.
+//!
+//! A socket is named by a path of the file system or, if the path starts with a zero byte, in
+//! Linux's abstract namespace: `"\0name"`. A name of the file system stays when its listener has
+//! gone, and has to be removed before the next `bind`. An abstract one goes with the listener.
+//!
+//! # Examples
+//!
+//! ```
+//! use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+//! use aio_runtime::net::{UnixListener, UnixStream};
+//!
+//! # #[aio_runtime::main]
+//! # async fn main() -> std::io::Result<()> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("echo.sock");
+//! let listener = UnixListener::bind(&path)?;
+//! let mut client = UnixStream::connect(&path).await?;
+//! let (mut server, _) = listener.accept().await?;
+//!
+//! client.write_all(b"ping").await?;
+//! let mut buf = [0; 4];
+//! server.read_exact(&mut buf).await?;
+//! assert_eq!(&buf, b"ping");
+//!
+//! drop(listener);
+//! std::fs::remove_file(&path)
+//! # }
+//! ```
+
+mod addr;
+mod listener;
+mod stream;
+
+pub use addr::SocketAddr;
+pub use listener::UnixListener;
+pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, UnixStream, WriteHalf};
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType};
+
+use super::block::kind::{End, Socket};
+
+/// The kind of a Unix stream socket.
+enum Unix {}
+
+impl Socket for Unix {
+    type Addr = SocketAddr;
+
+    fn addr(fd: BorrowedFd<'_>, end: End, written: SocketAddrAny) -> io::Result<SocketAddr> {
+        SocketAddr::of(fd, end, written)
+    }
+}
+
+/// Non-blocking and closed on exec, as all our sockets are.
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+fn new_socket() -> io::Result<OwnedFd> {
+    Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?)
+}

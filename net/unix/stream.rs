@@ -1,0 +1,118 @@
+//! Connections between Unix sockets.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType};
+
+use super::{FLAGS, SocketAddr, Unix, new_socket};
+use crate::net::block::stream::Stream;
+use crate::net::block::surface::stream_surface;
+use crate::runtime::context::{self, InRuntime};
+use crate::runtime::time::sleep;
+
+/// The pauses of a connect that finds the listener's queue full: from the first, doubled, to the
+/// last.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection between two Unix sockets.
+///
+/// Reads and writes go through [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`],
+/// implemented for `UnixStream` and for `&UnixStream`. If several tasks read (or write) by these
+/// traits at the same time, only the latest is woken.
+///
+/// Dropping it closes it: the peer sees that at once, also when a read was pending.
+///
+/// # Examples
+///
+/// ```
+/// use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+/// use aio_runtime::net::UnixStream;
+///
+/// # #[aio_runtime::main]
+/// # async fn main() -> std::io::Result<()> {
+/// let (mut left, mut right) = UnixStream::pair()?;
+/// left.write_all(b"ping").await?;
+/// left.shutdown().await?;
+/// let mut text = String::new();
+/// right.read_to_string(&mut text).await?;
+/// assert_eq!(text, "ping");
+/// # Ok(())
+/// # }
+/// ```
+pub struct UnixStream(Stream<Unix>);
+
+impl UnixStream {
+    /// Connects to the listener at a path, or at an abstract name (`"\0name"`). If its queue of
+    /// connections is full, it waits until there is room.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if the path does not exist, `ECONNREFUSED` if nobody listens there, `EACCES`,
+    /// `EMFILE`; `InvalidInput` for a path that is too long or that has a zero byte inside.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, it closes the socket.
+    ///
+    /// # References
+    ///
+    /// `connect(2)`, `unix(7)`.
+    pub fn connect(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Self>> {
+        InRuntime::new(async move { Self::connect_to(&SocketAddr::named(path.as_ref())?).await })
+    }
+
+    /// Connects to the listener at an address, as [`connect`](Self::connect) does.
+    ///
+    /// # Errors
+    ///
+    /// As for `connect`.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    pub fn connect_addr(socket_addr: &SocketAddr) -> impl Future<Output = io::Result<Self>> {
+        InRuntime::new(Self::connect_to(socket_addr))
+    }
+
+    async fn connect_to(address: &SocketAddr) -> io::Result<Self> {
+        let address = address.to_kernel()?;
+        let fd = new_socket()?;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match rustix::net::connect(&fd, &address) {
+                Ok(()) => return Ok(Self(Stream::new(context::current().reactor(), fd)?)),
+                // The queue is full. Unlike EINPROGRESS of TCP this starts nothing, and no event
+                // says that there is room: the socket is connected to nobody whose events it has.
+                Err(Errno::AGAIN) => sleep(pause).await,
+                Err(errno) => return Err(errno.into()),
+            }
+            pause = (2 * pause).min(LAST_PAUSE);
+        }
+    }
+
+    /// Two streams without names that are connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// Those of `socketpair(2)`.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let runtime = context::current();
+        let (left, right) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
+        Ok((Self(Stream::new(runtime.reactor(), left)?), Self(Stream::new(runtime.reactor(), right)?)))
+    }
+}
+
+stream_surface!(UnixStream { kind: Unix, addr: SocketAddr, std: std::os::unix::net::UnixStream });
