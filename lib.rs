@@ -77,7 +77,9 @@ mod reactor;
 pub mod runtime;
 
 pub use aio_runtime_macros::{main, test};
+#[doc(inline)]
 pub use runtime::task::spawn;
+#[doc(inline)]
 pub use runtime::{Builder, Handle, Metrics, Runtime, task, time};
 
 /// The traits of asynchronous reading and writing, and what is built on them: the `futures`

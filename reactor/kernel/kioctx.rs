@@ -185,8 +185,9 @@ fn setup_error(nr: u32, errno: Errno) -> io::Error {
             "this kernel has no native AIO (CONFIG_AIO is off, or it is a sandbox such as WSL1 or rr)".to_owned()
         }
         Errno::PERM | Errno::ACCESS => {
-            "a security policy denies it; allow io_setup, io_submit, io_cancel, io_destroy, io_getevents and \
-             io_pgetevents in the seccomp profile (the default profiles of Docker, containerd and Kubernetes do)"
+            "a security policy denies it; allow io_setup, io_submit, io_cancel, io_destroy and io_getevents in the seccomp \
+             profile (Docker's, containerd's and Podman's default profiles do), and io_pgetevents for \
+             Builder::signal_mask"
                 .to_owned()
         }
         _ => "the kernel refuses to make an AIO context".to_owned(),
