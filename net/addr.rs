@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _};
 
-/// What std's [`ToSocketAddrs`](std::net::ToSocketAddrs) turns into socket addresses. A host name is
-/// looked up on the blocking pool; an address in text form needs no thread.
+/// What std's [`ToSocketAddrs`](std::net::ToSocketAddrs) turns into socket addresses. A host name
+/// is looked up on the blocking pool; an address in text form needs no thread.
 ///
 /// The trait is sealed: its method is not part of the API.
 pub trait ToSocketAddrs: sealed::Sealed {}
@@ -25,7 +25,8 @@ pub(super) async fn resolve(addr: impl ToSocketAddrs) -> io::Result<Vec<SocketAd
     }
 }
 
-/// Makes an `attempt` for one address after another until one succeeds. The error is the last one's.
+/// Makes an `attempt` for one address after another until one succeeds. The error is the last
+/// one's.
 pub(super) async fn first_success<T, F>(
     addr: impl ToSocketAddrs,
     mut attempt: impl FnMut(SocketAddr) -> F,

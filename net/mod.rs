@@ -48,7 +48,7 @@
 // Why newtypes and not `pub type TcpStream = Stream<Tcp>`: rustdoc lists under an alias only what
 // is written for exactly that alias, so neither the shared methods nor the traits would be found
 // under `TcpStream`; and the compiler would speak of `Stream<K>` to somebody who never wrote that.
-// The price is that `surface` repeats the signatures of the block, once for all kinds.
+// The price is that `methods` and `surface` repeat the signatures of the block, once for all kinds.
 
 mod addr;
 mod block;

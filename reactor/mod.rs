@@ -59,6 +59,7 @@ pub(crate) use driver::{Close, Config};
 pub(crate) use error::explain;
 pub(crate) use ids::Direction;
 pub(crate) use io::Io;
+pub(crate) use kernel::credentials::peer_credentials;
 pub(crate) use metrics::Counters;
 pub(crate) use operation::FileOperation;
 pub(crate) use requests::Request;

@@ -99,8 +99,8 @@ impl Handle {
         task::spawn_with(&self.shared, make)
     }
 
-    /// What the loop has done so far, and what it holds now. From another thread, the latter is as of
-    /// the end of the loop's latest turn.
+    /// What the loop has done so far, and what it holds now. From another thread, the latter is as
+    /// of the end of the loop's latest turn.
     pub fn metrics(&self) -> Metrics {
         match context::inside(&self.shared) {
             Some(scheduler) => scheduler.reactor().metrics(),

@@ -268,6 +268,28 @@ fn a_pair() {
 }
 
 #[test]
+fn credentials_of_the_peer() {
+    run(async {
+        let this = (Some(std::process::id() as i32), rustix::process::geteuid(), rustix::process::getegid());
+        let (left, right) = UnixStream::pair().unwrap();
+        for credentials in [left.peer_cred().unwrap(), right.peer_cred().unwrap()] {
+            assert_eq!(credentials.pid(), this.0);
+            assert_eq!((credentials.uid(), credentials.gid()), (this.1.as_raw(), this.2.as_raw()));
+        }
+    });
+}
+
+#[test]
+fn credentials_without_a_process() {
+    run(async {
+        // The kernel says 0 here as it does for a peer in another PID namespace.
+        let unconnected = UnixStream::from_std(new_socket().into()).unwrap();
+        let credentials = unconnected.peer_cred().unwrap();
+        assert_eq!((credentials.pid(), credentials.uid(), credentials.gid()), (Some(0), u32::MAX, u32::MAX));
+    });
+}
+
+#[test]
 fn a_connect_to_a_full_queue_waits_for_room() {
     run(async {
         let (listener, address) = listener_with_a_short_queue();

@@ -205,7 +205,7 @@ macro_rules! split_types {
 macro_rules! half {
     (reads $Half:ident $(<$lifetime:lifetime>)?, $Stream:ident, $Kind:ty, $Addr:ty) => {
         $crate::net::block::split::half!(both $Half $(<$lifetime>)?, $Stream, $Kind, $Addr);
-        $crate::net::block::surface::read_methods!($Half $(<$lifetime>)?);
+        $crate::net::block::methods::read_methods!($Half $(<$lifetime>)?);
         $crate::net::block::futures_io::async_read!($Half $(<$lifetime>)?);
 
         impl $Half $(<$lifetime>)? {
@@ -225,7 +225,7 @@ macro_rules! half {
     };
     (writes $Half:ident $(<$lifetime:lifetime>)?, $Stream:ident, $Kind:ty, $Addr:ty) => {
         $crate::net::block::split::half!(both $Half $(<$lifetime>)?, $Stream, $Kind, $Addr);
-        $crate::net::block::surface::write_methods!($Half $(<$lifetime>)?);
+        $crate::net::block::methods::write_methods!($Half $(<$lifetime>)?);
         $crate::net::block::futures_io::async_write!($Half $(<$lifetime>)?);
     };
     (both $Half:ident $(<$lifetime:lifetime>)?, $Stream:ident, $Kind:ty, $Addr:ty) => {
@@ -235,7 +235,7 @@ macro_rules! half {
             }
         }
 
-        $crate::net::block::surface::socket_methods!($Half $(<$lifetime>)?, $Kind, $Addr);
+        $crate::net::block::methods::socket_methods!($Half $(<$lifetime>)?, $Kind, $Addr);
     };
 }
 

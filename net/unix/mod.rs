@@ -32,10 +32,12 @@
 mod addr;
 mod listener;
 mod stream;
+mod ucred;
 
 pub use addr::SocketAddr;
 pub use listener::UnixListener;
 pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, UnixStream, WriteHalf};
+pub use ucred::{UCred, gid_t, pid_t, uid_t};
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};

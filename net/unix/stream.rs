@@ -1,13 +1,14 @@
 //! Connections between Unix sockets.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 
-use super::{FLAGS, SocketAddr, Unix, new_socket};
+use super::{FLAGS, SocketAddr, UCred, Unix, new_socket};
 use crate::net::block::stream::Stream;
 use crate::net::block::surface::stream_surface;
 use crate::runtime::context::{self, InRuntime};
@@ -112,6 +113,16 @@ impl UnixStream {
         let runtime = context::current();
         let (left, right) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
         Ok((Self(Stream::new(runtime.reactor(), left)?), Self(Stream::new(runtime.reactor(), right)?)))
+    }
+
+    /// The credentials of the process at the other end, as they were when it called `connect`,
+    /// `listen` or [`pair`](Self::pair).
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    pub fn peer_cred(&self) -> io::Result<UCred> {
+        UCred::of_peer(self.0.as_fd())
     }
 }
 

@@ -15,8 +15,8 @@ pub(crate) enum Close {
     BeforeReturn,
 }
 
-/// Descriptors, each to be closed when the events of their cancelled polls have come; until then the
-/// kernel's reference would keep the file open anyway, and the peer would see the close late.
+/// Descriptors, each to be closed when the events of their cancelled polls have come; until then
+/// the kernel's reference would keep the file open anyway, and the peer would see the close late.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
     pub(super) fds: Vec<([Option<Key>; Direction::BOTH.len()], OwnedFd)>,

@@ -164,8 +164,8 @@ pub(crate) fn all_signals() -> libc::sigset_t {
     }
 }
 
-/// `struct __aio_sigset`. The kernel's own `libc::sigset_t` has 8 bytes, libc's is longer and begins with
-/// them.
+/// `struct __aio_sigset`. The kernel's own `libc::sigset_t` has 8 bytes, libc's is longer and
+/// begins with them.
 #[repr(C)]
 struct AioSigset {
     mask: *const libc::sigset_t,
@@ -225,8 +225,8 @@ pub(crate) unsafe fn io_submit(id: ContextId, iocbs: &[*mut Iocb]) -> Result<usi
 }
 
 /// Cancels the poll whose iocb is at this address. True (`EINPROGRESS`): it was cancelled, and its
-/// event comes through the ring. False (`EINVAL`): there is nothing to cancel, since the event is in
-/// the ring already or on its way there.
+/// event comes through the ring. False (`EINVAL`): there is nothing to cancel, since the event is
+/// in the ring already or on its way there.
 pub(crate) fn io_cancel(id: ContextId, iocb: *mut Iocb) -> Result<bool, Errno> {
     #[cfg(test)]
     fault::check(fault::Call::Cancel)?;

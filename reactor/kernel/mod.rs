@@ -10,7 +10,8 @@
 //!
 //! Why it is sound: the kernel writes to four things.
 //!
-//! 1. An iocb's key, inside `io_submit` only. [`batch`] keeps each iocb in a place that never moves.
+//! 1. An iocb's key, inside `io_submit` only. [`batch`] keeps each iocb in a place that never
+//!    moves.
 //! 2. The array given to `io_getevents`, inside the call only ([`kioctx`]).
 //! 3. The [`ring`], which is read between `head` and `tail` by one owner, and no longer than the
 //!    context lives.
@@ -24,6 +25,7 @@
 pub(super) mod abi;
 pub(super) mod batch;
 pub(super) mod context_pool;
+pub(super) mod credentials;
 #[cfg(test)]
 pub(super) mod fault;
 pub(super) mod kioctx;
