@@ -26,7 +26,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&Rc<Scheduler>) -> R) -> Option<R> {
 }
 
 /// The runtime of `shared`, if this thread is in that one.
-pub(super) fn inside(shared: &Arc<Shared>) -> Option<Rc<Scheduler>> {
+pub(super) fn current_if(shared: &Arc<Shared>) -> Option<Rc<Scheduler>> {
     with(|scheduler| Arc::ptr_eq(scheduler.shared(), shared).then(|| Rc::clone(scheduler))).flatten()
 }
 

@@ -59,7 +59,7 @@ mod builder;
 pub(crate) mod context;
 mod handle;
 mod own_waker;
-pub(crate) mod scheduler;
+mod scheduler;
 mod shared;
 pub mod task;
 pub mod time;

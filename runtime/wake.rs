@@ -37,7 +37,7 @@ pub(super) fn schedule(runnable: Runnable) {
 /// running, and checks for an abort before it goes pending.
 pub(super) fn abort(task: &TaskMeta) {
     if let Some(index) = task.set_aborted() {
-        match context::inside(task.runtime()) {
+        match context::current_if(task.runtime()) {
             Some(scheduler) => scheduler.wake_active(index),
             None => task.runtime().send_aborted(index),
         }
