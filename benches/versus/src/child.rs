@@ -7,6 +7,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::panic;
+use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio, exit};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -92,8 +93,9 @@ pub struct Child {
 }
 
 impl Child {
-    pub fn start(name: String, job: &Job) -> Result<Child> {
-        let mut process = Command::new(std::env::current_exe()?)
+    /// Starts it in `program`: this one, or one of another version that has the same jobs.
+    pub fn start(program: &Path, name: String, job: &Job) -> Result<Child> {
+        let mut process = Command::new(program)
             .arg("child")
             .arg(serde_json::to_string(job)?)
             .stdin(Stdio::null())

@@ -33,6 +33,14 @@ enum Command {
     All(driver::Options),
     /// Run everything once and briefly, to see that it works. The numbers mean little.
     Quick(driver::Options),
+    /// Compare aio-runtime in this program with that in another, built from another commit: their
+    /// turns alternate.
+    Against {
+        /// The other program.
+        other: PathBuf,
+        #[command(flatten)]
+        options: driver::Options,
+    },
     /// Make the page and its pictures again from the results of a run, without measuring.
     Charts {
         /// The results, as `all` or `quick` wrote them.
@@ -51,6 +59,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::All(options) => driver::run(&options, driver::Effort::FULL),
         Command::Quick(options) => driver::run(&options, driver::Effort::SMOKE),
+        Command::Against { other, options } => driver::against(&options, &other),
         Command::Charts { json, out } => driver::write_docs(&json, &out),
         Command::Child { job } => child::run(&job),
     }

@@ -1,6 +1,8 @@
 //! The driver: plans the cells, lets the peers take turns in each, and reports.
 
+mod against;
 mod docs;
+mod estimate;
 mod format;
 mod machine;
 mod plan;
@@ -23,6 +25,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::measure::Window;
 use crate::peers::{Kind, PEERS, Peer};
 use crate::workloads::{Case, Rates, Workload};
+pub use against::against;
 use machine::Machine;
 use plan::Extent;
 use quiet::Quiet;

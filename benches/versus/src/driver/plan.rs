@@ -30,7 +30,7 @@ pub fn cells(options: &Options, extent: Extent) -> Vec<Cell> {
     free.chain(denied.flat_map(|(workload, case)| row(options, workload, case, true))).collect()
 }
 
-fn cases(options: &Options, extent: Extent) -> Vec<(Workload, Case)> {
+pub fn cases(options: &Options, extent: Extent) -> Vec<(Workload, Case)> {
     let rates = options.rates();
     let of = |workload: Workload| {
         let closed = match extent {

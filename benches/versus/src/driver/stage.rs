@@ -1,7 +1,7 @@
 //! One run: the processes it takes, what is made ready for them, and what they say.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
@@ -21,6 +21,8 @@ pub struct Stage {
     files: Files,
     // Open for as long as its path is used.
     _target: File,
+    /// This program.
+    program: PathBuf,
 }
 
 impl Stage {
@@ -28,7 +30,8 @@ impl Stage {
     pub fn set(dir: &Path, server_core: usize, load_core: usize) -> Result<Stage> {
         let (source, target) = (blocks::create(dir)?, blocks::create(dir)?);
         let files = Files { source: blocks::path_of(&source), target: blocks::path_of(&target) };
-        Ok(Stage { server_core, load_core, source, files, _target: target })
+        let program = std::env::current_exe()?;
+        Ok(Stage { server_core, load_core, source, files, _target: target, program })
     }
 
     /// One run of one cell, in new processes.
@@ -37,16 +40,21 @@ impl Stage {
     ///
     /// The peer's own reason where there is one, else that of the load.
     pub fn measure(&self, cell: &Cell, window: Window) -> Result<Measurement> {
+        self.measure_in(&self.program, cell, window)
+    }
+
+    /// As [`Stage::measure`]; what is measured runs in another program than this one.
+    pub fn measure_in(&self, program: &Path, cell: &Cell, window: Window) -> Result<Measurement> {
         if cell.workload != Workload::Buffered {
-            return self.run(cell, window);
+            return self.run(program, cell, window);
         }
         blocks::cache(&self.source)?;
-        let measured = self.run(cell, window);
+        let measured = self.run(program, cell, window);
         blocks::uncache(&self.source)?;
         measured
     }
 
-    fn run(&self, cell: &Cell, window: Window) -> Result<Measurement> {
+    fn run(&self, program: &Path, cell: &Cell, window: Window) -> Result<Measurement> {
         let check = (cell.workload == Workload::Mixed).then(|| Check::begin(&self.files.target)).transpose()?;
         let run = peers::Run {
             peer: cell.peer.to_owned(),
@@ -58,7 +66,7 @@ impl Stage {
         let job = Job { core: self.server_core, deny_io_uring: cell.io_uring_denied, part: Part::Peer(run) };
         // What has never run is taken not to start.
         let complaint = if cell.runs.is_empty() { "does not start" } else { "stops" };
-        let mut peer = Child::start(cell.to_string(), &job)?;
+        let mut peer = Child::start(program, cell.to_string(), &job)?;
         let measurement = match cell.workload.driven() {
             Driven::ByItself => peer.measurement().context(complaint)?,
             Driven::ByClients => {
@@ -81,6 +89,6 @@ impl Stage {
     fn load(&self, cell: &Cell, window: Window, port: u16, server: u32) -> Result<Measurement> {
         let run = load::Run { workload: cell.workload, case: cell.case, port, server, window };
         let job = Job { core: self.load_core, deny_io_uring: false, part: Part::Load(run) };
-        Child::start(format!("the load for {cell}"), &job)?.measurement()
+        Child::start(&self.program, format!("the load for {cell}"), &job)?.measurement()
     }
 }
