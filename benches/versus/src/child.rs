@@ -95,7 +95,12 @@ pub struct Child {
 impl Child {
     /// Starts it in `program`: this one, or one of another version that has the same jobs.
     pub fn start(program: &Path, name: String, job: &Job) -> Result<Child> {
-        let mut process = Command::new(program)
+        Child::spawn(Command::new(program), name, job)
+    }
+
+    /// Starts it with `command`, to which the job is appended.
+    pub fn spawn(mut command: Command, name: String, job: &Job) -> Result<Child> {
+        let mut process = command
             .arg("child")
             .arg(serde_json::to_string(job)?)
             .stdin(Stdio::null())
@@ -124,6 +129,13 @@ impl Child {
             Word::Failed { reason } => bail!(reason),
             Word::Listening { .. } => bail!("{} listened when it should measure", self.name),
         }
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(mut self) -> Result<()> {
+        let status = self.process.wait()?;
+        ensure!(status.success(), "{} failed: {status}", self.name);
+        Ok(())
     }
 
     /// Ends it, and tells why it had ended or was about to.

@@ -10,7 +10,7 @@ use super::plan::Extent;
 use super::results::Cell;
 use super::stage::Stage;
 use super::targets::OURS;
-use super::{Options, format, plan};
+use super::{Options, format, instructions, plan};
 use crate::measure::{Measurement, Window};
 use crate::peers::PEERS;
 use crate::workloads::Workload::{self, *};
@@ -47,7 +47,9 @@ pub fn against(options: &Options, other: &Path) -> Result<()> {
     let window = Window { warmup: counted / 4, counted, count_calls: false };
     let stage = Stage::set(&options.dir, options.server_core, options.load_core)?;
 
-    println!("new: {}", std::env::current_exe()?.display());
+    let this = std::env::current_exe()?;
+    let counts = instructions::can_be_counted();
+    println!("new: {}", this.display());
     println!("old: {}", other.display());
     println!("new/old, the median of rounds (and its 95 % interval); at most {LIMIT} is wanted\n");
     for (workload, case) in chosen(options) {
@@ -56,6 +58,13 @@ pub fn against(options: &Options, other: &Path) -> Result<()> {
             true => stage.measure_in(&other, cell, window),
         })?;
         println!("{}", pair.line());
+        if workload.has_instructions() && counts {
+            let count = |program| instructions::per_operation(program, &pair.new, options.server_core);
+            match count(&this).and_then(|new| Ok((new, count(&other)?))) {
+                Ok((new, old)) => println!("{:24} instructions {:.3} ({new:.1} / {old:.1})", "", new / old),
+                Err(error) => println!("{:24} instructions - ({error:#})", ""),
+            }
+        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod against;
 mod docs;
 mod estimate;
 mod format;
+mod instructions;
 mod machine;
 mod plan;
 mod quiet;

@@ -98,6 +98,13 @@ impl Workload {
         }
     }
 
+    /// Whether user-space instructions per operation say anything: where all the work is done
+    /// there, and is the same each time.
+    pub fn has_instructions(self) -> bool {
+        use Workload::*;
+        matches!(self, SpawnJoin | YieldNow | Wake | Sleep)
+    }
+
     /// Whether an open loop makes sense, and where.
     pub fn open_case(self, rates: &Rates) -> Option<Case> {
         match self {
