@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::estimate::Estimate;
-use super::plan::Extent;
+use super::options::{Extent, Options};
 use super::results::Cell;
 use super::stage::Stage;
 use super::targets::OURS;
-use super::{Options, format, instructions, plan};
+use super::{format, instructions, plan};
 use crate::measure::{Measurement, Window};
 use crate::peers::PEERS;
 use crate::workloads::Workload::{self, *};

@@ -6,6 +6,7 @@ mod estimate;
 mod format;
 mod instructions;
 mod machine;
+mod options;
 mod plan;
 mod quiet;
 mod ratios;
@@ -16,85 +17,20 @@ mod stage;
 mod targets;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::measure::Window;
-use crate::peers::{Kind, PEERS, Peer};
-use crate::workloads::{Case, Rates, Workload};
+use crate::peers::Kind;
 pub use against::against;
 use machine::Machine;
-use plan::Extent;
+pub use options::{Effort, Options};
 use quiet::Quiet;
 use results::{Cell, Measured, Results};
 use stage::Stage;
-
-#[derive(Args)]
-pub struct Options {
-    /// Only these workloads (comma-separated).
-    #[arg(long, short, value_delimiter = ',')]
-    workload: Vec<Workload>,
-    /// Only these runtimes (comma-separated).
-    #[arg(long, short, value_delimiter = ',', value_parser = peer_names())]
-    runtime: Vec<String>,
-    /// Only cases with these names, or with so many at once: "64 x 1 KiB", or 64 for all that begin
-    /// so (comma-separated).
-    #[arg(long, short, value_delimiter = ',')]
-    case: Vec<String>,
-    /// How often every runtime takes its turn.
-    #[arg(long)]
-    rounds: Option<usize>,
-    /// How long each turn is counted, after a quarter of that to warm up.
-    #[arg(long)]
-    seconds: Option<f64>,
-    /// Deny io_uring to all that is measured, as containers do; unless given, a few cases show that
-    /// beside.
-    #[arg(long)]
-    deny_io_uring: bool,
-    /// Requests per second for echo in an open loop; every runtime should be able to serve them.
-    #[arg(long, default_value_t = 40_000)]
-    echo_rate: u32,
-    /// Requests per second for unified in an open loop.
-    #[arg(long, default_value_t = 15_000)]
-    unified_rate: u32,
-    /// The core of what is measured.
-    #[arg(long, default_value_t = 0)]
-    server_core: usize,
-    /// The core of the load generator.
-    #[arg(long, default_value_t = 1)]
-    load_core: usize,
-    /// Where to make the files that are read and written (512 MiB); the file system must have
-    /// O_DIRECT.
-    #[arg(long, default_value_os_t = std::env::temp_dir())]
-    dir: PathBuf,
-    /// Where to write the results [default: versus.json beside this program].
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where to write the page and its pictures [default: the docs of this repository if all is
-    /// measured, else nowhere].
-    #[arg(long)]
-    docs: Option<PathBuf>,
-}
-
-/// What the options leave open.
-pub struct Effort {
-    extent: Extent,
-    rounds: usize,
-    seconds: f64,
-}
-
-impl Effort {
-    pub const FULL: Effort = Effort { extent: Extent::Full, rounds: 7, seconds: 0.5 };
-    pub const SMOKE: Effort = Effort { extent: Extent::Quick, rounds: 1, seconds: 0.1 };
-}
-
-fn peer_names() -> Vec<&'static str> {
-    PEERS.iter().map(|peer| peer.name).collect()
-}
 
 pub fn run(options: &Options, effort: Effort) -> Result<()> {
     let rounds = options.rounds.unwrap_or(effort.rounds);
@@ -160,63 +96,9 @@ fn take_turns(cells: &mut [Cell], rounds: usize, window: Window, stage: &Stage) 
     progress.finish_and_clear();
 }
 
-impl Options {
-    fn rates(&self) -> Rates {
-        Rates { echo: self.echo_rate, unified: self.unified_rate }
-    }
-
-    fn wants(&self, workload: Workload, case: &Case) -> bool {
-        let name = case.to_string();
-        let begins = |wanted: &String| name == *wanted || name.split(' ').next() == Some(wanted);
-        (self.workload.is_empty() || self.workload.contains(&workload))
-            && (self.case.is_empty() || self.case.iter().any(begins))
-    }
-
-    /// Where the page goes, if one is to be written.
-    fn docs(&self, effort: &Effort) -> Option<PathBuf> {
-        let chosen = !(self.workload.is_empty() && self.runtime.is_empty() && self.case.is_empty());
-        let lessened = self.rounds.is_some() || self.seconds.is_some() || self.deny_io_uring;
-        // Part of the whole, or a hasty look at it, does not replace what is there unless that is
-        // asked for.
-        let whole = effort.extent == Extent::Full && !chosen && !lessened;
-        self.docs.clone().or_else(|| whole.then(|| docs::OF_REPOSITORY.into()))
-    }
-
-    fn wants_peer(&self, peer: &Peer) -> bool {
-        self.runtime.is_empty() || self.runtime.iter().any(|name| name == peer.name)
-    }
-}
-
 fn progress_bar(steps: usize) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  ({eta} left)").expect("the template is well-formed");
     // No steady tick: nothing but the measured processes should wake up during a run.
     ProgressBar::new(steps as u64).with_style(style)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        options: Options,
-    }
-
-    fn docs(effort: &Effort, line: &str) -> Option<PathBuf> {
-        Line::parse_from(["versus"].into_iter().chain(line.split_whitespace())).options.docs(effort)
-    }
-
-    #[test]
-    fn only_the_whole_replaces_the_page_unasked() {
-        assert_eq!(docs(&Effort::FULL, ""), Some(docs::OF_REPOSITORY.into()));
-        for part in ["-w echo", "-r tokio", "-c 64", "--rounds 1", "--seconds 0.1", "--deny-io-uring"] {
-            assert_eq!(docs(&Effort::FULL, part), None, "{part}");
-        }
-        assert_eq!(docs(&Effort::SMOKE, ""), None);
-        assert_eq!(docs(&Effort::SMOKE, "--docs there"), Some("there".into()));
-    }
 }

@@ -2,18 +2,10 @@
 
 use clap::ValueEnum;
 
-use super::Options;
+use super::options::{Extent, Options};
 use super::results::Cell;
 use crate::peers::PEERS;
 use crate::workloads::{Case, Workload};
-
-/// How much of it all.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    Full,
-    /// One case of each workload, and the open loops.
-    Quick,
-}
 
 /// What is measured with io_uring denied: the kinds of work that differ most in what they need of
 /// the kernel.
