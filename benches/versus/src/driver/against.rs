@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::cell::Cell;
 use super::estimate::Estimate;
 use super::options::{Extent, Options};
-use super::results::Cell;
 use super::stage::Stage;
 use super::targets::OURS;
 use super::{format, instructions, plan};

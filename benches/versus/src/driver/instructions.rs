@@ -15,7 +15,7 @@ use crate::child::{Child, Job, Part};
 use crate::measure::Window;
 use crate::peers::{Files, Run};
 
-use super::results::Cell;
+use super::cell::Cell;
 
 /// Whether it can be counted here: callgrind is a part of valgrind, which may not be installed.
 pub fn can_be_counted() -> bool {

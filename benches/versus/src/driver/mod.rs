@@ -1,6 +1,7 @@
 //! The driver: plans the cells, lets the peers take turns in each, and reports.
 
 mod against;
+mod cell;
 mod docs;
 mod estimate;
 mod format;
@@ -26,10 +27,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::measure::Window;
 use crate::peers::Kind;
 pub use against::against;
+use cell::Cell;
 use machine::Machine;
 pub use options::{Effort, Options};
 use quiet::Quiet;
-use results::{Cell, Measured, Results};
+use results::{Measured, Results};
 use stage::Stage;
 
 pub fn run(options: &Options, effort: Effort) -> Result<()> {

@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 
+use super::cell::Cell;
 use super::options::{Extent, Options};
-use super::results::Cell;
 use crate::peers::PEERS;
 use crate::workloads::{Case, Workload};
 

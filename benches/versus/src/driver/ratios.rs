@@ -1,8 +1,10 @@
 //! Our figures over others', and what of the targets is reached.
 
-use serde::Serialize;
+use std::fmt;
 
-use super::results::{Cell, Spread, in_words};
+use serde::{Serialize, Serializer};
+
+use super::cell::{Cell, Spread};
 use super::targets::{self, Against, Limit, OURS, Target};
 use crate::measure::Figure;
 use crate::peers::Kind;
@@ -119,4 +121,9 @@ impl Target {
         };
         able.min_by(order).map(|(cell, _)| cell)
     }
+}
+
+/// For what has a name to be written in words.
+fn in_words<T: fmt::Display, S: Serializer>(it: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(it)
 }

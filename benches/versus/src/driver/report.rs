@@ -1,9 +1,10 @@
 //! What the terminal shows, and the tables that the page has too. What was lost is printed like
 //! what was won.
 
+use super::cell::Spread;
 use super::format::{self, mebibytes, time};
 use super::ratios::Ratio;
-use super::results::{Results, Spread, Summary};
+use super::results::{Results, Summary};
 use super::sheet::Column::{Figures, Words};
 use super::sheet::Sheet;
 use crate::workloads::Workload;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::results::Cell;
+use super::cell::Cell;
 use crate::child::{Child, Job, Part};
 use crate::measure::{Measurement, Window};
 use crate::peers::{self, Files};

@@ -11,11 +11,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::results::Results;
+use page::PICTURES;
 
 pub const OF_REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
-
-/// Beside the page.
-const PICTURES: &str = "benchmarks";
 
 /// Writes `benchmarks.md` into `dir`, and its pictures into a directory beside it.
 pub fn write(results: &Results, dir: &Path) -> Result<()> {

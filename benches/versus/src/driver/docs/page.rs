@@ -1,6 +1,5 @@
 //! The page: where, when and how it was measured, the pictures, and every figure.
 
-use super::PICTURES;
 use super::picture::Picture;
 use crate::driver::ratios::Ratio;
 use crate::driver::results::{Results, Summary};
@@ -9,6 +8,9 @@ use crate::driver::sheet::Sheet;
 use crate::driver::{format, report};
 use crate::measure::Figure;
 use crate::workloads::Workload;
+
+/// The directory of the pictures, beside the page.
+pub const PICTURES: &str = "benchmarks";
 
 const HEAD: &str = "\
 <!-- Written by benches/versus: what is changed here is lost when it runs again. -->

@@ -6,8 +6,8 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::driver::cell::Spread;
 use crate::driver::format;
-use crate::driver::results::Spread;
 use crate::measure::Figure;
 use crate::peers::Kind;
 
