@@ -5,55 +5,20 @@
 //! with [`Word`]s, one line of JSON each: a server says where it listens and is ended by the
 //! driver; all others measure, say so, and exit.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::panic;
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio, exit};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde::{Deserialize, Serialize};
 
+use crate::job::{Job, Part, Word};
 use crate::measure::Measurement;
 use crate::{confine, load, peers, sys};
 
 /// A child that says nothing for so long says nothing any more.
 const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
-
-#[derive(Serialize, Deserialize)]
-pub struct Job {
-    /// The core that the child stays on.
-    pub core: usize,
-    pub deny_io_uring: bool,
-    pub part: Part,
-}
-
-#[derive(Serialize, Deserialize)]
-pub enum Part {
-    Peer(peers::Run),
-    Load(load::Run),
-}
-
-#[derive(Serialize, Deserialize)]
-pub enum Word {
-    Listening {
-        port: u16,
-    },
-    Measured(Measurement),
-    /// The last word, or nearly: why it does not go on.
-    Failed {
-        reason: String,
-    },
-}
-
-impl Word {
-    /// Says it to the driver.
-    pub fn say(&self) -> Result<()> {
-        let mut line = serde_json::to_string(self)?;
-        line.push('\n');
-        Ok(std::io::stdout().write_all(line.as_bytes())?)
-    }
-}
 
 /// The child's side: does the job that the driver wrote.
 pub fn run(job: &str) -> Result<()> {
@@ -80,8 +45,8 @@ fn obey(job: &str) -> Result<()> {
         confine::deny_io_uring()?;
     }
     match job.part {
-        Part::Peer(run) => run.run(),
-        Part::Load(run) => Word::Measured(run.run()?).say(),
+        Part::Peer(run) => peers::run(&run),
+        Part::Load(run) => Word::Measured(load::run(&run)?).say(),
     }
 }
 

@@ -8,6 +8,7 @@ mod blocks;
 mod child;
 mod confine;
 mod driver;
+mod job;
 mod load;
 mod measure;
 mod peers;

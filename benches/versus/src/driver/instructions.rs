@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::NamedTempFile;
 
-use crate::child::{Child, Job, Part};
+use crate::child::Child;
+use crate::job::{Files, Job, Part, PeerRun};
 use crate::measure::Window;
-use crate::peers::{Files, Run};
 
 use super::cell::Cell;
 
@@ -42,7 +42,7 @@ fn count(program: &Path, cell: &Cell, core: usize, counted: Duration) -> Result<
     let mut valgrind = Command::new("valgrind");
     let log_file = format!("--log-file={}", log.path().display());
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", &log_file]).arg(program);
-    let run = Run {
+    let run = PeerRun {
         peer: cell.peer.clone(),
         workload: cell.workload,
         case: cell.case,

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::cell::Cell;
-use crate::child::{Child, Job, Part};
+use crate::blocks;
+use crate::child::Child;
+use crate::job::{Files, Job, LoadRun, Part, PeerRun};
 use crate::measure::{Measurement, Window};
-use crate::peers::{self, Files};
 use crate::workloads::mixed::Check;
 use crate::workloads::{Driven, Workload};
-use crate::{blocks, load};
 
 /// What all runs have in common.
 pub struct Stage {
@@ -56,7 +56,7 @@ impl Stage {
 
     fn run(&self, program: &Path, cell: &Cell, window: Window) -> Result<Measurement> {
         let check = (cell.workload == Workload::Mixed).then(|| Check::begin(&self.files.target)).transpose()?;
-        let run = peers::Run {
+        let run = PeerRun {
             peer: cell.peer.to_owned(),
             workload: cell.workload,
             case: cell.case,
@@ -87,7 +87,7 @@ impl Stage {
     }
 
     fn load(&self, cell: &Cell, window: Window, port: u16, server: u32) -> Result<Measurement> {
-        let run = load::Run { workload: cell.workload, case: cell.case, port, server, window };
+        let run = LoadRun { workload: cell.workload, case: cell.case, port, server, window };
         let job = Job { core: self.load_core, deny_io_uring: false, part: Part::Load(run) };
         Child::start(&self.program, format!("the load for {cell}"), &job)?.measurement()
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::net::sockopt::set_socket_linger;
 
-use super::Dialogue;
+use crate::workloads::Dialogue;
 
 pub struct Connection<D> {
     pub stream: TcpStream,

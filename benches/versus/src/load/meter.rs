@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::PATIENCE;
 use crate::measure::{Gauge, Latencies, Mark, Measurement, Window, latencies};
+
+/// No answer at all for so long means that the server has lost some of them.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Meter {
     gauge: Gauge,

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::Dialogue;
 use super::connection::Connection;
+use crate::workloads::Dialogue;
 
 pub enum Pace {
     /// On the same connection, as soon as its last one was answered.

@@ -10,51 +10,49 @@ use rustix::fd::OwnedFd;
 use super::connection::Connection;
 use super::meter::Meter;
 use super::pace::Pace;
-use super::{Dialogue, Run};
+use crate::job::LoadRun;
 use crate::measure::Measurement;
-use crate::workloads::echo;
+use crate::workloads::{Dialogue, echo};
 
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-impl Run {
-    /// One request after the other on each connection.
-    pub fn talk<D: Dialogue>(&self) -> Result<Measurement> {
-        let mut party = Party::<D>::gather(self)?;
-        let mut pace = Pace::new(self.case.rate);
-        for (index, connection) in party.connections.iter_mut().enumerate() {
-            pace.free(index, connection)?;
-        }
-        let mut meter = Meter::new(self.server, self.window);
-        loop {
-            let answers = party.turn(|_, index, connection, latency| {
-                meter.answered(latency);
-                pace.free(index, connection)
-            })?;
-            pace.send_due(&mut party.connections)?;
-            if let Some(measurement) = meter.turn(answers)? {
-                return Ok(measurement);
-            }
+/// One request after the other on each connection.
+pub fn talk<D: Dialogue>(run: &LoadRun) -> Result<Measurement> {
+    let mut party = Party::<D>::gather(run)?;
+    let mut pace = Pace::new(run.case.rate);
+    for (index, connection) in party.connections.iter_mut().enumerate() {
+        pace.free(index, connection)?;
+    }
+    let mut meter = Meter::new(run.server, run.window);
+    loop {
+        let answers = party.turn(|_, index, connection, latency| {
+            meter.answered(latency);
+            pace.free(index, connection)
+        })?;
+        pace.send_due(&mut party.connections)?;
+        if let Some(measurement) = meter.turn(answers)? {
+            return Ok(measurement);
         }
     }
+}
 
-    /// One request on each connection, which is then closed and opened anew.
-    pub fn connect_and_close(&self) -> Result<Measurement> {
-        let mut party = Party::<echo::Client>::gather(self)?;
-        for connection in &mut party.connections {
-            connection.ask(Instant::now())?;
-        }
-        let mut meter = Meter::new(self.server, self.window);
-        loop {
-            let answers = party.turn(|epoll, index, connection, latency| {
-                meter.answered(latency);
-                let began = Instant::now();
-                connection.reopen(self.port)?;
-                watch(epoll, index, connection)?;
-                connection.ask(began)
-            })?;
-            if let Some(measurement) = meter.turn(answers)? {
-                return Ok(measurement);
-            }
+/// One request on each connection, which is then closed and opened anew.
+pub fn connect_and_close(run: &LoadRun) -> Result<Measurement> {
+    let mut party = Party::<echo::Client>::gather(run)?;
+    for connection in &mut party.connections {
+        connection.ask(Instant::now())?;
+    }
+    let mut meter = Meter::new(run.server, run.window);
+    loop {
+        let answers = party.turn(|epoll, index, connection, latency| {
+            meter.answered(latency);
+            let began = Instant::now();
+            connection.reopen(run.port)?;
+            watch(epoll, index, connection)?;
+            connection.ask(began)
+        })?;
+        if let Some(measurement) = meter.turn(answers)? {
+            return Ok(measurement);
         }
     }
 }
@@ -67,7 +65,7 @@ struct Party<D> {
 }
 
 impl<D: Dialogue> Party<D> {
-    fn gather(run: &Run) -> Result<Self> {
+    fn gather(run: &LoadRun) -> Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(run.case.many);
         for index in 0..run.case.many {

@@ -1,7 +1,6 @@
 //! echo: the server sends back what it gets. No message is ever the same as the one before.
 
-use crate::load::Dialogue;
-use crate::workloads::Case;
+use crate::workloads::{Case, Dialogue};
 
 /// The message of the workloads in which its length is not the point.
 pub const SMALL: usize = 64;

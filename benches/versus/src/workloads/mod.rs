@@ -2,6 +2,7 @@
 //! side, the wire, the way of counting.
 
 pub mod case;
+pub mod dialogue;
 pub mod echo;
 pub mod files;
 pub mod micro;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::Figure;
 pub use case::{Case, Choice};
+pub use dialogue::Dialogue;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -4,8 +4,7 @@
 use std::sync::LazyLock;
 
 use crate::blocks::{self, BLOCK_COUNT, BLOCK_SIZE};
-use crate::load::Dialogue;
-use crate::workloads::{Case, Choice};
+use crate::workloads::{Case, Choice, Dialogue};
 
 const REQUEST_SIZE: usize = 8;
 const ROOM: usize = 4 * REQUEST_SIZE;

@@ -1,0 +1,75 @@
+//! What the driver asks of a child, and what the child says back.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{Measurement, Window};
+use crate::workloads::{Case, Workload};
+
+#[derive(Serialize, Deserialize)]
+pub struct Job {
+    /// The core that the child stays on.
+    pub core: usize,
+    pub deny_io_uring: bool,
+    pub part: Part,
+}
+
+#[derive(Serialize, Deserialize)]
+pub enum Part {
+    Peer(PeerRun),
+    Load(LoadRun),
+}
+
+/// A child's job: one peer, one workload.
+#[derive(Serialize, Deserialize)]
+pub struct PeerRun {
+    pub peer: String,
+    pub workload: Workload,
+    pub case: Case,
+    pub window: Window,
+    pub files: Files,
+}
+
+/// Where the files are that a run may use.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Files {
+    /// To be read only: its blocks are as they were made.
+    pub source: PathBuf,
+    /// To be written over.
+    pub target: PathBuf,
+}
+
+/// Makes the load for a server.
+#[derive(Serialize, Deserialize)]
+pub struct LoadRun {
+    pub workload: Workload,
+    pub case: Case,
+    pub port: u16,
+    /// The process that is measured.
+    pub server: u32,
+    pub window: Window,
+}
+
+#[derive(Serialize, Deserialize)]
+pub enum Word {
+    Listening {
+        port: u16,
+    },
+    Measured(Measurement),
+    /// The last word, or nearly: why it does not go on.
+    Failed {
+        reason: String,
+    },
+}
+
+impl Word {
+    /// Says it to the driver.
+    pub fn say(&self) -> Result<()> {
+        let mut line = serde_json::to_string(self)?;
+        line.push('\n');
+        Ok(std::io::stdout().write_all(line.as_bytes())?)
+    }
+}
