@@ -16,7 +16,7 @@ pub struct Options {
     /// Only these runtimes (comma-separated).
     #[arg(long, short, value_delimiter = ',', value_parser = peer_names())]
     pub runtime: Vec<String>,
-    /// Only cases with these names, or with so many at once: "64 x 1 KiB", or 64 for all that begin
+    /// Only cases with these names, or with so many at once: "64 x 1000 B", or 64 for all that begin
     /// so (comma-separated).
     #[arg(long, short, value_delimiter = ',')]
     pub case: Vec<String>,

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::measure::Figure::{self, Busy, BytesEach, Cpu, P99, Throughput};
 use crate::peers::Kind;
-use crate::workloads::Case;
 use crate::workloads::Workload::{self, *};
+use crate::workloads::{Case, echo};
 
 /// The peer whose targets these are; and what it is called with the option that keeps it from
 /// sleeping.
@@ -80,8 +80,7 @@ pub fn all() -> Vec<Target> {
         all.push(Target { workload, case, figure, ours: OURS, against, limit });
     };
 
-    const SIZES: [usize; 3] = [64, 1024, 16 * 1024];
-    for case in SIZES.into_iter().flat_map(|size| [64, 512, 4096].map(|many| Case::of(many).sized(size))) {
+    for case in echo::SIZES.into_iter().flat_map(|size| [64, 512, 4096].map(|many| Case::of(many).sized(size))) {
         for peer in ["tokio", "smol", "glommio", "compio", "monoio-legacy"] {
             add(Echo, case, Cpu, Against::Peer(peer), AtMost(1.0));
         }

@@ -49,17 +49,15 @@ impl Case {
     }
 }
 
-/// `64 x 1 KiB`, `64 x 64 B + 12000 idle`, `32 zipf`, `32 at 15000/s`.
+/// `64 x 1000 B`, `64 x 64 B + 12000 idle`, `32 zipf`, `32 at 15000/s`.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.many == 0 {
             return write!(f, "{} idle", self.idle);
         }
         write!(f, "{}", self.many)?;
-        match self.message {
-            Some(bytes) if bytes % 1024 == 0 => write!(f, " x {} KiB", bytes / 1024)?,
-            Some(bytes) => write!(f, " x {bytes} B")?,
-            None => {}
+        if let Some(bytes) = self.message {
+            write!(f, " x {bytes} B")?;
         }
         if self.idle > 0 {
             write!(f, " + {} idle", self.idle)?;

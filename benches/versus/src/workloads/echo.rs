@@ -5,6 +5,10 @@ use crate::workloads::{Case, Dialogue};
 /// The message of the workloads in which its length is not the point.
 pub const SMALL: usize = 64;
 
+/// The messages of the workload in which it is: most of what is sent is not as long as a power of
+/// two.
+pub const SIZES: [usize; 3] = [SMALL, 1_000, 12_000];
+
 /// How long a server's buffer is to be, one for each connection. There is room for two messages, so
 /// that a runtime sees a short read, and knows from it that the socket is drained.
 pub const fn buffer_size(message: usize) -> usize {

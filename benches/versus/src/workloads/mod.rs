@@ -122,11 +122,8 @@ impl Workload {
         let each = |all: &[usize]| all.iter().copied().map(Case::of).collect::<Vec<_>>();
         match self {
             Echo => {
-                let sizes = [64, 1024, 16 * 1024];
-                let mut cases: Vec<Case> = sizes
-                    .iter()
-                    .flat_map(|&size| each(&[1, 64, 512, 4096]).into_iter().map(move |case| case.sized(size)))
-                    .collect();
+                let sized = |size| each(&[1, 64, 512, 4096]).into_iter().map(move |case| case.sized(size));
+                let mut cases: Vec<Case> = echo::SIZES.into_iter().flat_map(sized).collect();
                 cases.push(Case::of(64).sized(echo::SMALL).beside(12_000));
                 cases
             }
