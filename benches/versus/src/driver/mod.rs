@@ -50,7 +50,7 @@ pub fn run(options: &Options, effort: Effort) -> Result<()> {
     let quiet = Quiet::begin()?;
     take_turns(&mut cells, rounds, window, &stage);
 
-    let measured = Measured { machine: Machine::this(), rounds, seconds, disturbed: quiet.end()?, cells };
+    let measured = Measured { machine: Machine::this(&options.dir), rounds, seconds, disturbed: quiet.end()?, cells };
     let results = Results::from(measured);
     println!("{}", report::tables(&results));
     let json = match &options.json {

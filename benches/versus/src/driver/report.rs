@@ -12,7 +12,8 @@ use crate::workloads::Workload;
 pub fn tables(results: &Results) -> String {
     let Results { machine, rounds, seconds, .. } = results;
     let (denied, free): (Vec<_>, Vec<_>) = results.cells.iter().partition(|summary| summary.cell.io_uring_denied);
-    let mut out = format!("{}; Linux {}; {} UTC\n", format::machine(machine), machine.kernel, machine.date);
+    let mut out = format!("{}; {}\n", format::machine(machine), machine.storage);
+    out += &format!("Linux {}; {} UTC\n", machine.kernel, machine.date);
     out += &format!("Median (min-max) of {rounds} rounds of {seconds} s\n");
     if !free.is_empty() {
         out += &format!("\n{}\n", costs(&free).for_terminal());

@@ -55,7 +55,7 @@ mod tests {
     /// One panel: ours costs 2 us, tokio's 8, and one does not start.
     fn results() -> Results {
         let machine = json!({
-            "cpu": "abacus", "cores": 2, "memory_bytes": 1u64 << 30, "kernel": "6.18", "date": "2026-01-01 00:00",
+            "cpu": "abacus", "cores": 2, "memory_bytes": 1u64 << 30, "storage": "ext4 on a drum", "kernel": "6.18", "date": "2026-01-01 00:00",
             "versions": { "tokio": "1.2.3" },
         });
         let cells = [
@@ -115,7 +115,13 @@ mod tests {
     fn page_tells_what_was_measured_where_and_what_failed() {
         let results = results();
         let page = page::markdown(&results, &gallery::pictures(&results));
-        for part in ["abacus, 2 cores, 1 GiB", "tokio 1.2.3", "](benchmarks/denied.svg)", "| 32 | monoio | failed |"] {
+        for part in [
+            "abacus, 2 cores, 1 GiB",
+            "ext4 on a drum",
+            "tokio 1.2.3",
+            "](benchmarks/denied.svg)",
+            "| 32 | monoio | failed |",
+        ] {
             assert!(page.contains(part), "no {part} in {page}");
         }
         assert!(page.contains("| monoio | denied | refused \\| by the &lt;kernel> | read 32 |"), "{page}");

@@ -66,6 +66,7 @@ fn conditions(results: &Results) -> String {
     };
     let rows = [
         ("machine", format::machine(machine)),
+        ("files on", machine.storage.clone()),
         ("kernel", format!("Linux {}", machine.kernel)),
         ("date", format!("{} UTC", machine.date)),
         ("rounds", format!("{rounds} of {seconds} s, after a quarter of that to warm up")),
