@@ -30,19 +30,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure everything: seven rounds, in each of which the runtimes take turns.
-    All(driver::Options),
+    /// Measure everything: round after round, in each of which the runtimes take turns.
+    All {
+        #[command(flatten)]
+        options: driver::Options,
+        #[command(flatten)]
+        output: driver::Output,
+    },
     /// Run everything once and briefly, to see that it works. The numbers mean little.
-    Quick(driver::Options),
-    /// Compare aio-runtime in this program with that in another, built from another commit: their
-    /// turns alternate.
+    Quick {
+        #[command(flatten)]
+        options: driver::Options,
+        #[command(flatten)]
+        output: driver::Output,
+    },
+    /// Compare aio-runtime in this program with that in an older build of it, whose turns alternate.
     Against {
-        /// The other program.
-        other: PathBuf,
+        /// The older build.
+        old: PathBuf,
         #[command(flatten)]
         options: driver::Options,
     },
-    /// Make the page and its pictures again from the results of a run, without measuring.
+    /// Write the page and its pictures again from the results of a run, without measuring.
     Charts {
         /// The results, as `all` or `quick` wrote them.
         #[arg(long)]
@@ -58,9 +67,9 @@ enum Command {
 
 fn main() -> Result<()> {
     match Cli::parse().command {
-        Command::All(options) => driver::run(&options, driver::Effort::FULL),
-        Command::Quick(options) => driver::run(&options, driver::Effort::SMOKE),
-        Command::Against { other, options } => driver::against(&options, &other),
+        Command::All { options, output } => driver::run(&options, &output, driver::Effort::FULL),
+        Command::Quick { options, output } => driver::run(&options, &output, driver::Effort::SMOKE),
+        Command::Against { old, options } => driver::against(&options, &old),
         Command::Charts { json, out } => driver::write_docs(&json, &out),
         Command::Child { job } => child::run(&job),
     }

@@ -66,6 +66,7 @@ impl Gauge {
                 p50: quantile(all, 0.50),
                 p99: quantile(all, 0.99),
                 p999: quantile(all, 0.999),
+                samples: all.len(),
             }),
             resident: sys::resident_bytes(self.pid)?,
             peak: sys::peak_resident_bytes(self.pid)?,
@@ -77,7 +78,7 @@ impl Gauge {
 }
 
 /// What one runtime did in one window.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Measurement {
     pub ops: u64,
     pub wall: Duration,
@@ -97,11 +98,14 @@ pub struct Measurement {
     pub system_calls: Option<u64>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Latency {
     pub p50: Duration,
     pub p99: Duration,
     pub p999: Duration,
+    /// How many operations were timed; an older build of this program does not say.
+    #[serde(default)]
+    pub samples: u64,
 }
 
 impl Measurement {

@@ -1,27 +1,22 @@
-//! This program beside another build of it: what a change of the library did to its figures.
+//! This program beside an older build of it: what a change of the library did to its figures.
 
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 
-use super::cell::Cell;
+use super::cell::{Cell, Role};
 use super::estimate::Estimate;
-use super::options::{Extent, Options};
+use super::options::{Effort, Extent, Options};
 use super::stage::Stage;
-use super::targets::OURS;
-use super::{format, instructions, plan};
-use crate::measure::{Measurement, Window};
+use super::targets::{Limit, OURS, Verdict};
+use super::{format, instructions, plan, race};
+use crate::measure::Figure;
 use crate::peers::PEERS;
 use crate::workloads::Workload::{self, *};
 use crate::workloads::{Case, echo};
 
-/// A change must not cost more than this.
-const LIMIT: f64 = 1.01;
-
-/// Rounds before a case may be decided, and rounds after which it is left undecided.
-const FEWEST: usize = 15;
-const MOST: usize = 60;
+/// A change must not cost more than this, new over old.
+const LIMIT: Limit = Limit::AtMost(1.01);
 
 /// What a change of the library is checked with, unless the options choose something else.
 const CASES: [(Workload, Case); 10] = [
@@ -37,33 +32,24 @@ const CASES: [(Workload, Case); 10] = [
     (Sleep, Case::of(100_000)),
 ];
 
-/// Measures aio-runtime in this program and in `other`, turn by turn, and prints the ratios.
-pub fn against(options: &Options, other: &Path) -> Result<()> {
-    let other = other.canonicalize().with_context(|| format!("find {}", other.display()))?;
-    let most = options.rounds.unwrap_or(MOST);
-    let seconds = options.seconds.unwrap_or(0.5);
-    ensure!(most > 0 && seconds > 0.0, "nothing to measure in no time");
-    let counted = Duration::try_from_secs_f64(seconds)?;
-    let window = Window { warmup: counted / 4, counted, count_calls: false };
-    let stage = Stage::set(&options.dir, options.server_core, options.load_core)?;
+/// Measures aio-runtime in this program and in `old`, which may have been built from another commit,
+/// turn by turn; prints the ratios.
+pub fn against(options: &Options, old: &Path) -> Result<()> {
+    let old = old.canonicalize().with_context(|| format!("find {}", old.display()))?;
+    let effort = options.effort(Effort::PAIR)?;
+    let stage = Stage::set(&options.dir, options.server_core, options.load_core)?.with_old(old);
+    let counts_instructions = instructions::can_be_counted();
 
-    let this = std::env::current_exe()?;
-    let counts = instructions::can_be_counted();
-    println!("new: {}", this.display());
-    println!("old: {}", other.display());
-    println!("new/old, the median of rounds (and its 95 % interval); at most {LIMIT} is wanted\n");
+    println!("new: {}", stage.program(Role::Peer).display());
+    println!("old: {}", stage.program(Role::Old).display());
+    println!("new/old: the median of all rounds, and its 95 % interval. Wanted: {LIMIT}\n");
     for (workload, case) in chosen(options) {
-        let pair = Pair::measure(workload, case, options.deny_io_uring, most, |cell, is_old| match is_old {
-            false => stage.measure(cell, window),
-            true => stage.measure_in(&other, cell, window),
-        })?;
-        println!("{}", pair.line());
-        if workload.has_instructions() && counts {
-            let count = |program| instructions::per_operation(program, &pair.new, options.server_core);
-            match count(&this).and_then(|new| Ok((new, count(&other)?))) {
-                Ok((new, old)) => println!("{:24} instructions {:.3} ({new:.1} / {old:.1})", "", new / old),
-                Err(error) => println!("{:24} instructions - ({error:#})", ""),
-            }
+        let window = effort.window(workload, &case);
+        let mut pair = pair(workload, case, options.deny_io_uring);
+        race::run(&mut pair, effort.rounds, close, |cell| stage.measure(cell, window));
+        println!("{}", line(&pair)?);
+        if counts_instructions && workload.has_instructions(&case) {
+            println!("{}", instructions_line(&pair, &stage)?);
         }
     }
     Ok(())
@@ -76,66 +62,77 @@ fn chosen(options: &Options) -> Vec<(Workload, Case)> {
     plan::cases(options, Extent::Full)
 }
 
-/// One case, as the new program and the old one ran it, round by round.
-struct Pair {
-    new: Cell,
-    old: Cell,
+/// The new one, then the old one.
+fn pair(workload: Workload, case: Case, io_uring_denied: bool) -> [Cell; 2] {
+    let ours = PEERS.iter().find(|peer| peer.name == OURS).expect("ours is one of the peers");
+    [Role::Peer, Role::Old].map(|role| Cell::new(workload, case, ours, role, io_uring_denied))
 }
 
-impl Pair {
-    /// Goes on until the ratio is certainly on one side of the limit, or `most` rounds are over.
-    fn measure(
-        workload: Workload,
-        case: Case,
-        io_uring_denied: bool,
-        most: usize,
-        measure: impl Fn(&Cell, bool) -> Result<Measurement>,
-    ) -> Result<Pair> {
-        let ours = PEERS.iter().find(|peer| peer.name == OURS).expect("ours is one of the peers");
-        let cell = || Cell::new(workload, case, ours, io_uring_denied);
-        let mut pair = Pair { new: cell(), old: cell() };
-        for round in 0..most {
-            // Each goes first as often as it goes second.
-            let order = [round % 2 == 1, round % 2 == 0];
-            for is_old in order {
-                let cell = if is_old { &mut pair.old } else { &mut pair.new };
-                cell.run(|cell| measure(cell, is_old));
-                ensure!(cell.failure.is_none(), "{cell} ({}): {:?}", if is_old { "old" } else { "new" }, cell.failure);
-            }
-            if round + 1 >= FEWEST && pair.verdict().is_some() {
-                break;
-            }
-        }
-        Ok(pair)
+fn close(pair: &[Cell]) -> Vec<usize> {
+    match ratio(pair).map(|ratio| LIMIT.verdict(&ratio)) {
+        Some(Verdict::Undecided) => vec![0, 1],
+        Some(Verdict::Met | Verdict::Missed) | None => Vec::new(),
+    }
+}
+
+fn ratio(pair: &[Cell]) -> Option<Estimate> {
+    pair[0].ratio_to(&pair[1], figure(&pair[0]))
+}
+
+fn figure(cell: &Cell) -> Figure {
+    cell.workload.figure()
+}
+
+fn line(pair: &[Cell]) -> Result<String> {
+    if let Some((cell, reason)) = pair.iter().find_map(|cell| Some((cell, cell.failure.as_ref()?))) {
+        bail!("{cell}: {reason}");
+    }
+    let new = &pair[0];
+    let ratio = ratio(pair).with_context(|| format!("{new} has no such figure"))?;
+    let Estimate { median, low, high, count } = ratio;
+    let verdict = LIMIT.verdict(&ratio);
+    let (workload, case, figure) = (new.workload, new.case.to_string(), format::name(figure(new)));
+    Ok(format!("{workload:11} {case:12} {figure:6}  {median:.3} ({low:.3}-{high:.3}) {verdict:9} after {count} rounds"))
+}
+
+fn instructions_line(pair: &[Cell], stage: &Stage) -> Result<String> {
+    let count = |cell: &Cell| instructions::per_operation(stage.program(cell.role), cell, stage.server_core);
+    let (new, old) = (count(&pair[0])?, count(&pair[1])?);
+    Ok(format!("{:11} {:12} instr.  {:.3} ({new:.1} / {old:.1})", "", "", new / old))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::driver::race::Rounds;
+    use crate::measure::Measurement;
+
+    /// Races the two, whose operations cost so many nanoseconds, and returns the line.
+    fn race(new: u64, old: impl Fn(usize) -> u64) -> Result<String> {
+        let mut pair = pair(Read, Case::of(32), false);
+        race::run(&mut pair, Rounds { least: 6, most: 24 }, close, |cell| {
+            let nanoseconds = if cell.role == Role::Old { old(cell.turns.len()) } else { new };
+            Ok(Measurement { ops: 1, cpu: Duration::from_nanos(nanoseconds), ..Measurement::default() })
+        });
+        line(&pair)
     }
 
-    fn ratio(&self) -> Estimate {
-        let figure = self.new.workload.figure();
-        let rounds = self.new.runs.iter().zip(&self.old.runs);
-        let ratios = rounds.filter_map(|(new, old)| Some(new.figure(figure)? / old.figure(figure)?));
-        Estimate::of(ratios.filter(|ratio| ratio.is_finite())).expect("both were measured")
+    #[test]
+    fn change_is_decided_as_soon_as_it_can_be() {
+        assert_eq!(
+            race(90, |_| 100).unwrap(),
+            "read        32           CPU/op  0.900 (0.900-0.900) met       after 6 rounds"
+        );
+        assert!(race(110, |_| 100).unwrap().ends_with("MISSED    after 6 rounds"));
+        assert!(race(100, |turn| [90, 110][turn % 2]).unwrap().ends_with("undecided after 24 rounds"));
     }
 
-    /// Whether the limit is kept; none if that cannot be told.
-    fn verdict(&self) -> Option<bool> {
-        let ratio = self.ratio();
-        match ratio {
-            _ if ratio.high <= LIMIT => Some(true),
-            _ if ratio.low > LIMIT => Some(false),
-            _ => None,
-        }
-    }
-
-    fn line(&self) -> String {
-        let Estimate { median, low, high } = self.ratio();
-        let Cell { workload, case, runs, .. } = &self.new;
-        let verdict = match self.verdict() {
-            Some(true) => "kept",
-            Some(false) => "MISSED",
-            None => "undecided",
-        };
-        let figure = format::name(workload.figure());
-        let (rounds, case) = (runs.len(), case.to_string());
-        format!("{workload:11} {case:12} {figure:6} {median:.3} ({low:.3}-{high:.3}) {verdict:9} after {rounds} rounds")
+    #[test]
+    fn failure_is_an_error() {
+        let mut pair = pair(Read, Case::of(32), false);
+        race::run(&mut pair, Rounds { least: 6, most: 24 }, close, |_| bail!("too much"));
+        assert_eq!(line(&pair).unwrap_err().to_string(), "read 32 on aio-runtime: too much");
     }
 }

@@ -1,19 +1,23 @@
-//! What repeated figures tell: their median, and how sure it is.
+//! What repeated figures tell: their median, and how certain it is.
 
 use serde::Serialize;
 
-/// The median of some figures, and an interval that holds the true median with at least
-/// [`CONFIDENCE`], whatever the figures' distribution is.
+/// The median of some figures, and an interval that holds the true median with 95 % confidence,
+/// whatever the distribution of the figures is.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Estimate {
     pub median: f64,
     pub low: f64,
     pub high: f64,
+    /// How many figures it rests on.
+    pub count: usize,
 }
 
-/// Needs at least six figures; of fewer the interval goes from the least to the greatest, which
-/// promises less.
 const CONFIDENCE: f64 = 0.95;
+
+/// Of fewer figures, even the interval from the least to the greatest is less certain than
+/// [`CONFIDENCE`].
+const FEWEST: usize = 6;
 
 impl Estimate {
     /// None if there are no figures.
@@ -23,14 +27,30 @@ impl Estimate {
         let last = figures.len().checked_sub(1)?;
         let outside = outside(figures.len());
         let median = (figures[last / 2] + figures[last.div_ceil(2)]) / 2.0;
-        Some(Estimate { median, low: figures[outside], high: figures[last - outside] })
+        Some(Estimate { median, low: figures[outside], high: figures[last - outside], count: figures.len() })
+    }
+
+    /// Whether the interval is as certain as it should be.
+    pub fn is_certain(&self) -> bool {
+        self.count >= FEWEST
+    }
+
+    /// Each figure times the same factor.
+    pub fn times(self, factor: f64) -> Estimate {
+        Estimate { median: self.median * factor, low: self.low * factor, high: self.high * factor, ..self }
+    }
+
+    /// How far the interval reaches from `value`.
+    pub fn reach_from(&self, value: f64) -> f64 {
+        (self.high - value).max(value - self.low)
     }
 }
 
 /// How many of `count` sorted figures lie outside the interval at each end.
 ///
-/// Each figure is below the true median with a chance of one half. So the median is below all but
-/// the `outside` smallest figures with the chance of at most `outside` heads in `count` throws.
+/// This is the sign test: each figure is below the true median with a chance of one half. So the
+/// true median lies below the figure with the index `outside` as often as `count` throws of a coin
+/// show at most `outside` heads.
 fn outside(count: usize) -> usize {
     let mut exactly = 0.5_f64.powi(count as i32);
     let mut at_most = exactly;
@@ -61,8 +81,13 @@ mod tests {
     }
 
     #[test]
-    fn interval_of_few_figures_holds_them_all() {
-        assert_eq!(of(&[5.0, -1.0, 7.0]).map(|all| (all.low, all.high)), Some((-1.0, 7.0)));
+    fn interval_of_few_figures_holds_them_all_and_is_not_certain() {
+        let estimate = of(&[5.0, -1.0, 7.0]).unwrap();
+        assert_eq!((estimate.low, estimate.high, estimate.is_certain()), (-1.0, 7.0, false));
+        assert!(of(&[1.0; FEWEST]).unwrap().is_certain());
+        // The chance that all figures lie on the same side of the median.
+        assert!(0.5_f64.powi(FEWEST as i32 - 1) <= 1.0 - CONFIDENCE);
+        assert!(0.5_f64.powi(FEWEST as i32 - 2) > 1.0 - CONFIDENCE);
     }
 
     /// From a table of the sign test, two-sided at 5 %.
@@ -84,5 +109,12 @@ mod tests {
         });
         let share = holds.count() as f64 / f64::from(tries);
         assert!((0.95..0.98).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn reach_is_that_of_the_farther_end() {
+        let estimate = of(&[0.9, 1.0, 1.2]).unwrap();
+        assert!((estimate.reach_from(1.0) - 0.2).abs() < 1e-12);
+        assert!((estimate.times(2.0).reach_from(2.0) - 0.4).abs() < 1e-12);
     }
 }

@@ -42,6 +42,21 @@ pub fn not_quiet(results: &Results) -> Option<String> {
     (results.disturbed > TOLERABLE).then_some(words)
 }
 
+/// How many rounds there were, and how long ones.
+pub fn rounds(results: &Results) -> String {
+    let Results { rounds, most_rounds, seconds, .. } = *results;
+    let (count, plural) = match most_rounds > rounds {
+        true => (format!("{rounds} to {most_rounds}"), "s"),
+        false => (rounds.to_string(), if rounds == 1 { "" } else { "s" }),
+    };
+    format!("{count} round{plural} of {seconds} s, or twice that")
+}
+
+/// What follows a case.
+pub fn denied(io_uring_denied: bool) -> &'static str {
+    if io_uring_denied { ", io_uring denied" } else { "" }
+}
+
 pub fn name(figure: Figure) -> &'static str {
     match figure {
         Figure::Cpu => "CPU/op",

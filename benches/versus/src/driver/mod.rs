@@ -1,4 +1,4 @@
-//! The driver: plans the cells, lets the peers take turns in each, and reports.
+//! The driver: plans the cells, lets them take turns, and reports.
 
 mod against;
 mod cell;
@@ -10,6 +10,7 @@ mod machine;
 mod options;
 mod plan;
 mod quiet;
+mod race;
 mod ratios;
 mod report;
 mod results;
@@ -29,37 +30,39 @@ use crate::peers::Kind;
 pub use against::against;
 use cell::Cell;
 use machine::Machine;
-pub use options::{Effort, Options};
+use options::Extent;
+pub use options::{Effort, Options, Output};
 use quiet::Quiet;
 use results::{Measured, Results};
 use stage::Stage;
 
-pub fn run(options: &Options, effort: Effort) -> Result<()> {
-    let rounds = options.rounds.unwrap_or(effort.rounds);
-    let seconds = options.seconds.unwrap_or(effort.seconds);
-    ensure!(rounds > 0 && seconds > 0.0, "nothing to measure in no time");
-    ensure!(seconds <= 30.0, "a child that says nothing for more than a minute is taken to hang");
-    ensure!(options.echo_rate > 0 && options.unified_rate > 0, "an open loop needs a rate");
-    ensure!(options.server_core != options.load_core, "server and load need a core each");
+/// Measures what the options choose, and reports.
+pub fn run(options: &Options, output: &Output, default: Effort) -> Result<()> {
+    let effort = options.effort(default)?;
     let mut cells = plan::cells(options, effort.extent);
-    ensure!(!cells.is_empty(), "no such case: see the names in the table of a run without --case");
+    ensure!(!cells.is_empty(), "no such case: a run without --case shows their names");
 
-    let counted = Duration::try_from_secs_f64(seconds)?;
-    let window = Window { warmup: counted / 4, counted, count_calls: false };
     let stage = Stage::set(&options.dir, options.server_core, options.load_core)?;
     let quiet = Quiet::begin()?;
-    take_turns(&mut cells, rounds, window, &stage);
+    measure(&mut cells, &effort, &stage);
 
-    let measured = Measured { machine: Machine::this(&options.dir), rounds, seconds, disturbed: quiet.end()?, cells };
+    let measured = Measured {
+        machine: Machine::this(&options.dir),
+        rounds: effort.rounds.least,
+        most_rounds: effort.rounds.most,
+        seconds: effort.seconds,
+        disturbed: quiet.end()?,
+        cells,
+    };
     let results = Results::from(measured);
     println!("{}", report::tables(&results));
-    let json = match &options.json {
+    let json = match &output.json {
         Some(path) => path.clone(),
         None => std::env::current_exe()?.with_file_name("versus.json"),
     };
     fs::write(&json, serde_json::to_vec_pretty(&results)?).with_context(|| format!("write {}", json.display()))?;
-    println!("All of it: {}", json.display());
-    if let Some(dir) = options.docs(&effort) {
+    println!("Everything in detail: {}", json.display());
+    if let Some(dir) = output.docs(options, effort.extent) {
         docs::write(&results, &dir)?;
         println!("The page and its pictures: {}", dir.display());
     }
@@ -69,34 +72,52 @@ pub fn run(options: &Options, effort: Effort) -> Result<()> {
     Ok(())
 }
 
-/// Makes the page and its pictures again, from a results file.
+/// Writes the page and its pictures again, from a results file.
 pub fn write_docs(json: &Path, docs: &Path) -> Result<()> {
-    let whose = || format!("read {}", json.display());
-    let results: Results = serde_json::from_slice(&fs::read(json).with_context(whose)?).with_context(whose)?;
-    docs::write(&results, docs)
+    docs::write(&Results::read(json)?, docs)
 }
 
-/// Lets the peers of each case run one after the other, round by round; then once more, to count
-/// system calls.
-fn take_turns(cells: &mut [Cell], rounds: usize, window: Window, stage: &Stage) {
-    let counted = cells.iter().filter(|cell| cell.workload.has_calls()).count();
-    let progress = progress_bar(cells.len() * rounds + counted);
-    for group in cells.chunk_by_mut(Cell::same_case) {
-        for _ in 0..rounds {
-            for cell in &mut *group {
-                progress.set_message(cell.to_string());
-                cell.run(|cell| stage.measure(cell, window));
-                progress.inc(1);
+/// Measures case by case: first the rounds, then what is counted in runs of its own.
+fn measure(cells: &mut [Cell], effort: &Effort, stage: &Stage) {
+    let counts_instructions = effort.extent == Extent::Full && instructions::can_be_counted();
+    let counted = |cell: &Cell| {
+        usize::from(cell.workload.has_calls())
+            + usize::from(counts_instructions && cell.workload.has_instructions(&cell.case))
+    };
+    let steps = cells.iter().map(|cell| effort.rounds.least + counted(cell)).sum();
+    let progress = progress_bar(steps);
+    for row in cells.chunk_by_mut(Cell::same_case) {
+        let window = effort.window(row[0].workload, &row[0].case);
+        let (mut turns, planned) = (0, effort.rounds.least * row.len());
+        race::run(row, effort.rounds, ratios::close, |cell| {
+            progress.set_message(cell.to_string());
+            let measured = stage.measure(cell, window);
+            turns += 1;
+            if turns > planned {
+                progress.inc_length(1);
             }
-        }
-        for cell in group.iter_mut().filter(|cell| cell.workload.has_calls()) {
+            progress.inc(1);
+            measured
+        });
+        for cell in row.iter_mut().filter(|cell| cell.workload.has_calls()) {
             progress.set_message(format!("{cell}: system calls"));
-            cell.count_calls(|cell| stage.measure(cell, Window { count_calls: true, ..window }));
+            cell.count_calls(|cell| stage.measure(cell, COUNTING));
+            progress.inc(1);
+        }
+        let counted = |cell: &&mut Cell| counts_instructions && cell.workload.has_instructions(&cell.case);
+        for cell in row.iter_mut().filter(counted) {
+            progress.set_message(format!("{cell}: instructions"));
+            // A runtime that callgrind cannot run has no such figure.
+            cell.instructions = instructions::per_operation(stage.program(cell.role), cell, stage.server_core).ok();
             progress.inc(1);
         }
     }
     progress.finish_and_clear();
 }
+
+/// System calls are counted rather than timed: a short window tells.
+const COUNTING: Window =
+    Window { warmup: Duration::from_millis(50), counted: Duration::from_millis(150), count_calls: true };
 
 fn progress_bar(steps: usize) -> ProgressBar {
     let style =

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::cell::Cell;
+use super::cell::{Cell, Role};
 use crate::blocks;
 use crate::child::Child;
 use crate::job::{Files, Job, LoadRun, Part, PeerRun};
@@ -21,8 +21,9 @@ pub struct Stage {
     files: Files,
     // Open for as long as its path is used.
     _target: File,
-    /// This program.
+    /// This program, and an older build of it.
     program: PathBuf,
+    old: Option<PathBuf>,
 }
 
 impl Stage {
@@ -31,7 +32,20 @@ impl Stage {
         let (source, target) = (blocks::create(dir)?, blocks::create(dir)?);
         let files = Files { source: blocks::path_of(&source), target: blocks::path_of(&target) };
         let program = std::env::current_exe()?;
-        Ok(Stage { server_core, load_core, source, files, _target: target, program })
+        Ok(Stage { server_core, load_core, source, files, _target: target, program, old: None })
+    }
+
+    /// With the program that cells with [`Role::Old`] run in.
+    pub fn with_old(self, old: PathBuf) -> Stage {
+        Stage { old: Some(old), ..self }
+    }
+
+    /// The program that cells with this role run in.
+    pub fn program(&self, role: Role) -> &Path {
+        match role {
+            Role::Old => self.old.as_ref().expect("an old program was named"),
+            Role::Peer | Role::Again | Role::WithoutIdle => &self.program,
+        }
     }
 
     /// One run of one cell, in new processes.
@@ -40,33 +54,28 @@ impl Stage {
     ///
     /// The peer's own reason where there is one, else that of the load.
     pub fn measure(&self, cell: &Cell, window: Window) -> Result<Measurement> {
-        self.measure_in(&self.program, cell, window)
-    }
-
-    /// As [`Stage::measure`]; what is measured runs in another program than this one.
-    pub fn measure_in(&self, program: &Path, cell: &Cell, window: Window) -> Result<Measurement> {
         if cell.workload != Workload::Buffered {
-            return self.run(program, cell, window);
+            return self.run(cell, window);
         }
         blocks::cache(&self.source)?;
-        let measured = self.run(program, cell, window);
+        let measured = self.run(cell, window);
         blocks::uncache(&self.source)?;
         measured
     }
 
-    fn run(&self, program: &Path, cell: &Cell, window: Window) -> Result<Measurement> {
+    fn run(&self, cell: &Cell, window: Window) -> Result<Measurement> {
         let check = (cell.workload == Workload::Mixed).then(|| Check::begin(&self.files.target)).transpose()?;
         let run = PeerRun {
             peer: cell.peer.to_owned(),
             workload: cell.workload,
-            case: cell.case,
+            case: cell.case_to_run(),
             window,
             files: self.files.clone(),
         };
         let job = Job { core: self.server_core, deny_io_uring: cell.io_uring_denied, part: Part::Peer(run) };
         // What has never run is taken not to start.
-        let complaint = if cell.runs.is_empty() { "does not start" } else { "stops" };
-        let mut peer = Child::start(program, cell.to_string(), &job)?;
+        let complaint = if cell.turns.is_empty() { "does not start" } else { "stops" };
+        let mut peer = Child::start(self.program(cell.role), cell.to_string(), &job)?;
         let measurement = match cell.workload.driven() {
             Driven::ByItself => peer.measurement().context(complaint)?,
             Driven::ByClients => {
@@ -87,7 +96,7 @@ impl Stage {
     }
 
     fn load(&self, cell: &Cell, window: Window, port: u16, server: u32) -> Result<Measurement> {
-        let run = LoadRun { workload: cell.workload, case: cell.case, port, server, window };
+        let run = LoadRun { workload: cell.workload, case: cell.case_to_run(), port, server, window };
         let job = Job { core: self.load_core, deny_io_uring: false, part: Part::Load(run) };
         Child::start(&self.program, format!("the load for {cell}"), &job)?.measurement()
     }

@@ -100,11 +100,18 @@ impl Workload {
         }
     }
 
-    /// Whether user-space instructions per operation say anything: where all the work is done
-    /// there, and is the same each time.
-    pub fn has_instructions(self) -> bool {
+    /// Whether user-space instructions per operation say anything: where all the work is done there,
+    /// and is the same each time. How often a few sleepers wake the loop depends on its speed.
+    pub fn has_instructions(self, case: &Case) -> bool {
         use Workload::*;
-        matches!(self, SpawnJoin | YieldNow | Wake | Sleep)
+        matches!(self, SpawnJoin | YieldNow | Wake) || (self == Sleep && case.many >= 100_000)
+    }
+
+    /// How much longer than others' a turn is: latencies need many samples, and sleeps are counted in
+    /// batches of a tenth of a second each.
+    pub fn turn_factor(self, case: &Case) -> f64 {
+        let needs_samples = case.rate.is_some() || matches!(self, Workload::Mixed | Workload::Unified);
+        if needs_samples || self == Workload::Sleep { 2.0 } else { 1.0 }
     }
 
     /// Whether an open loop makes sense, and where.

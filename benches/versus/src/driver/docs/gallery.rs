@@ -1,6 +1,7 @@
 //! Which pictures there are, each to answer one question.
 
 use super::picture::{Panel, Picture, Row, Value};
+use crate::driver::cell::Role;
 use crate::driver::results::{Results, Summary};
 use crate::measure::Figure::{self, BytesEach, Cpu, P99};
 use crate::workloads::Workload::{self, *};
@@ -131,7 +132,8 @@ impl Pick {
 
     fn cells<'a>(&self, results: &'a Results, denied: bool) -> Vec<&'a Summary> {
         let it = (self.workload, self.case, denied);
-        let same = |s: &&Summary| (s.cell.workload, s.cell.case, s.cell.io_uring_denied) == it;
+        let same =
+            |s: &&Summary| s.cell.role == Role::Peer && (s.cell.workload, s.cell.case, s.cell.io_uring_denied) == it;
         results.cells.iter().filter(same).collect()
     }
 }
@@ -155,8 +157,8 @@ impl Sketch {
         let panel = |pick: &Pick| Panel { title: pick.title.clone(), figure: pick.figure };
         let panels: Vec<Panel> = found.iter().map(|(pick, _)| panel(pick)).collect();
         let rounds = match results.rounds {
-            1 => "One round.".to_owned(),
-            rounds => format!("Median of {rounds} rounds; whiskers: least to most."),
+            1 => "One round.",
+            _ => "Median of all rounds; whiskers: its 95 % interval.",
         };
         let note = format!("{} {rounds}", self.note);
         let Sketch { name, title, per, shared, .. } = self;
@@ -165,10 +167,10 @@ impl Sketch {
 
     fn value(&self, summary: Option<&Summary>, figure: Figure) -> Value {
         let Some(summary) = summary else { return Value::Absent };
-        match (&summary.cell.failure, summary.cell.spread(figure)) {
-            (Some(_), _) if self.denied && summary.cell.runs.is_empty() => Value::Failed("does not start"),
+        match (&summary.cell.failure, summary.estimate(figure)) {
+            (Some(_), _) if self.denied && summary.cell.turns.is_empty() => Value::Failed("does not start"),
             (Some(_), _) => Value::Failed("failed"),
-            (None, Some(spread)) => Value::Measured(spread),
+            (None, Some(figures)) => Value::Measured(figures),
             (None, None) => Value::Absent,
         }
     }

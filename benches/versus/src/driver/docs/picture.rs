@@ -6,7 +6,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::driver::cell::Spread;
+use crate::driver::estimate::Estimate;
 use crate::driver::format;
 use crate::measure::Figure;
 use crate::peers::Kind;
@@ -37,7 +37,7 @@ pub struct Row {
 
 #[derive(Clone, Copy)]
 pub enum Value {
-    Measured(Spread),
+    Measured(Estimate),
     Failed(&'static str),
     /// Not run, as this runtime or loop has no such thing.
     Absent,
@@ -157,12 +157,13 @@ impl Picture {
 
     fn draw_panel(&self, index: usize, area: &Area) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
         let panel = &self.panels[index];
-        let unit = Unit::of(panel.figure, self.greatest(index, |spread| spread.median));
+        let unit = Unit::of(panel.figure, self.greatest(index, |figures| figures.median));
         // Room for whiskers, but not so much that one bad round makes all bars small.
-        let end = self.greatest(index, |spread| spread.max.min(1.5 * spread.median)).max(f64::MIN_POSITIVE) / unit.size;
+        let end =
+            self.greatest(index, |figures| figures.high.min(1.5 * figures.median)).max(f64::MIN_POSITIVE) / unit.size;
 
         let (width, _) = area.dim_in_pixel();
-        let (bars, figures) = area.split_horizontally(width - FIGURES);
+        let (bars, beside_bars) = area.split_horizontally(width - FIGURES);
         area.draw_text(&panel.title, &words(13.5, INK, HPos::Left), (0, 12))?;
         let mut chart = ChartBuilder::on(&bars)
             .margin_top(PANEL_HEAD)
@@ -188,21 +189,21 @@ impl Picture {
             let middle = at as f64 + 0.5;
             let beside = ((FIGURES - GAP) as i32, (PANEL_HEAD + ROW * at as u32 + ROW / 2) as i32);
             match row.values[index] {
-                Value::Measured(spread) => {
-                    let scaled = [spread.median, spread.min, spread.max].map(|figure| figure / unit.size);
+                Value::Measured(figures) => {
+                    let scaled = figures.times(1.0 / unit.size);
                     draw_bar(plane, middle, scaled, end, colour(row.kind))?;
                     let ink = if row.kind == Kind::Ours { OURS } else { INK };
-                    figures.draw_text(&format::short(scaled[0]), &words(13.0, ink, HPos::Right), beside)?;
+                    beside_bars.draw_text(&format::short(scaled.median), &words(13.0, ink, HPos::Right), beside)?;
                 }
                 Value::Failed(how) => {
                     let style = words(13.0, INK, HPos::Left);
                     plane.draw(&(EmptyElement::at((0.0, middle)) + Text::new(format!("✕ {how}"), (6, 0), style)))?;
                 }
-                Value::Absent => figures.draw_text("–", &words(13.0, PALE_INK, HPos::Right), beside)?,
+                Value::Absent => beside_bars.draw_text("–", &words(13.0, PALE_INK, HPos::Right), beside)?,
             }
         }
         let ours = self.rows.iter().find(|row| row.kind == Kind::Ours).map(|row| row.values[index]);
-        if let Some(Value::Measured(Spread { median, .. })) = ours {
+        if let Some(Value::Measured(Estimate { median, .. })) = ours {
             let (x, bottom) = (median / unit.size, self.rows.len() as f64);
             plane.draw(&PathElement::new([(x, 0.0), (x, bottom)], OURS.mix(0.7).stroke_width(1)))?;
         }
@@ -223,10 +224,10 @@ impl Picture {
     }
 
     /// In one panel, or in all if they have one scale; 0 if there is nothing.
-    fn greatest(&self, panel: usize, of: impl Fn(Spread) -> f64) -> f64 {
+    fn greatest(&self, panel: usize, of: impl Fn(Estimate) -> f64) -> f64 {
         let looked_at = |row: &Row| if self.shared { row.values.clone() } else { vec![row.values[panel]] };
         let values = self.rows.iter().flat_map(looked_at).filter_map(|value| match value {
-            Value::Measured(spread) => Some(of(spread)),
+            Value::Measured(figures) => Some(of(figures)),
             Value::Failed(_) | Value::Absent => None,
         });
         values.fold(0.0, f64::max)
@@ -237,15 +238,15 @@ impl Picture {
 fn draw_bar(
     plane: &Chart,
     middle: f64,
-    [median, min, max]: [f64; 3],
+    Estimate { median, low, high, .. }: Estimate,
     end: f64,
     colour: RGBColor,
 ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
     plane.draw(&Rectangle::new([(0.0, middle - 0.34), (median, middle + 0.34)], colour.filled()))?;
-    if max > min {
+    if high > low {
         let ink = INK.mix(0.8).stroke_width(1);
-        plane.draw(&PathElement::new([(min, middle), (max.min(end), middle)], ink))?;
-        for tip in [min, max].into_iter().filter(|&tip| tip <= end) {
+        plane.draw(&PathElement::new([(low, middle), (high.min(end), middle)], ink))?;
+        for tip in [low, high].into_iter().filter(|&tip| tip <= end) {
             plane.draw(&PathElement::new([(tip, middle - 0.16), (tip, middle + 0.16)], ink))?;
         }
     }
