@@ -51,6 +51,13 @@ enum Command {
         #[command(flatten)]
         options: driver::Options,
     },
+    /// Tell how far two runs of `all` differ.
+    Compare {
+        /// The results of the one run.
+        before: PathBuf,
+        /// And of the other.
+        after: PathBuf,
+    },
     /// Write the page and its pictures again from the results of a run, without measuring.
     Charts {
         /// The results, as `all` or `quick` wrote them.
@@ -70,6 +77,7 @@ fn main() -> Result<()> {
         Command::All { options, output } => driver::run(&options, &output, driver::Effort::FULL),
         Command::Quick { options, output } => driver::run(&options, &output, driver::Effort::SMOKE),
         Command::Against { old, options } => driver::against(&options, &old),
+        Command::Compare { before, after } => driver::compare(&before, &after),
         Command::Charts { json, out } => driver::write_docs(&json, &out),
         Command::Child { job } => child::run(&job),
     }

@@ -2,6 +2,7 @@
 
 mod against;
 mod cell;
+mod compare;
 mod docs;
 mod estimate;
 mod format;
@@ -29,6 +30,7 @@ use crate::measure::Window;
 use crate::peers::Kind;
 pub use against::against;
 use cell::Cell;
+pub use compare::compare;
 use machine::Machine;
 use options::Extent;
 pub use options::{Effort, Options, Output};
