@@ -1,9 +1,8 @@
-//! The processes that are measured or that make load: how the driver starts one, and what it says
-//! back.
+//! The processes that are measured or that make load: how the driver starts one and listens to it.
 //!
-//! A child is this same binary with a [`Job`] as its argument. It answers on its standard output
-//! with [`Word`]s, one line of JSON each: a server says where it listens and is ended by the
-//! driver; all others measure, say so, and exit.
+//! A child is this same binary with a [`Job`] as its argument. It writes [`Word`]s to its standard
+//! output, one line of JSON each. A server says where it listens, and the driver ends it. All
+//! others measure, report, and exit.
 
 use std::io::{BufRead, BufReader};
 use std::panic;
@@ -17,16 +16,16 @@ use crate::job::{Job, Part, Word};
 use crate::measure::Measurement;
 use crate::{confine, load, peers, sys};
 
-/// A child that says nothing for so long says nothing any more.
+/// A child that says nothing for this long hangs.
 const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// The child's side: does the job that the driver wrote.
 pub fn run(job: &str) -> Result<()> {
-    // Not for the terminal, where the driver reports: a panic may well be a runtime's way to say
+    // The driver reports it, not this process's terminal: a panic may be a runtime's way to say
     // that it cannot start.
     panic::set_hook(Box::new(|panic| {
         let reason = panic.payload_as_str().unwrap_or("a panic").to_owned();
-        // A driver that is gone needs no reason.
+        // If the driver is gone, nobody needs the reason.
         let _ = Word::Failed { reason }.say();
     }));
     if let Err(error) = obey(job) {
@@ -37,7 +36,7 @@ pub fn run(job: &str) -> Result<()> {
 }
 
 fn obey(job: &str) -> Result<()> {
-    let job: Job = serde_json::from_str(job).context("a job is written by the driver")?;
+    let job: Job = serde_json::from_str(job).context("read the driver's job")?;
     sys::die_with_parent()?;
     sys::allow_many_files()?;
     sys::pin_to_core(job.core).with_context(|| format!("stay on core {}", job.core))?;
@@ -50,7 +49,7 @@ fn obey(job: &str) -> Result<()> {
     }
 }
 
-/// The driver's side: a child that runs until it has nothing more to say or is dropped.
+/// The driver's side: a child, which is ended when this is dropped.
 pub struct Child {
     process: std::process::Child,
     words: BufReader<ChildStdout>,
@@ -58,12 +57,12 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts it in `program`: this one, or one of another version that has the same jobs.
+    /// Starts it in `program`: this one, or an older build that knows the same jobs.
     pub fn start(program: &Path, name: String, job: &Job) -> Result<Child> {
         Child::spawn(Command::new(program), name, job)
     }
 
-    /// Starts it with `command`, to which the job is appended.
+    /// Starts it with `command`, after which the job follows.
     pub fn spawn(mut command: Command, name: String, job: &Job) -> Result<Child> {
         let mut process = command
             .arg("child")
@@ -84,7 +83,7 @@ impl Child {
         match self.hear()? {
             Word::Listening { port } => Ok(port),
             Word::Failed { reason } => bail!(reason),
-            Word::Measured(_) => bail!("{} measured before it listened", self.name),
+            Word::Measured(_) => bail!("{} reported a measurement before it listened", self.name),
         }
     }
 
@@ -92,18 +91,18 @@ impl Child {
         match self.hear()? {
             Word::Measured(measurement) => Ok(measurement),
             Word::Failed { reason } => bail!(reason),
-            Word::Listening { .. } => bail!("{} listened when it should measure", self.name),
+            Word::Listening { .. } => bail!("{} listened instead of measuring", self.name),
         }
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended on its own.
     pub fn wait(mut self) -> Result<()> {
         let status = self.process.wait()?;
         ensure!(status.success(), "{} failed: {status}", self.name);
         Ok(())
     }
 
-    /// Ends it, and tells why it had ended or was about to.
+    /// Ends it. Returns why it had failed, if it had.
     pub fn last_words(mut self) -> Option<String> {
         let ended = self.process.try_wait().ok()?;
         let _ = self.process.kill();
@@ -130,7 +129,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Either may fail, if the child has ended by itself: that is what was wanted.
+        // Both may fail if the child has already ended, which is fine.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

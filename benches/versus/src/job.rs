@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::measure::{Measurement, Window};
 use crate::workloads::{Case, Workload};
 
+/// What a child is to do. An older build of this program must understand it too.
 #[derive(Serialize, Deserialize)]
 pub struct Job {
     /// The core that the child stays on.
@@ -23,7 +24,7 @@ pub enum Part {
     Load(LoadRun),
 }
 
-/// A child's job: one peer, one workload.
+/// Runs one peer in one case of a workload.
 #[derive(Serialize, Deserialize)]
 pub struct PeerRun {
     pub peer: String,
@@ -33,12 +34,12 @@ pub struct PeerRun {
     pub files: Files,
 }
 
-/// Where the files are that a run may use.
+/// The files that a run may use.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Files {
-    /// To be read only: its blocks are as they were made.
+    /// Only read: its blocks are those that were written at first.
     pub source: PathBuf,
-    /// To be written over.
+    /// Written over.
     pub target: PathBuf,
 }
 
@@ -53,20 +54,21 @@ pub struct LoadRun {
     pub window: Window,
 }
 
+/// What a child tells the driver.
 #[derive(Serialize, Deserialize)]
 pub enum Word {
     Listening {
         port: u16,
     },
     Measured(Measurement),
-    /// The last word, or nearly: why it does not go on.
+    /// Why it gives up. Hardly any word follows.
     Failed {
         reason: String,
     },
 }
 
 impl Word {
-    /// Says it to the driver.
+    /// Tells it to the driver.
     pub fn say(&self) -> Result<()> {
         let mut line = serde_json::to_string(self)?;
         line.push('\n');

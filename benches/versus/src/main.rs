@@ -1,8 +1,8 @@
 //! aio-runtime beside its peers: the same servers, one per runtime, under the same load.
 //!
-//! `driver` plans the rounds and prints the tables; everything it measures runs in a process of its
-//! own, which is this binary started again with a job (`child`). A runtime is a file in `peers`, a
-//! workload is a file in `workloads`.
+//! `driver` plans the rounds and prints the tables. Everything that it measures runs in a process
+//! of its own, which is this binary started again with a job (`child`). A runtime is a file in
+//! `peers`, a workload is a file in `workloads`.
 
 mod blocks;
 mod child;
@@ -30,7 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure everything: round after round, in each of which the runtimes take turns.
+    /// Measure everything. In each of many rounds, the runtimes take turns.
     All {
         #[command(flatten)]
         options: driver::Options,
@@ -44,7 +44,7 @@ enum Command {
         #[command(flatten)]
         output: driver::Output,
     },
-    /// Compare aio-runtime in this program with that in an older build of it, whose turns alternate.
+    /// Compare aio-runtime in this program with an older build of it, turn by turn.
     Against {
         /// The older build.
         old: PathBuf,
@@ -53,9 +53,9 @@ enum Command {
     },
     /// Tell how far two runs of `all` differ.
     Compare {
-        /// The results of the one run.
+        /// The results of one run.
         before: PathBuf,
-        /// And of the other.
+        /// The results of the other.
         after: PathBuf,
     },
     /// Write the page and its pictures again from the results of a run, without measuring.
@@ -67,7 +67,7 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
-    /// What the driver starts this binary with.
+    /// How the driver starts this binary.
     #[command(hide = true)]
     Child { job: String },
 }

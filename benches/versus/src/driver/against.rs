@@ -32,8 +32,8 @@ const CASES: [(Workload, Case); 10] = [
     (Sleep, Case::of(100_000)),
 ];
 
-/// Measures aio-runtime in this program and in `old`, which may have been built from another commit,
-/// turn by turn; prints the ratios.
+/// Measures aio-runtime in this program and in `old`, which may have been built from another
+/// commit, turn by turn; prints the ratios.
 pub fn against(options: &Options, old: &Path) -> Result<()> {
     let old = old.canonicalize().with_context(|| format!("find {}", old.display()))?;
     let effort = options.effort(Effort::PAIR)?;

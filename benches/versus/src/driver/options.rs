@@ -138,8 +138,8 @@ impl Options {
 }
 
 impl Output {
-    /// Where the page goes, if one is to be written: a part of the whole, or a hasty look at it, does
-    /// not replace what is there unless that is asked for.
+    /// Where the page goes, if one is to be written: a part of the whole, or a hasty look at it,
+    /// does not replace what is there unless that is asked for.
     pub fn docs(&self, options: &Options, extent: Extent) -> Option<PathBuf> {
         let is_whole = extent == Extent::Full && options.is_whole();
         self.docs.clone().or_else(|| is_whole.then(|| docs::OF_REPOSITORY.into()))

@@ -36,7 +36,8 @@ pub fn of(cells: &[Cell]) -> Vec<Ratio> {
     cells.chunk_by(Cell::same_case).flat_map(of_case).collect()
 }
 
-/// Ours compared with itself, in each case that has a control: how far the ratio is from 1 is chance.
+/// Ours compared with itself, in each case that has a control: how far the ratio is from 1 is
+/// chance.
 pub fn controls(cells: &[Cell]) -> Vec<Ratio> {
     let of_case = |row: &[Cell]| {
         let again = row.iter().find(|cell| cell.role == Role::Again)?;

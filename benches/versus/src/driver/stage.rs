@@ -1,4 +1,4 @@
-//! One run: the processes it takes, what is made ready for them, and what they say.
+//! One run: the files and the processes that it needs, and what they report.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::measure::{Measurement, Window};
 use crate::workloads::mixed::Check;
 use crate::workloads::{Driven, Workload};
 
-/// What all runs have in common.
+/// What all runs share.
 pub struct Stage {
     pub server_core: usize,
     pub load_core: usize,
     source: File,
     files: Files,
-    // Open for as long as its path is used.
+    // Kept open as long as its path is used.
     _target: File,
     /// This program, and an older build of it.
     program: PathBuf,
@@ -27,7 +27,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes the files in `dir`.
+    /// Creates the files in `dir`.
     pub fn set(dir: &Path, server_core: usize, load_core: usize) -> Result<Stage> {
         let (source, target) = (blocks::create(dir)?, blocks::create(dir)?);
         let files = Files { source: blocks::path_of(&source), target: blocks::path_of(&target) };
@@ -35,7 +35,7 @@ impl Stage {
         Ok(Stage { server_core, load_core, source, files, _target: target, program, old: None })
     }
 
-    /// With the program that cells with [`Role::Old`] run in.
+    /// Names the program that cells with [`Role::Old`] run in.
     pub fn with_old(self, old: PathBuf) -> Stage {
         Stage { old: Some(old), ..self }
     }
@@ -43,7 +43,7 @@ impl Stage {
     /// The program that cells with this role run in.
     pub fn program(&self, role: Role) -> &Path {
         match role {
-            Role::Old => self.old.as_ref().expect("an old program was named"),
+            Role::Old => self.old.as_ref().expect("with_old was called"),
             Role::Peer | Role::Again | Role::WithoutIdle => &self.program,
         }
     }
@@ -52,7 +52,7 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// The peer's own reason where there is one, else that of the load.
+    /// With the peer's own reason if there is one, else with the load generator's.
     pub fn measure(&self, cell: &Cell, window: Window) -> Result<Measurement> {
         if cell.workload != Workload::Buffered {
             return self.run(cell, window);
@@ -73,7 +73,7 @@ impl Stage {
             files: self.files.clone(),
         };
         let job = Job { core: self.server_core, deny_io_uring: cell.io_uring_denied, part: Part::Peer(run) };
-        // What has never run is taken not to start.
+        // A cell that has never run is assumed not to start.
         let complaint = if cell.turns.is_empty() { "does not start" } else { "stops" };
         let mut peer = Child::start(self.program(cell.role), cell.to_string(), &job)?;
         let measurement = match cell.workload.driven() {

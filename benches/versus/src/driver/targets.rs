@@ -1,4 +1,4 @@
-//! What aio-runtime means to reach, as data.
+//! What aio-runtime aims for, as data.
 
 use std::fmt;
 
@@ -10,8 +10,7 @@ use crate::peers::Kind;
 use crate::workloads::Workload::{self, *};
 use crate::workloads::{Case, echo};
 
-/// The peer whose targets these are; and what it is called with the option that keeps it from
-/// sleeping.
+/// The peer whose targets these are, and its name with the option that keeps it from sleeping.
 pub const OURS: &str = "aio-runtime";
 const OURS_SPINNING: &str = "aio-spin";
 
@@ -24,17 +23,17 @@ pub struct Target {
     pub limit: Limit,
 }
 
-/// Whose figure ours is divided by.
+/// What our figure is divided by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Against {
     Peer(&'static str),
-    /// The one with the best median, of those that are built on io_uring.
+    /// The best of those that are built on io_uring.
     BestIoUring,
-    /// The one with the best median, of all runtimes.
+    /// The best of all runtimes.
     BestRuntime,
-    /// Us without the idle connections of the case.
+    /// Ours without the idle connections of the case.
     WithoutIdle,
-    /// Nobody's: the figure stands for itself.
+    /// Nothing: the figure itself has the limit.
     Nothing,
 }
 
@@ -66,7 +65,7 @@ impl fmt::Display for Verdict {
 }
 
 impl Against {
-    /// Whether one of this kind is among those of whom the best counts.
+    /// Whether the best is chosen from peers of this kind, among others.
     pub fn counts(self, kind: Kind) -> bool {
         match self {
             Against::BestIoUring => kind == Kind::IoUring,
@@ -77,7 +76,7 @@ impl Against {
 }
 
 impl Limit {
-    /// Whether it is kept, as far as the figures tell.
+    /// Whether it is kept, as far as the figures can tell.
     pub fn verdict(self, figures: &Estimate) -> Verdict {
         let (is_met, is_missed) = match self {
             AtMost(most) => (figures.high <= most, figures.low > most),
@@ -127,14 +126,14 @@ pub fn all() -> Vec<Target> {
         add(Read, case, Cpu, Against::Peer("bare-aio"), AtMost(1.05));
     }
 
-    // No peer better by more than a tenth.
+    // No peer may be better by more than a tenth.
     for workload in [SpawnJoin, YieldNow, Wake] {
         for case in workload.cases() {
             add(workload, case, Cpu, Against::BestRuntime, AtMost(1.1));
         }
     }
-    // So many that none has the loop woken for itself alone. Of fewer, who rounds to milliseconds
-    // sleeps longer, by design.
+    // With this many, each wakeup of the loop serves several of them. With fewer, a runtime that
+    // rounds to milliseconds wakes less often, and sleeps longer.
     add(Sleep, Case::of(100_000), Cpu, Against::BestRuntime, AtMost(1.1));
 
     let talking = Case::of(64).sized(64);

@@ -1,4 +1,4 @@
-//! What connections cost on which nothing is said.
+//! What idle connections cost.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,12 +13,13 @@ use crate::measure::{Gauge, Measurement};
 use crate::sys;
 use crate::workloads::{Dialogue, echo};
 
+/// Opens the idle connections of the case.
 pub fn open(run: &LoadRun) -> Result<Vec<TcpStream>> {
     (0..run.case.idle).map(|_| connect(run.port)).collect()
 }
 
-/// The server's memory for each connection. Each has talked once: what a server keeps for one
-/// that has not yet is of less interest, and the answer shows that it was accepted.
+/// The server's memory for each connection. Each has talked once: the answer shows that it was
+/// accepted, and what a server keeps for a connection before that matters less.
 pub fn weigh(run: &LoadRun) -> Result<Measurement> {
     talk_once(run, &mut connect(run.port)?)?;
     let gauge = Gauge::of(run.server, run.window);
@@ -34,10 +35,10 @@ pub fn weigh(run: &LoadRun) -> Result<Measurement> {
     Ok(Measurement { bytes_each: Some(bytes_each), ..gauge.measure(&from, &to, None)? })
 }
 
-/// The server's CPU time while nothing is said.
+/// The server's CPU time while its connections are idle.
 pub fn watch(run: &LoadRun) -> Result<Measurement> {
     let _idle = open(run)?;
-    // Connections are accepted in the order in which they came: after the last one, all were.
+    // Connections are accepted in the order in which they came: once this one is answered, all are.
     talk_once(run, &mut connect(run.port)?)?;
     thread::sleep(run.window.warmup);
     let gauge = Gauge::of(run.server, run.window);
@@ -53,6 +54,6 @@ fn talk_once(run: &LoadRun, stream: &mut TcpStream) -> Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(dialogue.request())?;
     stream.read_exact(&mut answer)?;
-    ensure!(dialogue.is_answer(&answer), "a wrong answer");
+    ensure!(dialogue.is_answer(&answer), "the server sent a wrong answer");
     Ok(())
 }

@@ -1,13 +1,12 @@
 //! The load generator: one thread, plain epoll, every answer checked.
 //!
-//! A closed loop keeps one request under way on each connection. An open loop sends so many
-//! requests per second, whether the server keeps up or not, and counts latency from when a request
-//! was due: a server that stalls is charged for all who would have come meanwhile, not only for the
-//! one that it kept waiting.
+//! A closed loop keeps one request in flight on each connection. An open loop sends a fixed number
+//! of requests per second, whether the server keeps up or not, and counts latency from when a
+//! request was due. So a server that stalls is charged for every request of that time, not only for
+//! the one that it kept waiting.
 //!
-//! It never sleeps while it makes load. It has a core to itself, and a client that sleeps would
-//! have the server pay for waking it: the slower the client's answer, the cheaper the server would
-//! look.
+//! The load generator never sleeps while it makes load, and has a core to itself. If it slept, the
+//! server would pay for waking it, and how often would be a matter of timing.
 
 mod connection;
 mod idle;

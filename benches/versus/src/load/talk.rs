@@ -1,4 +1,4 @@
-//! The loop that makes the load on all connections.
+//! The loop that makes load on all connections.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ pub fn talk<D: Dialogue>(run: &LoadRun) -> Result<Measurement> {
     }
 }
 
-/// One request on each connection, which is then closed and opened anew.
+/// One request on each connection, which is then closed and replaced by a new one.
 pub fn connect_and_close(run: &LoadRun) -> Result<Measurement> {
     let mut party = Party::<echo::Client>::gather(run)?;
     for connection in &mut party.connections {
@@ -57,7 +57,7 @@ pub fn connect_and_close(run: &LoadRun) -> Result<Measurement> {
     }
 }
 
-/// All connections that talk, and what tells which of them has something to say.
+/// All connections that talk, and the epoll that watches them.
 struct Party<D> {
     epoll: OwnedFd,
     connections: Vec<Connection<D>>,
@@ -76,7 +76,7 @@ impl<D: Dialogue> Party<D> {
         Ok(Party { epoll, connections, events: Vec::with_capacity(run.case.many) })
     }
 
-    /// Looks once at all connections, without sleeping; returns how many had an answer.
+    /// Handles the events of all connections, without sleeping. Returns how many answers came.
     fn turn(
         &mut self,
         mut answered: impl FnMut(&OwnedFd, usize, &mut Connection<D>, Duration) -> Result<()>,

@@ -1,5 +1,5 @@
-//! The runtimes, and the bare loops: each file has one's servers, and says in a [`Peer`] which
-//! workloads it can run.
+//! The runtimes and the bare loops. Each file has the servers of one, and a [`Peer`] that says
+//! which workloads it can run.
 //!
 //! The servers resemble each other, line by line where the runtimes allow it. They are not written
 //! once for all on purpose: each is what a user of that runtime would write.
@@ -27,7 +27,7 @@ use crate::workloads::mixed::Copying;
 use crate::workloads::{Workload, echo, files};
 pub use peer::{Kind, Peer};
 
-/// In the order in which they take turns.
+/// In the order of the tables.
 pub const PEERS: &[Peer] = &[
     aio::PEER,
     aio::SPINNING,
@@ -72,11 +72,12 @@ fn run_on(peer: &Peer, run: &PeerRun) -> Option<Result<()>> {
     Some(measured.and_then(|measurement| Word::Measured(measurement).say()))
 }
 
-/// A nonblocking listener, announced to the driver: connections that come before the runtime is up
+/// A nonblocking listener, announced to the driver. Connections that come before the runtime is up
 /// wait in its backlog.
 fn listen() -> Result<TcpListener> {
-    /// The most that the kernel grants unless told otherwise. std's own choice is small for
-    /// thousands of clients: what does not fit is lost, and sent again after a second.
+    /// The most that the kernel grants by default. The length that std chooses is too short for
+    /// thousands of clients: a connection that does not fit is lost, and tried again after a
+    /// second.
     const BACKLOG: i32 = 4096;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     rustix::net::listen(&listener, BACKLOG)?;

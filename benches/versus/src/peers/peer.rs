@@ -1,4 +1,4 @@
-//! What a runtime, or a bare loop, says of itself.
+//! A runtime or a bare loop, as the list of peers has it.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -11,27 +11,29 @@ use crate::workloads::files::{Reads, Writes};
 use crate::workloads::mixed::Copying;
 use crate::workloads::{Case, Workload};
 
-/// One runtime's ways to do the workloads; `None` for one it cannot do.
+/// How one runtime does the workloads; `None` for one it cannot do.
 pub struct Peer {
     pub name: &'static str,
     pub kind: Kind,
-    /// Its name on crates.io; none for a bare loop.
+    /// Its name on crates.io; a bare loop has none.
     pub package: Option<&'static str>,
-    /// Serves for ever. Takes the bytes of a message; for its buffers see [`buffer_size`](crate::workloads::echo::buffer_size).
+    /// Serves forever. Takes the length of a message, from which follows the
+    /// [`buffer_size`](crate::workloads::echo::buffer_size).
     pub echo: Option<fn(TcpListener, usize) -> Result<()>>,
-    /// Serves for ever, from the file there, to be opened with O_DIRECT.
+    /// Serves forever, from the file at the path, opened with O_DIRECT.
     pub unified: Option<fn(TcpListener, &Path) -> Result<()>>,
-    /// Serves echo for messages of [`SMALL`](crate::workloads::echo::SMALL) bytes and copies, for ever.
+    /// Serves echo for messages of [`SMALL`](crate::workloads::echo::SMALL) bytes and copies a
+    /// file, forever.
     pub mixed: Option<fn(TcpListener, Copying) -> Result<()>>,
-    /// Returns when the readers have nothing more to read.
+    /// Returns when the readers have nothing left to read.
     pub read: Option<fn(Reads) -> Result<()>>,
-    /// Returns when the writers have nothing more to write.
+    /// Returns when the writers have nothing left to write.
     pub write: Option<fn(Writes) -> Result<()>>,
     /// [`micro::run`](crate::workloads::micro::run) with its executor.
     pub micro: Option<Micro>,
 }
 
-/// Takes how many are to be at once.
+/// Takes how many tasks there are at once.
 type Micro = fn(Workload, usize, Window) -> Result<Measurement>;
 
 /// What a peer is built on.
@@ -40,13 +42,13 @@ type Micro = fn(Workload, usize, Window) -> Result<Measurement>;
 pub enum Kind {
     /// aio-runtime.
     Ours,
-    /// aio-runtime again, watching for completions before it sleeps: meant for, and measured with,
-    /// one thing at a time.
+    /// aio-runtime again, which here watches for completions before it sleeps. That is meant for
+    /// one thing at a time, and measured with it.
     Spinning,
     /// epoll, and threads for files.
     Epoll,
     IoUring,
-    /// No runtime: a loop written directly on the kernel's interface.
+    /// Not a runtime but a loop written directly on the kernel's interface.
     Bare,
 }
 

@@ -1,5 +1,5 @@
-//! How big a workload is: how many at once, how long the messages, and what else makes one case
-//! differ from another.
+//! How big a workload is: how many things at once, how long the messages, and what else tells one
+//! case from another.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Case {
-    /// Connections that talk, transfers under way or tasks.
+    /// Connections that talk, transfers in flight, or tasks.
     pub many: usize,
-    /// Bytes in a message, where the case has a say in it.
+    /// The length of a message in bytes, where it belongs to the case.
     pub message: Option<usize>,
-    /// Connections opened before all others, on which nothing is ever said.
+    /// Connections opened before all others, which stay silent.
     pub idle: usize,
     pub choice: Choice,
-    /// Requests per second in an open loop; none is a closed loop.
+    /// Requests per second in an open loop; none in a closed loop.
     pub rate: Option<u32>,
 }
 
-/// How the load generator chooses the blocks that it asks for.
+/// How the load generator chooses the blocks that it requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {

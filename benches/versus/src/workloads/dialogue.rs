@@ -2,9 +2,9 @@
 
 use crate::workloads::Case;
 
-/// One side of what is said on a connection: a request, then its answer, then the next request.
+/// The client's side of a conversation: a request, then its answer, then the next request.
 pub trait Dialogue {
-    /// The one of the connection with this number.
+    /// For the connection with this number.
     fn new(case: &Case, connection: usize) -> Self;
 
     /// Goes on to the next request.

@@ -1,5 +1,5 @@
-//! What is measured. Each workload's file has all that is the same for every runtime: the client's
-//! side, the wire, the way of counting.
+//! What is measured. The file of a workload has what is the same for every runtime: the client's
+//! side, the format on the wire, the way of counting.
 
 pub mod case;
 pub mod dialogue;
@@ -43,17 +43,17 @@ pub enum Workload {
     Wake,
     /// Sleep 10 to 110 ms.
     Sleep,
-    /// Make a runtime, have it do nothing, drop it.
+    /// Build a runtime, let it do nothing, drop it.
     StartStop,
-    /// Keep tasks that wait for ever: resident bytes of each.
+    /// Keep tasks that wait forever: resident bytes of each.
     TaskMemory,
-    /// Keep connections on which nothing is said: resident bytes of each.
+    /// Keep idle connections: resident bytes of each.
     ConnectionMemory,
-    /// Keep connections on which nothing is said: CPU time.
+    /// Keep idle connections: CPU time.
     IdleCpu,
 }
 
-/// Who makes the load.
+/// What makes the load.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Driven {
     /// A load generator in another process.
@@ -62,7 +62,7 @@ pub enum Driven {
     ByItself,
 }
 
-/// Requests per second in open loops: such that every peer should be able to serve them.
+/// Requests per second in open loops, low enough for every peer.
 pub struct Rates {
     pub echo: u32,
     pub unified: u32,
@@ -78,20 +78,20 @@ impl Workload {
         }
     }
 
-    /// The figure that counts before all others.
+    /// The figure that counts first.
     pub fn figure(self) -> Figure {
         use Workload::*;
         match self {
             TaskMemory | ConnectionMemory => Figure::BytesEach,
             IdleCpu => Figure::Busy,
-            // The CPU time of the copy cannot be told from that of the connections.
+            // Its CPU time includes the copy's.
             Mixed => Figure::P99,
             Echo | Connect | Unified | Read | Write | Buffered => Figure::Cpu,
             SpawnJoin | YieldNow | Wake | Sleep | StartStop => Figure::Cpu,
         }
     }
 
-    /// Whether system calls per operation say anything.
+    /// Whether system calls per operation mean anything.
     pub fn has_calls(self) -> bool {
         use Workload::*;
         match self {
@@ -100,21 +100,22 @@ impl Workload {
         }
     }
 
-    /// Whether user-space instructions per operation say anything: where all the work is done there,
-    /// and is the same each time. How often a few sleepers wake the loop depends on its speed.
+    /// Whether user-space instructions per operation mean anything: all the work must be done
+    /// there, and be the same each time. How often a few sleepers wake the loop depends on its
+    /// speed.
     pub fn has_instructions(self, case: &Case) -> bool {
         use Workload::*;
         matches!(self, SpawnJoin | YieldNow | Wake) || (self == Sleep && case.many >= 100_000)
     }
 
-    /// How much longer than others' a turn is: latencies need many samples, and sleeps are counted in
-    /// batches of a tenth of a second each.
+    /// How much longer a turn is than the options say: latencies need many samples, and sleeps come
+    /// in batches of a tenth of a second.
     pub fn turn_factor(self, case: &Case) -> f64 {
         let needs_samples = case.rate.is_some() || matches!(self, Workload::Mixed | Workload::Unified);
         if needs_samples || self == Workload::Sleep { 2.0 } else { 1.0 }
     }
 
-    /// Whether an open loop makes sense, and where.
+    /// The case that is measured in an open loop too, if there is one.
     pub fn open_case(self, rates: &Rates) -> Option<Case> {
         match self {
             Workload::Echo => Some(Case::of(64).sized(echo::SMALL).at_rate(rates.echo)),

@@ -1,4 +1,4 @@
-//! Which pictures there are, each to answer one question.
+//! Which pictures there are. Each answers one question.
 
 use super::picture::{Panel, Picture, Row, Value};
 use crate::driver::cell::Role;
@@ -7,7 +7,7 @@ use crate::measure::Figure::{self, BytesEach, Cpu, P99};
 use crate::workloads::Workload::{self, *};
 use crate::workloads::{Case, echo};
 
-/// All that these results have figures for.
+/// All pictures that these results have figures for.
 pub fn pictures(results: &Results) -> Vec<Picture> {
     let echo = |many| Case::of(many).sized(echo::SMALL);
     let connections = |many: usize| format!("{many} connections");
@@ -27,7 +27,7 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
         Sketch {
             name: "denied",
             title: "Where io_uring is denied, as in containers by default: CPU time per operation",
-            note: "Of those built on io_uring, what starts has fallen back to epoll.",
+            note: "A runtime built on io_uring that starts anyway has fallen back to epoll.",
             per: " of CPU time",
             shared: false,
             denied: true,
@@ -58,11 +58,11 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
         Sketch {
             name: "read",
             title: "Random 4 KiB reads with O_DIRECT: CPU time per read",
-            note: "On one thread; a pool's threads are counted too.",
+            note: "The threads of a pool are counted too.",
             per: " of CPU time per read",
             shared: true,
             denied: false,
-            panels: [32, 128].map(|many| Pick::new(Read, Case::of(many), Cpu, format!("{many} under way"))).into(),
+            panels: [32, 128].map(|many| Pick::new(Read, Case::of(many), Cpu, format!("{many} in flight"))).into(),
         },
         Sketch {
             name: "echo",
@@ -76,7 +76,7 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
         Sketch {
             name: "tasks",
             title: "Tasks and timers: CPU time per operation",
-            note: "The executor alone: nothing is read or sent.",
+            note: "The executor alone, without I/O.",
             per: " of CPU time",
             shared: false,
             denied: false,
@@ -89,8 +89,8 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
         },
         Sketch {
             name: "memory",
-            title: "Memory: resident bytes of each",
-            note: "What the process grows by, divided by how many it keeps; the kernel's memory is not in it.",
+            title: "Memory: resident bytes of each connection or task",
+            note: "The growth of the process, divided by how many it keeps. The kernel's memory is not included.",
             per: "",
             shared: false,
             denied: false,
@@ -110,7 +110,7 @@ struct Sketch {
     note: &'static str,
     /// What follows the unit below the axis.
     per: &'static str,
-    /// Whether one scale serves all panels.
+    /// Whether all panels have the same scale.
     shared: bool,
     /// Whether io_uring was denied.
     denied: bool,

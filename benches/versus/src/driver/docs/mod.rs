@@ -1,5 +1,5 @@
-//! What is shown to readers who do not measure themselves: a page, and pictures that other pages
-//! may show too.
+//! What readers see who do not measure themselves: a page, and pictures that other pages may show
+//! too.
 
 mod gallery;
 mod page;
@@ -18,7 +18,7 @@ pub const OF_REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs
 /// Writes `benchmarks.md` into `dir`, and its pictures into a directory beside it.
 pub fn write(results: &Results, dir: &Path) -> Result<()> {
     let pictures = gallery::pictures(results);
-    fs::create_dir_all(dir.join(PICTURES)).with_context(|| format!("make {}", dir.display()))?;
+    fs::create_dir_all(dir.join(PICTURES)).with_context(|| format!("create {}", dir.display()))?;
     for picture in &pictures {
         let path = dir.join(PICTURES).join(picture.file_name());
         fs::write(&path, picture.to_svg()?).with_context(|| format!("write {}", path.display()))?;
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_start_has_words_and_no_bar() {
+    fn a_runtime_that_does_not_start_has_words_and_no_bar() {
         let svg = drawn();
         let svg = Document::parse(&svg).unwrap();
         assert_eq!(texts(&svg).iter().filter(|text| text.contains("does not start")).count(), 1);
@@ -106,7 +106,7 @@ mod tests {
         let svg = drawn();
         let svg = Document::parse(&svg).unwrap();
         let number = |node: &Node, name| node.attribute(name).unwrap().parse::<f64>().unwrap();
-        // Of the rectangles, the sheet is higher and the legend's squares are narrower.
+        // The other rectangles: the sheet is higher, and the legend's squares are narrower.
         let bars: Vec<f64> = svg
             .descendants()
             .filter(|node| node.has_tag_name("rect") && number(node, "height") < 30.0 && number(node, "width") > 12.0)
@@ -123,7 +123,7 @@ mod tests {
         for part in [
             "abacus, 2 cores, 1 GiB",
             "ext4 on a drum",
-            "3 to 6 rounds of 0.5 s",
+            "3 to 6 rounds, with turns of 0.5 s",
             "tokio 1.2.3",
             "](benchmarks/denied.svg)",
             "| 32 | monoio | failed |",

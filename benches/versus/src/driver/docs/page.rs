@@ -13,11 +13,11 @@ use crate::workloads::Workload;
 pub const PICTURES: &str = "benchmarks";
 
 const HEAD: &str = "\
-<!-- Written by benches/versus: what is changed here is lost when it runs again. -->
+<!-- Written by benches/versus: changes are lost when it runs again. -->
 
 # Benchmarks: aio-runtime beside its peers
 
-One command measures all of this again, and writes this page and its pictures:
+One command measures everything again, and writes this page and its pictures:
 
 ```sh
 cargo run --release --manifest-path benches/versus/Cargo.toml -- all
@@ -84,7 +84,7 @@ fn conditions(results: &Results) -> String {
     let versions: Vec<String> = machine.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let quiet = match format::not_quiet(results) {
         Some(others) => format!("**no**: {others}"),
-        None => format!("yes: others took {:.1} % of the machine meanwhile", 100.0 * results.disturbed),
+        None => format!("yes: others took {:.1} % of the machine", 100.0 * results.disturbed),
     };
     let rows = [
         ("machine", format::machine(machine)),
@@ -102,7 +102,7 @@ fn conditions(results: &Results) -> String {
 fn shown(pictures: &[Picture]) -> String {
     let image = |picture: &Picture| {
         let (title, file) = (picture.title, picture.file_name());
-        format!("![{title}. All its figures are in the tables below.]({PICTURES}/{file})\n")
+        format!("![{title}. The tables below have all its figures.]({PICTURES}/{file})\n")
     };
     pictures.iter().map(image).collect::<Vec<_>>().join("\n")
 }
@@ -112,7 +112,7 @@ fn counts_instructions(results: &Results) -> bool {
 }
 
 fn targets(ratios: &[Ratio]) -> String {
-    let mut out = "## What aio-runtime means to reach\n\n\
+    let mut out = "## What aio-runtime aims for\n\n\
                    Its figure as a multiple of another's; `best` is the peer that it compares worst with.\n\n"
         .to_owned();
     if ratios.iter().any(|ratio| ratio.limit.is_some()) {
@@ -132,7 +132,7 @@ fn controls(controls: &[Ratio]) -> String {
     format!("{CONTROLS}{}", report::controls(controls).as_markdown())
 }
 
-/// What failed, each reason once for all cells of a runtime that it befell.
+/// What failed. Each reason is told once for all cells of a runtime.
 fn failures(cells: &[Summary]) -> String {
     let mut rows: Vec<(Vec<String>, Vec<String>)> = Vec::new();
     for cell in cells.iter().map(|summary| &summary.cell) {
@@ -169,7 +169,7 @@ fn figures(results: &Results) -> String {
     out
 }
 
-/// What stands in one table.
+/// What has a table of its own.
 fn table_of(summary: &Summary) -> (Workload, bool) {
     (summary.cell.workload, summary.cell.io_uring_denied)
 }

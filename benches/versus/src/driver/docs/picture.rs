@@ -1,4 +1,5 @@
-//! A picture: bars in panels side by side, with a row for each runtime. SVG, whose text is text.
+//! A picture: bars in panels side by side, with a row for each runtime. It is SVG whose text is
+//! text.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
@@ -17,7 +18,7 @@ pub struct Picture {
     pub note: String,
     /// What follows the unit below an axis.
     pub per: &'static str,
-    /// Whether one scale serves all panels.
+    /// Whether all panels have the same scale.
     pub shared: bool,
     pub panels: Vec<Panel>,
     pub rows: Vec<Row>,
@@ -39,11 +40,11 @@ pub struct Row {
 pub enum Value {
     Measured(Estimate),
     Failed(&'static str),
-    /// Not run, as this runtime or loop has no such thing.
+    /// Not run: this runtime or loop does not do it.
     Absent,
 }
 
-// All in pixels.
+// All lengths are in pixels.
 const WIDTH: u32 = 960;
 const HEAD: u32 = 62;
 const PANEL_HEAD: u32 = 28;
@@ -54,14 +55,14 @@ const LEGEND: u32 = 30;
 const NAMES: u32 = 128;
 /// For the figures, to the right of the bars of each panel.
 const FIGURES: u32 = 70;
-/// Of that, what keeps them apart from the next panel's bars.
+/// The part of it that separates them from the next panel's bars.
 const GAP: u32 = 26;
 
 const INK: RGBColor = RGBColor(0x24, 0x29, 0x2f);
 const PALE_INK: RGBColor = RGBColor(0x57, 0x60, 0x6a);
 const GRID: RGBColor = RGBColor(0xe4, 0xe7, 0xea);
-/// From Okabe and Ito's palette, which nobody is blind to: one warm colour for us, cool and grey
-/// ones for the rest.
+/// From the palette of Okabe and Ito, which colour-blind readers can tell apart: a warm colour for
+/// ours, cool and grey ones for the rest.
 const OURS: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 
 fn colour(kind: Kind) -> RGBColor {
@@ -84,13 +85,13 @@ fn meaning(kind: Kind) -> &'static str {
     }
 }
 
-/// Words of a size in pixels.
+/// Text of a size in pixels.
 fn words<'a>(size: f64, colour: RGBColor, across: HPos) -> TextStyle<'a> {
     // plotters takes the height of a line for the size.
     ("sans-serif", size * 1.24).into_font().color(&colour).pos(Pos::new(across, VPos::Center))
 }
 
-/// What bars are measured in.
+/// The unit of a panel's bars.
 #[derive(Clone, Copy)]
 struct Unit {
     name: &'static str,
@@ -98,7 +99,7 @@ struct Unit {
 }
 
 impl Unit {
-    /// Such that the greatest figure reads well.
+    /// Chosen so that the greatest figure reads well.
     fn of(figure: Figure, greatest: f64) -> Unit {
         let (name, size) = match figure {
             Figure::Cpu | Figure::P50 | Figure::P99 | Figure::P999 => match greatest {
@@ -133,7 +134,7 @@ impl Picture {
         let bars = ROW * self.rows.len() as u32;
         let height = HEAD + PANEL_HEAD + bars + AXIS + LEGEND;
         let root = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
-        // Readers in dark mode see a white sheet rather than black letters on black.
+        // Otherwise readers in dark mode would see black letters on black.
         root.fill(&WHITE)?;
         let title = words(17.0, INK, HPos::Left);
         root.draw_text(&format!("{} (lower is better)", self.title), &title, (16, 22))?;
@@ -158,7 +159,7 @@ impl Picture {
     fn draw_panel(&self, index: usize, area: &Area) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
         let panel = &self.panels[index];
         let unit = Unit::of(panel.figure, self.greatest(index, |figures| figures.median));
-        // Room for whiskers, but not so much that one bad round makes all bars small.
+        // Room for whiskers, but an uncertain figure must not make all bars small.
         let end =
             self.greatest(index, |figures| figures.high.min(1.5 * figures.median)).max(f64::MIN_POSITIVE) / unit.size;
 
@@ -179,7 +180,7 @@ impl Picture {
             .x_label_formatter(&|x| format!("{}", (x * 1e6).round() / 1e6))
             .label_style(words(12.0, PALE_INK, HPos::Center))
             .draw()?;
-        // plotters would centre it below the bars; it belongs to the figures as well.
+        // plotters would centre it below the bars, but it belongs to the figures as well.
         let under = (0, (PANEL_HEAD + ROW * self.rows.len() as u32 + AXIS - 16) as i32);
         let below = format!("{}{}", unit.name, self.per);
         area.draw_text(&below, &words(12.5, PALE_INK, HPos::Left), under)?;
@@ -217,13 +218,13 @@ impl Picture {
         for kind in kinds {
             area.draw(&Rectangle::new([(x, 6), (x + 12, 18)], colour(kind).filled()))?;
             area.draw_text(meaning(kind), &words(12.5, PALE_INK, HPos::Left), (x + 18, 12))?;
-            // As wide as letters are on the whole: nobody here knows the reader's fonts.
+            // An average letter is about this wide; the reader's font is not known here.
             x += 18 + 7 * meaning(kind).len() as i32 + 20;
         }
         Ok(())
     }
 
-    /// In one panel, or in all if they have one scale; 0 if there is nothing.
+    /// The greatest in one panel, or in all if they have the same scale; 0 if there is none.
     fn greatest(&self, panel: usize, of: impl Fn(Estimate) -> f64) -> f64 {
         let looked_at = |row: &Row| if self.shared { row.values.clone() } else { vec![row.values[panel]] };
         let values = self.rows.iter().flat_map(looked_at).filter_map(|value| match value {
@@ -234,7 +235,7 @@ impl Picture {
     }
 }
 
-/// A bar with its whiskers; what lies beyond the end is cut off.
+/// A bar with its whiskers, cut off at the end of the axis.
 fn draw_bar(
     plane: &Chart,
     middle: f64,
