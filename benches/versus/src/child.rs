@@ -1,6 +1,6 @@
 //! The processes that are measured or that make load: how the driver starts one and listens to it.
 //!
-//! A child is this same binary with a [`Job`] as its argument. It writes [`Word`]s to its standard
+//! A child is this same binary with a [`Job`] as its argument. It writes [`Message`]s to its standard
 //! output, one line of JSON each. A server says where it listens, and the driver ends it. All
 //! others measure, report, and exit.
 
@@ -12,7 +12,7 @@ use std::process::{ChildStdout, Command, Stdio, exit};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::job::{Job, Part, Word};
+use crate::job::{Job, Message, Part};
 use crate::measure::Measurement;
 use crate::{confine, load, peers, sys};
 
@@ -26,10 +26,10 @@ pub fn run(job: &str) -> Result<()> {
     panic::set_hook(Box::new(|panic| {
         let reason = panic.payload_as_str().unwrap_or("a panic").to_owned();
         // If the driver is gone, nobody needs the reason.
-        let _ = Word::Failed { reason }.say();
+        let _ = Message::Failed { reason }.send();
     }));
     if let Err(error) = obey(job) {
-        Word::Failed { reason: format!("{error:#}") }.say()?;
+        Message::Failed { reason: format!("{error:#}") }.send()?;
         exit(1);
     }
     Ok(())
@@ -45,14 +45,14 @@ fn obey(job: &str) -> Result<()> {
     }
     match job.part {
         Part::Peer(run) => peers::run(&run),
-        Part::Load(run) => Word::Measured(load::run(&run)?).say(),
+        Part::Load(run) => Message::Measured(load::run(&run)?).send(),
     }
 }
 
 /// The driver's side: a child, which is ended when this is dropped.
 pub struct Child {
     process: std::process::Child,
-    words: BufReader<ChildStdout>,
+    messages: BufReader<ChildStdout>,
     name: String,
 }
 
@@ -72,7 +72,7 @@ impl Child {
             .spawn()
             .with_context(|| format!("start {name}"))?;
         let stdout = process.stdout.take().expect("stdout is piped");
-        Ok(Child { process, words: BufReader::new(stdout), name })
+        Ok(Child { process, messages: BufReader::new(stdout), name })
     }
 
     pub fn pid(&self) -> u32 {
@@ -80,18 +80,18 @@ impl Child {
     }
 
     pub fn port(&mut self) -> Result<u16> {
-        match self.hear()? {
-            Word::Listening { port } => Ok(port),
-            Word::Failed { reason } => bail!(reason),
-            Word::Measured(_) => bail!("{} reported a measurement before it listened", self.name),
+        match self.receive()? {
+            Message::Listening { port } => Ok(port),
+            Message::Failed { reason } => bail!(reason),
+            Message::Measured(_) => bail!("{} reported a measurement before it listened", self.name),
         }
     }
 
     pub fn measurement(&mut self) -> Result<Measurement> {
-        match self.hear()? {
-            Word::Measured(measurement) => Ok(measurement),
-            Word::Failed { reason } => bail!(reason),
-            Word::Listening { .. } => bail!("{} listened instead of measuring", self.name),
+        match self.receive()? {
+            Message::Measured(measurement) => Ok(measurement),
+            Message::Failed { reason } => bail!(reason),
+            Message::Listening { .. } => bail!("{} listened instead of measuring", self.name),
         }
     }
 
@@ -103,24 +103,24 @@ impl Child {
     }
 
     /// Ends it. Returns why it had failed, if it had.
-    pub fn last_words(mut self) -> Option<String> {
+    pub fn failure(mut self) -> Option<String> {
         let ended = self.process.try_wait().ok()?;
         let _ = self.process.kill();
-        while let Ok(word) = self.hear() {
-            if let Word::Failed { reason } = word {
+        while let Ok(message) = self.receive() {
+            if let Message::Failed { reason } = message {
                 return Some(reason);
             }
         }
         ended.map(|status| status.to_string())
     }
 
-    fn hear(&mut self) -> Result<Word> {
-        if self.words.buffer().is_empty() {
-            let mut said = [PollFd::new(self.words.get_ref(), PollFlags::IN)];
-            ensure!(poll(&mut said, Some(&PATIENCE))? > 0, "{} says nothing", self.name);
+    fn receive(&mut self) -> Result<Message> {
+        if self.messages.buffer().is_empty() {
+            let mut readable = [PollFd::new(self.messages.get_ref(), PollFlags::IN)];
+            ensure!(poll(&mut readable, Some(&PATIENCE))? > 0, "{} says nothing", self.name);
         }
         let mut line = String::new();
-        if self.words.read_line(&mut line)? == 0 {
+        if self.messages.read_line(&mut line)? == 0 {
             bail!("{} ended early: {}", self.name, self.process.wait()?);
         }
         serde_json::from_str(&line).with_context(|| format!("{} said {line:?}", self.name))

@@ -56,20 +56,20 @@ pub struct LoadRun {
 
 /// What a child tells the driver.
 #[derive(Serialize, Deserialize)]
-pub enum Word {
+pub enum Message {
     Listening {
         port: u16,
     },
     Measured(Measurement),
-    /// Why it gives up. Hardly any word follows.
+    /// Why it gives up.
     Failed {
         reason: String,
     },
 }
 
-impl Word {
+impl Message {
     /// Tells it to the driver.
-    pub fn say(&self) -> Result<()> {
+    pub fn send(&self) -> Result<()> {
         let mut line = serde_json::to_string(self)?;
         line.push('\n');
         Ok(std::io::stdout().write_all(line.as_bytes())?)

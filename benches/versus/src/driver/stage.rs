@@ -83,7 +83,7 @@ impl Stage {
                 match self.load(cell, window, port, peer.pid()) {
                     Ok(measurement) => measurement,
                     Err(error) => {
-                        let reason = peer.last_words();
+                        let reason = peer.failure();
                         return Err(reason.map_or(error, |reason| anyhow!(reason).context(complaint)));
                     }
                 }

@@ -18,18 +18,18 @@ const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// One request after the other on each connection.
 pub fn talk<D: Dialogue>(run: &LoadRun) -> Result<Measurement> {
-    let mut party = Party::<D>::gather(run)?;
+    let mut clients = Clients::<D>::open(run)?;
     let mut pace = Pace::new(run.case.rate);
-    for (index, connection) in party.connections.iter_mut().enumerate() {
+    for (index, connection) in clients.connections.iter_mut().enumerate() {
         pace.free(index, connection)?;
     }
     let mut meter = Meter::new(run.server, run.window);
     loop {
-        let answers = party.turn(|_, index, connection, latency| {
+        let answers = clients.turn(|_, index, connection, latency| {
             meter.answered(latency);
             pace.free(index, connection)
         })?;
-        pace.send_due(&mut party.connections)?;
+        pace.send_due(&mut clients.connections)?;
         if let Some(measurement) = meter.turn(answers)? {
             return Ok(measurement);
         }
@@ -38,13 +38,13 @@ pub fn talk<D: Dialogue>(run: &LoadRun) -> Result<Measurement> {
 
 /// One request on each connection, which is then closed and replaced by a new one.
 pub fn connect_and_close(run: &LoadRun) -> Result<Measurement> {
-    let mut party = Party::<echo::Client>::gather(run)?;
-    for connection in &mut party.connections {
+    let mut clients = Clients::<echo::Client>::open(run)?;
+    for connection in &mut clients.connections {
         connection.ask(Instant::now())?;
     }
     let mut meter = Meter::new(run.server, run.window);
     loop {
-        let answers = party.turn(|epoll, index, connection, latency| {
+        let answers = clients.turn(|epoll, index, connection, latency| {
             meter.answered(latency);
             let began = Instant::now();
             connection.reopen(run.port)?;
@@ -58,14 +58,14 @@ pub fn connect_and_close(run: &LoadRun) -> Result<Measurement> {
 }
 
 /// All connections that talk, and the epoll that watches them.
-struct Party<D> {
+struct Clients<D> {
     epoll: OwnedFd,
     connections: Vec<Connection<D>>,
     events: Vec<epoll::Event>,
 }
 
-impl<D: Dialogue> Party<D> {
-    fn gather(run: &LoadRun) -> Result<Self> {
+impl<D: Dialogue> Clients<D> {
+    fn open(run: &LoadRun) -> Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(run.case.many);
         for index in 0..run.case.many {
@@ -73,7 +73,7 @@ impl<D: Dialogue> Party<D> {
             watch(&epoll, index, &connection)?;
             connections.push(connection);
         }
-        Ok(Party { epoll, connections, events: Vec::with_capacity(run.case.many) })
+        Ok(Clients { epoll, connections, events: Vec::with_capacity(run.case.many) })
     }
 
     /// Handles the events of all connections, without sleeping. Returns how many answers came.

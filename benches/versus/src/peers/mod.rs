@@ -22,7 +22,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use anyhow::{Context, Result};
 
 use crate::blocks::Access;
-use crate::job::{Files, PeerRun, Word};
+use crate::job::{Files, Message, PeerRun};
 use crate::workloads::mixed::Copying;
 use crate::workloads::{Workload, echo, files};
 pub use peer::{Kind, Peer};
@@ -69,7 +69,7 @@ fn run_on(peer: &Peer, run: &PeerRun) -> Option<Result<()>> {
         | Workload::StartStop
         | Workload::TaskMemory => peer.micro?(run.workload, case.many, *window),
     };
-    Some(measured.and_then(|measurement| Word::Measured(measurement).say()))
+    Some(measured.and_then(|measurement| Message::Measured(measurement).send()))
 }
 
 /// A nonblocking listener, announced to the driver. Connections that come before the runtime is up
@@ -83,6 +83,6 @@ fn listen() -> Result<TcpListener> {
     rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
-    Word::Listening { port }.say()?;
+    Message::Listening { port }.send()?;
     Ok(listener)
 }
