@@ -1,23 +1,22 @@
 //! How many instructions an operation takes in user space, as callgrind counts them.
 //!
-//! Time depends on who else uses the machine; this does not: two counts of one program differ by
-//! less than a thousandth. So it is the figure to compare two commits with. It says nothing of what
-//! the kernel does.
+//! Time depends on what else the machine does. This does not: two counts of one program differ by
+//! less than a thousandth. So it is the figure to compare two commits with. It leaves out what the
+//! kernel does.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tempfile::NamedTempFile;
 
+use super::cell::Cell;
 use crate::child::Child;
 use crate::job::{Files, Job, Part, PeerRun};
 use crate::measure::Window;
 
-use super::cell::Cell;
-
-/// Whether it can be counted here: callgrind is a part of valgrind, which may not be installed.
+/// Whether it can be counted here: callgrind is part of valgrind, which may not be installed.
 pub fn can_be_counted() -> bool {
     Command::new("valgrind").arg("--version").output().is_ok_and(|version| version.status.success())
 }
@@ -28,7 +27,8 @@ pub fn per_operation(program: &Path, cell: &Cell, core: usize) -> Result<f64> {
     // One batch, or a few.
     let short = count(program, cell, core, Duration::from_millis(1))?;
     let long = count(program, cell, core, Duration::from_secs(1).max(3 * short.wall))?;
-    Ok((long.instructions - short.instructions) as f64 / (long.ops - short.ops) as f64)
+    ensure!(long.ops > short.ops, "{cell} did not get any further in a longer run");
+    Ok((long.instructions as f64 - short.instructions as f64) / (long.ops - short.ops) as f64)
 }
 
 struct Count {

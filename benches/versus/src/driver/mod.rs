@@ -29,7 +29,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::measure::Window;
 use crate::peers::Kind;
 pub use against::against;
-use cell::Cell;
+use cell::{Cell, Role};
 pub use compare::compare;
 use machine::Machine;
 use options::Extent;
@@ -81,13 +81,12 @@ pub fn write_docs(json: &Path, docs: &Path) -> Result<()> {
 
 /// Measures case by case: first the rounds, then what is counted in runs of its own.
 fn measure(cells: &mut [Cell], effort: &Effort, stage: &Stage) {
-    let counts_instructions = effort.extent == Extent::Full && instructions::can_be_counted();
-    let counted = |cell: &Cell| {
-        usize::from(cell.workload.has_calls())
-            + usize::from(counts_instructions && cell.workload.has_instructions(&cell.case))
-    };
-    let steps = cells.iter().map(|cell| effort.rounds.least + counted(cell)).sum();
-    let progress = progress_bar(steps);
+    let can_count_instructions = effort.extent == Extent::Full && instructions::can_be_counted();
+    let has_calls = |cell: &Cell| cell.workload.has_calls() && cell.role == Role::Peer;
+    let has_instructions = |cell: &Cell| can_count_instructions && cell.workload.has_instructions(&cell.case);
+    let counts = |cell: &Cell| usize::from(has_calls(cell)) + usize::from(has_instructions(cell));
+    let progress = progress_bar(cells.iter().map(|cell| effort.rounds.least + counts(cell)).sum());
+
     for row in cells.chunk_by_mut(Cell::same_case) {
         let window = effort.window(row[0].workload, &row[0].case);
         let (mut turns, planned) = (0, effort.rounds.least * row.len());
@@ -95,19 +94,16 @@ fn measure(cells: &mut [Cell], effort: &Effort, stage: &Stage) {
             progress.set_message(cell.to_string());
             let measured = stage.measure(cell, window);
             turns += 1;
-            if turns > planned {
-                progress.inc_length(1);
-            }
+            progress.inc_length(u64::from(turns > planned));
             progress.inc(1);
             measured
         });
-        for cell in row.iter_mut().filter(|cell| cell.workload.has_calls()) {
+        for cell in row.iter_mut().filter(|cell| has_calls(cell)) {
             progress.set_message(format!("{cell}: system calls"));
             cell.count_calls(|cell| stage.measure(cell, COUNTING));
             progress.inc(1);
         }
-        let counted = |cell: &&mut Cell| counts_instructions && cell.workload.has_instructions(&cell.case);
-        for cell in row.iter_mut().filter(counted) {
+        for cell in row.iter_mut().filter(|cell| has_instructions(cell)) {
             progress.set_message(format!("{cell}: instructions"));
             // A runtime that callgrind cannot run has no such figure.
             cell.instructions = instructions::per_operation(stage.program(cell.role), cell, stage.server_core).ok();
@@ -117,9 +113,9 @@ fn measure(cells: &mut [Cell], effort: &Effort, stage: &Stage) {
     progress.finish_and_clear();
 }
 
-/// System calls are counted rather than timed: a short window tells.
+/// System calls are counted rather than timed, so a short window is enough.
 const COUNTING: Window =
-    Window { warmup: Duration::from_millis(50), counted: Duration::from_millis(150), count_calls: true };
+    Window { warmup: Duration::from_millis(25), counted: Duration::from_millis(75), count_calls: true };
 
 fn progress_bar(steps: usize) -> ProgressBar {
     let style =

@@ -30,8 +30,8 @@ pub struct Options {
     /// How often at most, where a race is close.
     #[arg(long)]
     pub most_rounds: Option<usize>,
-    /// How long each turn counts, after a quarter of that to warm up; some workloads take twice as
-    /// long.
+    /// How long each turn counts, after a quarter of that to warm up; two or four times as long
+    /// where latency counts.
     #[arg(long)]
     pub seconds: Option<f64>,
     /// Deny io_uring to everything that is measured, as containers do. Otherwise only a few cases
@@ -85,7 +85,7 @@ pub enum Extent {
 }
 
 impl Effort {
-    pub const FULL: Effort = Effort { extent: Extent::Full, rounds: Rounds { least: 6, most: 48 }, seconds: 0.4 };
+    pub const FULL: Effort = Effort { extent: Extent::Full, rounds: Rounds { least: 6, most: 24 }, seconds: 0.3 };
     pub const SMOKE: Effort = Effort { extent: Extent::Quick, rounds: Rounds { least: 1, most: 1 }, seconds: 0.1 };
     /// For two builds of ours alone.
     pub const PAIR: Effort = Effort { extent: Extent::Full, rounds: Rounds { least: 15, most: 60 }, seconds: 0.5 };
@@ -108,7 +108,7 @@ impl Options {
         let seconds = self.seconds.unwrap_or(default.seconds);
         ensure!(least > 0 && seconds > 0.0, "nothing can be measured in no time");
         ensure!(most <= 1_000, "more than 1000 rounds tell no more");
-        ensure!(seconds <= 15.0, "a child that says nothing for a minute is taken to hang");
+        ensure!(seconds <= 10.0, "a child that says nothing for a minute is taken to hang");
         ensure!(self.echo_rate > 0 && self.unified_rate > 0, "an open loop needs a rate");
         ensure!(self.server_core != self.load_core, "server and load need a core each");
         Ok(Effort { rounds: Rounds { least, most }, seconds, ..default })
@@ -186,7 +186,7 @@ mod tests {
             let Effort { rounds, .. } = parse(line).options.effort(Effort::FULL).unwrap();
             (rounds.least, rounds.most)
         };
-        assert_eq!(rounds(""), (6, 48));
+        assert_eq!(rounds(""), (6, 24));
         assert_eq!(rounds("--rounds 60"), (60, 60));
         assert_eq!(rounds("--rounds 3 --most-rounds 9"), (3, 9));
     }
@@ -194,8 +194,8 @@ mod tests {
     #[test]
     fn turns_that_need_many_samples_are_longer() {
         let window = |workload, case: Case| Effort::FULL.window(workload, &case).counted.as_secs_f64();
-        assert_eq!(window(Workload::Echo, Case::of(64)), 0.4);
-        assert_eq!(window(Workload::Echo, Case::of(64).at_rate(1)), 0.8);
-        assert_eq!(window(Workload::Unified, Case::of(64)), 0.8);
+        assert_eq!(window(Workload::Echo, Case::of(64)), 0.3);
+        assert_eq!(window(Workload::Echo, Case::of(64).at_rate(1)), 1.2);
+        assert_eq!(window(Workload::Unified, Case::of(64)), 0.6);
     }
 }

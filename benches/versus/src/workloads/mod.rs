@@ -9,7 +9,7 @@ pub mod micro;
 pub mod mixed;
 pub mod unified;
 
-use std::fmt;
+use std::{fmt, iter};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -111,8 +111,13 @@ impl Workload {
     /// How much longer a turn is than the options say: latencies need many samples, and sleeps come
     /// in batches of a tenth of a second.
     pub fn turn_factor(self, case: &Case) -> f64 {
-        let needs_samples = case.rate.is_some() || matches!(self, Workload::Mixed | Workload::Unified);
-        if needs_samples || self == Workload::Sleep { 2.0 } else { 1.0 }
+        use Workload::*;
+        match self {
+            _ if case.rate.is_some() => 4.0,
+            Mixed | Unified | Sleep => 2.0,
+            Echo | Connect | Read | Write | Buffered | SpawnJoin | YieldNow | Wake => 1.0,
+            StartStop | TaskMemory | ConnectionMemory | IdleCpu => 1.0,
+        }
     }
 
     /// The case that is measured in an open loop too, if there is one.
@@ -130,13 +135,15 @@ impl Workload {
         let each = |all: &[usize]| all.iter().copied().map(Case::of).collect::<Vec<_>>();
         match self {
             Echo => {
-                let sized = |size| each(&[1, 64, 512, 4096]).into_iter().map(move |case| case.sized(size));
-                let mut cases: Vec<Case> = echo::SIZES.into_iter().flat_map(sized).collect();
-                cases.push(Case::of(64).sized(echo::SMALL).beside(12_000));
-                cases
+                let one = Case::of(1).sized(echo::SMALL);
+                let sized = |size| each(&[64, 512, 4096]).into_iter().map(move |case| case.sized(size));
+                let beside_idle = Case::of(64).sized(echo::SMALL).beside(12_000);
+                iter::once(one).chain(echo::SIZES.into_iter().flat_map(sized)).chain([beside_idle]).collect()
             }
             Connect => vec![Case::of(32).sized(echo::SMALL)],
-            Unified => each(&[1, 32, 256]).into_iter().flat_map(|case| [case, case.zipf()]).collect(),
+            Unified => iter::once(Case::of(1))
+                .chain(each(&[32, 256]).into_iter().flat_map(|case| [case, case.zipf()]))
+                .collect(),
             Mixed => vec![Case::of(64).sized(echo::SMALL)],
             Read | Write => each(&[1, 32, 128]),
             Buffered => each(&[1, 32]),

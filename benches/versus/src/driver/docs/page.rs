@@ -33,7 +33,7 @@ in a random order that the next round reverses. So a machine that is slow for a 
 
 - A **ratio** is taken within each round; the table shows the median of the rounds and its 95 % interval.
 - A target is **met** or **missed** only if the whole interval lies on one side of its limit. A race in which it does not
-  goes on for up to eight times as many rounds. If that does not help either, it is **undecided**.
+  goes on for up to four times as many rounds. If that does not help either, it is **undecided**.
 - **CPU/op** counts first: user and system time of the measured process, all its threads, per operation. It is shown
   as the ratio to aio-runtime times aio-runtime's median, so that it agrees with the ratios.
 - **p50, p99, p99.9** are latencies. In an open loop (*at 15000/s*) they count from when a request was due. A p99.9 is
