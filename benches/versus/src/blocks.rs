@@ -1,5 +1,5 @@
-//! The files that are read and written: 4 KiB blocks whose every word tells which block and which
-//! word it is.
+//! The files that are read and written: 4 KiB blocks in which every word tells its block and its
+//! place.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, Write};
@@ -15,7 +15,7 @@ pub const BLOCK_SIZE: usize = 4096;
 /// 256 MiB in all.
 pub const BLOCK_COUNT: u64 = 65_536;
 
-/// Memory for one block, or for a longer piece, aligned as strictly as any file system asks for
+/// Memory for one block, or for a longer piece, aligned as strictly as any file system requires for
 /// O_DIRECT.
 #[repr(C, align(4096))]
 pub struct Block<const SIZE: usize = BLOCK_SIZE>([u8; SIZE]);
@@ -45,14 +45,14 @@ pub fn offset(number: u64) -> u64 {
     number * BLOCK_SIZE as u64
 }
 
-/// Makes the file in `dir`. It has no name there, so that nothing is left behind however this
-/// process ends.
+/// Creates the file in `dir`. It has no name there, so nothing is left behind however this process
+/// ends.
 ///
 /// # Errors
 ///
-/// If `dir` lies on a file system without O_DIRECT: nothing could be measured there.
+/// If `dir` is on a file system without O_DIRECT, where nothing could be measured.
 pub fn create(dir: &Path) -> Result<File> {
-    let whose = || format!("make a file in {}", dir.display());
+    let whose = || format!("create a file in {}", dir.display());
     let file = tempfile::tempfile_in(dir).with_context(whose)?;
     require_direct_io(&file).with_context(whose)?;
     let mut out = BufWriter::with_capacity(1 << 20, &file);
@@ -68,7 +68,7 @@ pub fn create(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Where the other processes find the file, for as long as this one has it open.
+/// Where other processes find the file as long as this one has it open.
 pub fn path_of(file: &File) -> PathBuf {
     format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
 }
@@ -78,7 +78,7 @@ pub fn path_of(file: &File) -> PathBuf {
 pub enum Access {
     DirectRead,
     DirectWrite,
-    /// From the page cache, where the driver has seen to it that the file is.
+    /// From the page cache, into which the driver has read the file.
     CachedRead,
 }
 
@@ -91,7 +91,7 @@ impl Access {
     }
 }
 
-/// Opens a file as std does.
+/// Opens a file for std's calls, which block.
 pub fn open(path: &Path, access: Access) -> Result<File> {
     let flags = if access.is_direct() { OFlags::DIRECT } else { OFlags::empty() };
     OpenOptions::new()
@@ -102,31 +102,30 @@ pub fn open(path: &Path, access: Access) -> Result<File> {
         .with_context(|| format!("open {} for {access:?}", path.display()))
 }
 
-/// Brings a file into the page cache.
+/// Reads a file into the page cache.
 pub fn cache(mut file: &File) -> Result<()> {
     file.rewind()?;
     std::io::copy(&mut file, &mut std::io::sink())?;
     Ok(())
 }
 
-/// Takes a file out of the page cache, where a direct write would have to look for its every page.
+/// Drops a file from the page cache, where a direct write would have to look for each of its pages.
 pub fn uncache(file: &File) -> Result<()> {
     Ok(fadvise(file, 0, None, Advice::DontNeed)?)
 }
 
-/// Reads block `number` as std does.
+/// Reads block `number`, and blocks meanwhile.
 pub fn read(file: &File, number: u64, into: &mut Block) -> Result<()> {
     Ok(file.read_exact_at(into, offset(number))?)
 }
 
-/// Opening with O_DIRECT proves little: tmpfs allows it and reads from memory all the same. statx
-/// tells.
+/// Opening with O_DIRECT proves little: tmpfs allows it, and reads from memory anyway. statx tells.
 fn require_direct_io(file: &File) -> Result<()> {
     let about = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)?;
     let known = about.stx_mask & StatxFlags::DIOALIGN.bits() != 0;
     ensure!(
         known && about.stx_dio_mem_align != 0,
-        "its file system has no O_DIRECT (or the kernel, before 6.1, does not say so); \
+        "its file system has no O_DIRECT (or the kernel is older than 6.1 and does not say); \
          name a directory on a real disk with --dir or TMPDIR"
     );
     Ok(())
@@ -143,9 +142,9 @@ fn stamp(number: u64, block: &mut Block) {
     }
 }
 
-/// Whether `content` is block `number`, whole and in order.
+/// Whether `content` is the whole of block `number`.
 pub fn is_block(number: u64, content: &[u8]) -> bool {
-    // The differences are gathered rather than compared one by one: without branches the loop is
+    // Differences are gathered rather than tested one by one: without branches the loop is
     // vectorised.
     let differences = content
         .chunks_exact(8)
@@ -155,10 +154,10 @@ pub fn is_block(number: u64, content: &[u8]) -> bool {
     content.len() == BLOCK_SIZE && differences == 0
 }
 
-/// What a disk writes whole or not at all.
+/// What a disk writes completely or not at all.
 const SECTOR: usize = 512;
 
-/// Writes into each sector of `content` which block it is, and which version of it.
+/// Writes into each sector of `content` the number of the block and its version.
 pub fn stamp_sectors(number: u64, generation: u64, content: &mut [u8]) {
     for sector in content.chunks_exact_mut(SECTOR) {
         sector[..8].copy_from_slice(&number.to_le_bytes());
@@ -166,7 +165,7 @@ pub fn stamp_sectors(number: u64, generation: u64, content: &mut [u8]) {
     }
 }
 
-/// Which version of block `number` this is; none if it is another block or a torn one.
+/// The version of block `number` in `content`; none if it is another block, or a torn one.
 pub fn generation(number: u64, content: &[u8]) -> Option<u64> {
     let word = |sector: &[u8], at: usize| u64::from_le_bytes(sector[at..at + 8].try_into().expect("8 bytes"));
     let generation = word(content, 8);

@@ -1,77 +1,42 @@
-//! The processes that are measured or that make load: how the driver starts one, and what it says
-//! back.
+//! The processes that are measured or that make load: how the driver starts one and listens to it.
 //!
-//! A child is this same binary with a [`Job`] as its argument. It answers on its standard output
-//! with [`Word`]s, one line of JSON each: a server says where it listens and is ended by the
-//! driver; all others measure, say so, and exit.
+//! A child is this same binary with a [`Job`] as its argument. It writes [`Message`]s to its standard
+//! output, one line of JSON each. A server says where it listens, and the driver ends it. All
+//! others measure, report, and exit.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::panic;
+use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio, exit};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde::{Deserialize, Serialize};
 
+use crate::job::{Job, Message, Part};
 use crate::measure::Measurement;
 use crate::{confine, load, peers, sys};
 
-/// A child that says nothing for so long says nothing any more.
+/// A child that says nothing for this long hangs.
 const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
-
-#[derive(Serialize, Deserialize)]
-pub struct Job {
-    /// The core that the child stays on.
-    pub core: usize,
-    pub deny_io_uring: bool,
-    pub part: Part,
-}
-
-#[derive(Serialize, Deserialize)]
-pub enum Part {
-    Peer(peers::Run),
-    Load(load::Run),
-}
-
-#[derive(Serialize, Deserialize)]
-pub enum Word {
-    Listening {
-        port: u16,
-    },
-    Measured(Measurement),
-    /// The last word, or nearly: why it does not go on.
-    Failed {
-        reason: String,
-    },
-}
-
-impl Word {
-    /// Says it to the driver.
-    pub fn say(&self) -> Result<()> {
-        let mut line = serde_json::to_string(self)?;
-        line.push('\n');
-        Ok(std::io::stdout().write_all(line.as_bytes())?)
-    }
-}
 
 /// The child's side: does the job that the driver wrote.
 pub fn run(job: &str) -> Result<()> {
-    // Not for the terminal, where the driver reports: a panic may well be a runtime's way to say
+    // The driver reports it, not this process's terminal: a panic may be a runtime's way to say
     // that it cannot start.
     panic::set_hook(Box::new(|panic| {
         let reason = panic.payload_as_str().unwrap_or("a panic").to_owned();
-        // A driver that is gone needs no reason.
-        let _ = Word::Failed { reason }.say();
+        // If the driver is gone, nobody needs the reason.
+        let _ = Message::Failed { reason }.send();
     }));
     if let Err(error) = obey(job) {
-        Word::Failed { reason: format!("{error:#}") }.say()?;
+        Message::Failed { reason: format!("{error:#}") }.send()?;
         exit(1);
     }
     Ok(())
 }
 
 fn obey(job: &str) -> Result<()> {
-    let job: Job = serde_json::from_str(job).context("a job is written by the driver")?;
+    let job: Job = serde_json::from_str(job).context("read the driver's job")?;
     sys::die_with_parent()?;
     sys::allow_many_files()?;
     sys::pin_to_core(job.core).with_context(|| format!("stay on core {}", job.core))?;
@@ -79,21 +44,27 @@ fn obey(job: &str) -> Result<()> {
         confine::deny_io_uring()?;
     }
     match job.part {
-        Part::Peer(run) => run.run(),
-        Part::Load(run) => Word::Measured(run.run()?).say(),
+        Part::Peer(run) => peers::run(&run),
+        Part::Load(run) => Message::Measured(load::run(&run)?).send(),
     }
 }
 
-/// The driver's side: a child that runs until it has nothing more to say or is dropped.
+/// The driver's side: a child, which is ended when this is dropped.
 pub struct Child {
     process: std::process::Child,
-    words: BufReader<ChildStdout>,
+    messages: BufReader<ChildStdout>,
     name: String,
 }
 
 impl Child {
-    pub fn start(name: String, job: &Job) -> Result<Child> {
-        let mut process = Command::new(std::env::current_exe()?)
+    /// Starts it in `program`: this one, or an older build that knows the same jobs.
+    pub fn start(program: &Path, name: String, job: &Job) -> Result<Child> {
+        Child::spawn(Command::new(program), name, job)
+    }
+
+    /// Starts it with `command`, after which the job follows.
+    pub fn spawn(mut command: Command, name: String, job: &Job) -> Result<Child> {
+        let mut process = command
             .arg("child")
             .arg(serde_json::to_string(job)?)
             .stdin(Stdio::null())
@@ -101,7 +72,7 @@ impl Child {
             .spawn()
             .with_context(|| format!("start {name}"))?;
         let stdout = process.stdout.take().expect("stdout is piped");
-        Ok(Child { process, words: BufReader::new(stdout), name })
+        Ok(Child { process, messages: BufReader::new(stdout), name })
     }
 
     pub fn pid(&self) -> u32 {
@@ -109,40 +80,47 @@ impl Child {
     }
 
     pub fn port(&mut self) -> Result<u16> {
-        match self.hear()? {
-            Word::Listening { port } => Ok(port),
-            Word::Failed { reason } => bail!(reason),
-            Word::Measured(_) => bail!("{} measured before it listened", self.name),
+        match self.receive()? {
+            Message::Listening { port } => Ok(port),
+            Message::Failed { reason } => bail!(reason),
+            Message::Measured(_) => bail!("{} reported a measurement before it listened", self.name),
         }
     }
 
     pub fn measurement(&mut self) -> Result<Measurement> {
-        match self.hear()? {
-            Word::Measured(measurement) => Ok(measurement),
-            Word::Failed { reason } => bail!(reason),
-            Word::Listening { .. } => bail!("{} listened when it should measure", self.name),
+        match self.receive()? {
+            Message::Measured(measurement) => Ok(measurement),
+            Message::Failed { reason } => bail!(reason),
+            Message::Listening { .. } => bail!("{} listened instead of measuring", self.name),
         }
     }
 
-    /// Ends it, and tells why it had ended or was about to.
-    pub fn last_words(mut self) -> Option<String> {
+    /// Waits until it has ended on its own.
+    pub fn wait(mut self) -> Result<()> {
+        let status = self.process.wait()?;
+        ensure!(status.success(), "{} failed: {status}", self.name);
+        Ok(())
+    }
+
+    /// Ends it. Returns why it had failed, if it had.
+    pub fn failure(mut self) -> Option<String> {
         let ended = self.process.try_wait().ok()?;
         let _ = self.process.kill();
-        while let Ok(word) = self.hear() {
-            if let Word::Failed { reason } = word {
+        while let Ok(message) = self.receive() {
+            if let Message::Failed { reason } = message {
                 return Some(reason);
             }
         }
         ended.map(|status| status.to_string())
     }
 
-    fn hear(&mut self) -> Result<Word> {
-        if self.words.buffer().is_empty() {
-            let mut said = [PollFd::new(self.words.get_ref(), PollFlags::IN)];
-            ensure!(poll(&mut said, Some(&PATIENCE))? > 0, "{} says nothing", self.name);
+    fn receive(&mut self) -> Result<Message> {
+        if self.messages.buffer().is_empty() {
+            let mut readable = [PollFd::new(self.messages.get_ref(), PollFlags::IN)];
+            ensure!(poll(&mut readable, Some(&PATIENCE))? > 0, "{} says nothing", self.name);
         }
         let mut line = String::new();
-        if self.words.read_line(&mut line)? == 0 {
+        if self.messages.read_line(&mut line)? == 0 {
             bail!("{} ended early: {}", self.name, self.process.wait()?);
         }
         serde_json::from_str(&line).with_context(|| format!("{} said {line:?}", self.name))
@@ -151,7 +129,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Either may fail, if the child has ended by itself: that is what was wanted.
+        // Both may fail if the child has already ended, which is fine.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

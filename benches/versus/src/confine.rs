@@ -1,10 +1,10 @@
-//! What a container takes away: its default seccomp profile denies io_uring.
+//! What containers lack: their default seccomp profile denies io_uring.
 
 use anyhow::Result;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-/// From now on this process gets EPERM for io_uring, as it would under Docker's, containerd's or
-/// Kubernetes' default.
+/// From now on io_uring's calls fail with EPERM in this process, as they do by default under
+/// Docker, containerd and Kubernetes.
 pub fn deny_io_uring() -> Result<()> {
     let denied = [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register];
     let filter = SeccompFilter::new(

@@ -1,4 +1,4 @@
-//! What a run comes to: operations, time, CPU time and memory between two marks, and latencies.
+//! What is measured of a run: operations, time, CPU time and memory between two marks; latencies.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -10,26 +10,26 @@ use serde::{Deserialize, Serialize};
 use crate::sys;
 use crate::syscalls::SystemCalls;
 
-/// How long a run goes on: a time to warm up, then the time that counts.
+/// How long a run takes: a time to warm up, then the time that counts.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Window {
     pub warmup: Duration,
     pub counted: Duration,
-    /// Whether system calls are counted: that makes them slower.
+    /// Whether system calls are counted, which makes them slower.
     pub count_calls: bool,
 }
 
-/// Nanoseconds from 1 us to 1 min, exact to three digits.
+/// In nanoseconds from 1 us to 1 min, exact to three digits.
 pub type Latencies = Histogram<u64>;
 
 pub fn latencies() -> Latencies {
     Histogram::new_with_bounds(1_000, 60_000_000_000, 3).expect("the bounds are in order")
 }
 
-/// Reads what a process has used, whichever process one is.
+/// Reads what a process has used: this one or another.
 pub struct Gauge {
     pid: u32,
-    /// None where they are not to be counted, or cannot be.
+    /// None if they are not to be counted, or cannot be.
     system_calls: Option<RefCell<SystemCalls>>,
 }
 
@@ -48,14 +48,14 @@ impl Gauge {
         Gauge { pid, system_calls: system_calls.map(RefCell::new) }
     }
 
-    /// Reads the clocks, with the number of operations that the process has done by now.
+    /// Reads the clocks, when the process has done `ops` operations.
     pub fn mark(&self, ops: u64) -> Result<Mark> {
         let written = sys::bytes_written(self.pid)?;
         let system_calls = self.system_calls.as_ref().map(|calls| calls.borrow_mut().so_far()).transpose()?;
         Ok(Mark { at: Instant::now(), cpu: sys::cpu_time(self.pid)?, written, system_calls, ops })
     }
 
-    /// What lies between two marks, the second just taken.
+    /// What happened between two marks, the second of which was just taken.
     pub fn measure(&self, from: &Mark, to: &Mark, latencies: Option<&Latencies>) -> Result<Measurement> {
         let quantile = |all: &Latencies, quantile| Duration::from_nanos(all.value_at_quantile(quantile));
         Ok(Measurement {
@@ -66,6 +66,7 @@ impl Gauge {
                 p50: quantile(all, 0.50),
                 p99: quantile(all, 0.99),
                 p999: quantile(all, 0.999),
+                samples: all.len(),
             }),
             resident: sys::resident_bytes(self.pid)?,
             peak: sys::peak_resident_bytes(self.pid)?,
@@ -77,35 +78,38 @@ impl Gauge {
 }
 
 /// What one runtime did in one window.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Measurement {
     pub ops: u64,
     pub wall: Duration,
     /// User and system time of the measured process, all its threads.
     pub cpu: Duration,
-    /// Absent where single operations are too short to be timed.
+    /// Absent if single operations are too short to be timed.
     pub latency: Option<Latency>,
     /// Resident bytes of the process at the end of the window.
     pub resident: u64,
-    /// The most resident bytes that the process ever had.
+    /// The most resident bytes that the process has ever had.
     pub peak: u64,
-    /// Resident bytes for each of what the workload keeps.
+    /// Resident bytes for each task or connection that the workload keeps.
     pub bytes_each: Option<f64>,
     /// Bytes that went to the disk.
     pub written: u64,
-    /// Of all threads; absent where they were not counted.
+    /// Of all threads; absent if they were not counted.
     pub system_calls: Option<u64>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Latency {
     pub p50: Duration,
     pub p99: Duration,
     pub p999: Duration,
+    /// How many operations were timed; an older build of this program does not say.
+    #[serde(default)]
+    pub samples: u64,
 }
 
 impl Measurement {
-    /// One of the figures; none if this run has no such figure.
+    /// One of its figures; none if it has no such figure.
     pub fn figure(&self, figure: Figure) -> Option<f64> {
         let per_op = |all: f64| (self.ops > 0).then(|| all / self.ops as f64);
         let latency = |of: fn(&Latency) -> Duration| self.latency.as_ref().map(|all| of(all).as_nanos() as f64);
@@ -125,20 +129,20 @@ impl Measurement {
     }
 }
 
-/// What can be compared.
+/// A figure by which runtimes can be compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Figure {
     /// Nanoseconds of user and system time per operation.
     Cpu,
-    /// Operations per second. More is better, as nowhere else but for `Written`.
+    /// Operations per second. More is better here and for `Written`, less everywhere else.
     Throughput,
     /// Nanoseconds.
     P50,
     P99,
     P999,
-    /// The share of its core that the process kept busy. Much below 1, the load or the disk was the
-    /// bottleneck.
+    /// The share of its core that the process kept busy. If it is much below 1, the load or the
+    /// disk was the bottleneck.
     Busy,
     /// Bytes.
     Resident,

@@ -1,5 +1,5 @@
-//! What this package asks of the kernel about processes: where to run, how much was used, when to
-//! end.
+//! What this package asks of the kernel about processes: where they run, what they have used, when
+//! they end.
 
 #![allow(unsafe_code)]
 
@@ -23,7 +23,7 @@ pub fn die_with_parent() -> io::Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
-/// Lets this process open as many files as it may at all.
+/// Lets this process open as many files as its hard limit allows.
 pub fn allow_many_files() -> io::Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
@@ -34,12 +34,12 @@ pub fn resident_bytes(pid: u32) -> Result<u64> {
     Ok(1024 * figure(pid, "smaps_rollup", "Rss:")?)
 }
 
-/// The most memory that a process ever had.
+/// The most memory that a process has ever had.
 pub fn peak_resident_bytes(pid: u32) -> Result<u64> {
     Ok(1024 * figure(pid, "status", "VmHWM:")?)
 }
 
-/// What a process has sent to the disk.
+/// The bytes that a process has sent to the disk.
 pub fn bytes_written(pid: u32) -> Result<u64> {
     figure(pid, "io", "write_bytes:")
 }
@@ -56,19 +56,19 @@ fn figure(pid: u32, file: &str, name: &str) -> Result<u64> {
 
 /// User and system time used so far by all threads, past and present, of a process.
 ///
-/// Another process's clock may be read just as one's own. That lets a load generator take both ends
-/// of a window at the very moment it counts the operations, without troubling the server.
+/// Another process's clock can be read just like one's own. So a load generator reads the server's
+/// at the very moment at which it counts the operations, and the server need not do anything.
 pub fn cpu_time(pid: u32) -> io::Result<Duration> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
     let mut clock = 0;
-    // SAFETY: `clock` is a live clockid_t to be written to; any pid is allowed, an unknown one is
+    // SAFETY: `clock` is a live clockid_t to be written to. Any pid is allowed; an unknown one is
     // an error.
     let refused = unsafe { libc::clock_getcpuclockid(pid, &mut clock) };
     if refused != 0 {
         return Err(io::Error::from_raw_os_error(refused));
     }
     let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `used` is a live timespec to be written to; `clock` was just made by the C library.
+    // SAFETY: `used` is a live timespec to be written to, and `clock` comes from the C library.
     if unsafe { libc::clock_gettime(clock, &mut used) } != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -82,7 +82,7 @@ pub fn family_time() -> io::Result<Duration> {
 
 fn usage(who: libc::c_int) -> io::Result<Duration> {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
-    // SAFETY: `usage` is room for a rusage; on success the kernel has filled all of it.
+    // SAFETY: `usage` has room for a rusage, all of which the kernel has filled on success.
     let usage = unsafe {
         if libc::getrusage(who, usage.as_mut_ptr()) != 0 {
             return Err(io::Error::last_os_error());

@@ -1,10 +1,10 @@
-//! Figures in words.
+//! Figures as text.
 
 use super::machine::Machine;
 use super::results::Results;
 use crate::measure::Figure;
 
-/// Above this share of the machine, others are worth a word.
+/// If others take more than this share of the machine, the report says so.
 const TOLERABLE: f64 = 0.03;
 
 pub fn time(nanoseconds: f64) -> String {
@@ -19,7 +19,7 @@ pub fn mebibytes(bytes: f64) -> String {
     format!("{:.1} MiB", bytes / f64::from(1 << 20))
 }
 
-/// Three digits, as far as they tell something.
+/// Three digits, as far as they mean something.
 pub fn short(figure: f64) -> String {
     let decimals = match figure {
         0.0 => 0,
@@ -35,11 +35,26 @@ pub fn machine(machine: &Machine) -> String {
     format!("{}, {} cores, {gibibytes:.0} GiB", machine.cpu, machine.cores)
 }
 
-/// What to be wary of, if others had too much of the machine.
+/// A warning, if others had too much of the machine.
 pub fn not_quiet(results: &Results) -> Option<String> {
     let percent = 100.0 * results.disturbed;
-    let words = format!("other processes and the hypervisor took {percent:.0} % of the machine meanwhile");
+    let words = format!("other processes and the hypervisor took {percent:.0} % of the machine");
     (results.disturbed > TOLERABLE).then_some(words)
+}
+
+/// How many rounds there were, and how long a turn was.
+pub fn rounds(results: &Results) -> String {
+    let Results { rounds, most_rounds, seconds, .. } = *results;
+    let (count, plural) = match most_rounds > rounds {
+        true => (format!("{rounds} to {most_rounds}"), "s"),
+        false => (rounds.to_string(), if rounds == 1 { "" } else { "s" }),
+    };
+    format!("{count} round{plural}, with turns of {seconds} s (longer where latency counts)")
+}
+
+/// What follows a case.
+pub fn denied(io_uring_denied: bool) -> &'static str {
+    if io_uring_denied { ", io_uring denied" } else { "" }
 }
 
 pub fn name(figure: Figure) -> &'static str {

@@ -1,19 +1,12 @@
-//! What is measured, in which order: peers that take turns stand together.
+//! What is measured, in which order: the cells of one case are neighbours.
 
 use clap::ValueEnum;
 
-use super::Options;
-use super::results::Cell;
+use super::cell::{Cell, Role};
+use super::options::{Extent, Options};
+use super::targets::OURS;
 use crate::peers::PEERS;
 use crate::workloads::{Case, Workload};
-
-/// How much of it all.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    Full,
-    /// One case of each workload, and the open loops.
-    Quick,
-}
 
 /// What is measured with io_uring denied: the kinds of work that differ most in what they need of
 /// the kernel.
@@ -21,16 +14,19 @@ const DENIED: [(Workload, Case); 3] =
     [(Workload::Echo, Case::of(64).sized(64)), (Workload::Read, Case::of(32)), (Workload::Unified, Case::of(32))];
 
 pub fn cells(options: &Options, extent: Extent) -> Vec<Cell> {
-    let everywhere = || cases(options, extent).into_iter();
+    let everywhere = cases(options, extent).into_iter();
     if options.deny_io_uring {
-        return everywhere().flat_map(|(workload, case)| row(options, workload, case, true)).collect();
+        return everywhere.flat_map(|(workload, case)| peers(options, workload, case, true)).collect();
     }
-    let free = everywhere().flat_map(|(workload, case)| row(options, workload, case, false));
+    let allowed = everywhere.flat_map(|(workload, case)| {
+        let controls = if extent == Extent::Full { controls(options, workload, case) } else { Vec::new() };
+        peers(options, workload, case, false).chain(controls)
+    });
     let denied = DENIED.into_iter().filter(|(workload, case)| options.wants(*workload, case));
-    free.chain(denied.flat_map(|(workload, case)| row(options, workload, case, true))).collect()
+    allowed.chain(denied.flat_map(|(workload, case)| peers(options, workload, case, true))).collect()
 }
 
-fn cases(options: &Options, extent: Extent) -> Vec<(Workload, Case)> {
+pub fn cases(options: &Options, extent: Extent) -> Vec<(Workload, Case)> {
     let rates = options.rates();
     let of = |workload: Workload| {
         let closed = match extent {
@@ -44,7 +40,16 @@ fn cases(options: &Options, extent: Extent) -> Vec<(Workload, Case)> {
 }
 
 /// One case, for all peers that can do it.
-fn row(options: &Options, workload: Workload, case: Case, io_uring_denied: bool) -> impl Iterator<Item = Cell> {
+fn peers(options: &Options, workload: Workload, case: Case, io_uring_denied: bool) -> impl Iterator<Item = Cell> {
     let able = PEERS.iter().filter(move |peer| options.wants_peer(peer) && peer.can(workload, &case));
-    able.map(move |peer| Cell::new(workload, case, peer, io_uring_denied))
+    able.map(move |peer| Cell::new(workload, case, peer, Role::Peer, io_uring_denied))
+}
+
+/// What ours is compared with besides the peers.
+fn controls(options: &Options, workload: Workload, case: Case) -> Vec<Cell> {
+    let ours = PEERS.iter().find(|peer| peer.name == OURS && options.wants_peer(peer));
+    let is_beside_idle = case.idle > 0 && case.many > 0;
+    let roles = [Some(Role::Again), is_beside_idle.then_some(Role::WithoutIdle)];
+    let cell = |role| Some(Cell::new(workload, case, ours?, role, false));
+    roles.into_iter().flatten().filter_map(cell).collect()
 }

@@ -1,5 +1,5 @@
-//! Whether the machine was left alone: the CPU time it gave to others, the hypervisor among them,
-//! during the runs.
+//! Whether the machine was quiet: the CPU time that others took during the runs, the hypervisor
+//! among them.
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -1,145 +1,82 @@
-//! What the rounds add up to: for each cell the median and how far the rounds lie apart, and our
-//! ratio to every other.
+//! What all rounds add up to: figures for each cell, and our ratio to every other.
 
-use std::fmt;
+use std::fs;
+use std::path::Path;
 
-use anyhow::Result;
-use serde::{Deserialize, Serialize, Serializer};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
+use super::cell::{Cell, Role};
+use super::estimate::Estimate;
 use super::machine::Machine;
 use super::ratios::{self, Ratio};
-use crate::measure::{Figure, Measurement};
-use crate::peers::{Kind, Peer};
-use crate::workloads::{Case, Workload};
-
-/// One peer in one case of a workload, with the runs of all rounds.
-#[derive(Serialize, Deserialize)]
-pub struct Cell {
-    pub workload: Workload,
-    pub case: Case,
-    /// The case in words.
-    #[serde(rename = "label")]
-    words: String,
-    pub io_uring_denied: bool,
-    pub peer: String,
-    pub kind: Kind,
-    pub runs: Vec<Measurement>,
-    /// In a run of its own.
-    pub system_calls: Option<f64>,
-    /// Why it was not run again, or never.
-    pub failure: Option<String>,
-}
-
-impl Cell {
-    pub fn new(workload: Workload, case: Case, peer: &Peer, io_uring_denied: bool) -> Cell {
-        Cell {
-            workload,
-            case,
-            words: case.to_string(),
-            io_uring_denied,
-            peer: peer.name.to_owned(),
-            kind: peer.kind,
-            runs: Vec::new(),
-            system_calls: None,
-            failure: None,
-        }
-    }
-
-    /// Does one run more, unless one has failed.
-    pub fn run(&mut self, measure: impl FnOnce(&Cell) -> Result<Measurement>) {
-        if self.failure.is_none() {
-            match measure(self) {
-                Ok(measurement) => self.runs.push(measurement),
-                Err(error) => self.failure = Some(format!("{error:#}")),
-            }
-        }
-    }
-
-    /// As [`Cell::run`], for the system calls alone.
-    pub fn count_calls(&mut self, measure: impl FnOnce(&Cell) -> Result<Measurement>) {
-        if self.failure.is_none() {
-            match measure(self) {
-                Ok(measurement) => self.system_calls = measurement.figure(Figure::SystemCalls),
-                Err(error) => self.failure = Some(format!("while its system calls were counted: {error:#}")),
-            }
-        }
-    }
-
-    pub fn same_case(&self, other: &Cell) -> bool {
-        (self.workload, self.case, self.io_uring_denied) == (other.workload, other.case, other.io_uring_denied)
-    }
-
-    pub fn spread(&self, figure: Figure) -> Option<Spread> {
-        Spread::of(self.runs.iter().filter_map(|run| run.figure(figure)))
-    }
-}
-
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let denied = if self.io_uring_denied { ", io_uring denied" } else { "" };
-        write!(f, "{} {} on {}{denied}", self.workload, self.case, self.peer)
-    }
-}
+use crate::measure::Figure;
+use crate::peers::Kind;
 
 /// A cell, and its figures over all rounds: absent where there are none.
 #[derive(Serialize)]
 pub struct Summary {
     #[serde(flatten)]
     pub cell: Cell,
-    pub cpu_ns_per_op: Option<Spread>,
-    pub ops_per_second: Option<Spread>,
+    /// As [`cpu_levelled`] tells.
+    pub cpu_ns_per_op: Option<Estimate>,
+    pub ops_per_second: Option<Estimate>,
     /// Nanoseconds.
-    pub p50: Option<Spread>,
-    pub p99: Option<Spread>,
-    pub p999: Option<Spread>,
-    pub busy: Option<Spread>,
-    pub resident_bytes: Option<Spread>,
-    pub peak_bytes: Option<Spread>,
-    pub bytes_each: Option<Spread>,
-    pub written_per_second: Option<Spread>,
+    pub p50: Option<Estimate>,
+    pub p99: Option<Estimate>,
+    pub p999: Option<Estimate>,
+    pub busy: Option<Estimate>,
+    pub resident_bytes: Option<Estimate>,
+    pub peak_bytes: Option<Estimate>,
+    pub bytes_each: Option<Estimate>,
+    pub written_per_second: Option<Estimate>,
 }
 
 impl Summary {
-    fn of(cell: Cell) -> Summary {
+    fn of(cell: Cell, cpu_levelled: Option<Estimate>) -> Summary {
         Summary {
-            cpu_ns_per_op: cell.spread(Figure::Cpu),
-            ops_per_second: cell.spread(Figure::Throughput),
-            p50: cell.spread(Figure::P50),
-            p99: cell.spread(Figure::P99),
-            p999: cell.spread(Figure::P999),
-            busy: cell.spread(Figure::Busy),
-            resident_bytes: cell.spread(Figure::Resident),
-            peak_bytes: cell.spread(Figure::Peak),
-            bytes_each: cell.spread(Figure::BytesEach),
-            written_per_second: cell.spread(Figure::Written),
+            cpu_ns_per_op: cpu_levelled,
+            ops_per_second: cell.estimate(Figure::Throughput),
+            p50: cell.estimate(Figure::P50),
+            p99: cell.estimate(Figure::P99),
+            p999: cell.estimate(Figure::P999),
+            busy: cell.estimate(Figure::Busy),
+            resident_bytes: cell.estimate(Figure::Resident),
+            peak_bytes: cell.estimate(Figure::Peak),
+            bytes_each: cell.estimate(Figure::BytesEach),
+            written_per_second: cell.estimate(Figure::Written),
             cell,
+        }
+    }
+
+    pub fn estimate(&self, figure: Figure) -> Option<Estimate> {
+        match figure {
+            Figure::Cpu => self.cpu_ns_per_op,
+            other => self.cell.estimate(other),
         }
     }
 }
 
-#[derive(Clone, Copy, Serialize)]
-pub struct Spread {
-    pub median: f64,
-    pub min: f64,
-    pub max: f64,
-}
-
-impl Spread {
-    /// None of no figures.
-    pub fn of(figures: impl Iterator<Item = f64>) -> Option<Spread> {
-        let mut figures: Vec<f64> = figures.collect();
-        figures.sort_by(f64::total_cmp);
-        let (&min, &max) = (figures.first()?, figures.last()?);
-        let (upper, lower) = (figures.len() / 2, (figures.len() - 1) / 2);
-        Some(Spread { median: (figures[lower] + figures[upper]) / 2.0, min, max })
+/// The CPU time of an operation: its ratio to ours in the same rounds, times our median. A machine
+/// whose speed changes in between would otherwise make figures that contradict their own ratios.
+fn cpu_levelled(cell: &Cell, row: &[Cell]) -> Option<Estimate> {
+    let ours = row.iter().find(|ours| ours.kind == Kind::Ours && ours.role == Role::Peer);
+    match ours {
+        Some(ours) if ours.name() != cell.name() => {
+            Some(cell.ratio_to(ours, Figure::Cpu)?.times(ours.estimate(Figure::Cpu)?.median))
+        }
+        Some(_) | None => cell.estimate(Figure::Cpu),
     }
 }
 
-/// What was measured: all else follows from it, and is made anew when a results file is read.
+/// What was measured: all else follows from it, and is computed again when a results file is read.
 #[derive(Deserialize)]
 pub struct Measured {
     pub machine: Machine,
+    /// How many rounds each case has at least, and at most where it is close.
     pub rounds: usize,
+    pub most_rounds: usize,
+    /// How long a turn counts.
     pub seconds: f64,
     /// The share of the machine that others took meanwhile.
     pub disturbed: f64,
@@ -152,44 +89,58 @@ pub struct Measured {
 pub struct Results {
     pub machine: Machine,
     pub rounds: usize,
+    pub most_rounds: usize,
     pub seconds: f64,
     pub disturbed: f64,
     pub cells: Vec<Summary>,
     pub ratios: Vec<Ratio>,
+    /// Ours beside itself.
+    pub controls: Vec<Ratio>,
 }
 
-impl From<Measured> for Results {
-    fn from(Measured { machine, rounds, seconds, disturbed, cells }: Measured) -> Results {
-        let ratios = ratios::of(&cells);
-        let cells = cells.into_iter().map(Summary::of).collect();
-        Results { machine, rounds, seconds, disturbed, cells, ratios }
+impl Results {
+    /// From the file that a run has written.
+    pub fn read(json: &Path) -> Result<Results> {
+        let whose = || format!("read {}", json.display());
+        serde_json::from_slice(&fs::read(json).with_context(whose)?).with_context(whose)
     }
 }
 
-/// For what has a name to be written in words.
-pub fn in_words<T: fmt::Display, S: Serializer>(it: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(it)
+impl From<Measured> for Results {
+    fn from(measured: Measured) -> Results {
+        let Measured { machine, rounds, most_rounds, seconds, disturbed, cells } = measured;
+        let (ratios, controls) = (ratios::of(&cells), ratios::controls(&cells));
+        let rows = cells.chunk_by(Cell::same_case);
+        let cpu: Vec<_> = rows.flat_map(|row| row.iter().map(|cell| cpu_levelled(cell, row))).collect();
+        let cells = cells.into_iter().zip(cpu).map(|(cell, cpu)| Summary::of(cell, cpu)).collect();
+        Results { machine, rounds, most_rounds, seconds, disturbed, cells, ratios, controls }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::measure::Measurement;
+    use crate::peers::PEERS;
+    use crate::workloads::{Case, Workload};
 
-    fn median(figures: &[f64]) -> Option<f64> {
-        Spread::of(figures.iter().copied()).map(|spread| spread.median)
+    fn cell(peer: usize, nanoseconds: &[u64]) -> Cell {
+        let mut cell = Cell::new(Workload::Read, Case::of(32), &PEERS[peer], Role::Peer, false);
+        for (round, &nanoseconds) in nanoseconds.iter().enumerate() {
+            let cpu = Duration::from_nanos(nanoseconds);
+            cell.run(round, |_| Ok(Measurement { ops: 1, cpu, ..Measurement::default() }));
+        }
+        cell
     }
 
     #[test]
-    fn median_is_the_one_in_the_middle_or_between_two() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0]), Some(3.0));
-        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[10.0, 1.0, 2.0, 4.0]), Some(3.0));
-    }
-
-    #[test]
-    fn spread_goes_from_least_to_most() {
-        let spread = Spread::of([5.0, -1.0, 7.0].into_iter()).unwrap();
-        assert_eq!((spread.min, spread.max), (-1.0, 7.0));
+    fn cpu_time_agrees_with_its_ratio_when_the_machine_slows_down() {
+        // The other costs a tenth more in every round, and ran in the fast ones alone.
+        let row = [cell(0, &[10, 10, 20, 20, 20]), cell(2, &[11, 11])];
+        let cpu = |cell| cpu_levelled(cell, &row).unwrap().median;
+        assert_eq!(cpu(&row[0]), 20.0);
+        assert!((cpu(&row[1]) - 22.0).abs() < 1e-9, "{}", cpu(&row[1]));
     }
 }

@@ -1,4 +1,4 @@
-//! A table, as the terminal and as Markdown show it.
+//! A table, for the terminal and as Markdown.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
@@ -10,9 +10,9 @@ pub struct Sheet {
 
 #[derive(Clone, Copy)]
 pub enum Column {
-    /// To the left.
+    /// Aligned to the left.
     Words(&'static str),
-    /// To the right.
+    /// Aligned to the right.
     Figures(&'static str),
 }
 
@@ -30,7 +30,7 @@ impl Sheet {
         Sheet { header: header.to_vec(), rows: rows.collect() }
     }
 
-    /// Leaves out a column, and those in which no row says anything.
+    /// Leaves out a column, and all that are empty.
     pub fn without(mut self, name: &str) -> Sheet {
         let says = |field: &String| !field.is_empty() && field != "-";
         let kept: Vec<bool> = (0..self.header.len())
@@ -77,7 +77,7 @@ impl Sheet {
     }
 }
 
-/// For words that somebody else chose, to stay one field of a table and no mark-up.
+/// Keeps text that somebody else chose in one field of a table, and from being mark-up.
 fn escape(text: &str) -> String {
     text.replace('\n', " ").replace('|', "\\|").replace('<', "&lt;").replace("&lt;=", "<=")
 }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn without_leaves_out_what_says_nothing() {
+    fn without_leaves_out_empty_columns() {
         let text = sheet().without("all").as_markdown();
         assert_eq!(text, "| what | some |\n| :-- | --: |\n| a\\|b | - |\n| &lt;c> | 2 |\n");
     }

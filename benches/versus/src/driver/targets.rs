@@ -1,16 +1,16 @@
-//! What aio-runtime means to reach, as data.
+//! What aio-runtime aims for, as data.
 
 use std::fmt;
 
 use serde::Serialize;
 
+use super::estimate::Estimate;
 use crate::measure::Figure::{self, Busy, BytesEach, Cpu, P99, Throughput};
 use crate::peers::Kind;
-use crate::workloads::Case;
 use crate::workloads::Workload::{self, *};
+use crate::workloads::{Case, echo};
 
-/// The peer whose targets these are; and what it is called with the option that keeps it from
-/// sleeping.
+/// The peer whose targets these are, and its name with the option that keeps it from sleeping.
 pub const OURS: &str = "aio-runtime";
 const OURS_SPINNING: &str = "aio-spin";
 
@@ -23,17 +23,17 @@ pub struct Target {
     pub limit: Limit,
 }
 
-/// Whose figure ours is divided by.
+/// What our figure is divided by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Against {
     Peer(&'static str),
-    /// The one with the best median, of those that are built on io_uring.
+    /// The best of those that are built on io_uring.
     BestIoUring,
-    /// The one with the best median, of all runtimes.
+    /// The best of all runtimes.
     BestRuntime,
-    /// Us in another case.
-    Case(Case),
-    /// Nobody's: the figure stands for itself.
+    /// Ours without the idle connections of the case.
+    WithoutIdle,
+    /// Nothing: the figure itself has the limit.
     Nothing,
 }
 
@@ -45,22 +45,48 @@ pub enum Limit {
 }
 use Limit::{AtLeast, AtMost};
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Met,
+    Missed,
+    /// The limit lies within the interval, or there were too few rounds for one.
+    Undecided,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Verdict::Met => "met",
+            Verdict::Missed => "MISSED",
+            Verdict::Undecided => "undecided",
+        })
+    }
+}
+
 impl Against {
-    /// Whether one of this kind is among those of whom the best counts.
+    /// Whether the best is chosen from peers of this kind, among others.
     pub fn counts(self, kind: Kind) -> bool {
         match self {
             Against::BestIoUring => kind == Kind::IoUring,
             Against::BestRuntime => matches!(kind, Kind::IoUring | Kind::Epoll),
-            Against::Peer(_) | Against::Case(_) | Against::Nothing => false,
+            Against::Peer(_) | Against::WithoutIdle | Against::Nothing => false,
         }
     }
 }
 
 impl Limit {
-    pub fn is_met(self, value: f64) -> bool {
-        match self {
-            AtMost(most) => value <= most,
-            AtLeast(least) => value >= least,
+    /// Whether it is kept, as far as the figures can tell.
+    pub fn verdict(self, figures: &Estimate) -> Verdict {
+        let (is_met, is_missed) = match self {
+            AtMost(most) => (figures.high <= most, figures.low > most),
+            AtLeast(least) => (figures.low >= least, figures.high < least),
+        };
+        match (is_met, is_missed) {
+            _ if !figures.is_certain() => Verdict::Undecided,
+            (true, _) => Verdict::Met,
+            (_, true) => Verdict::Missed,
+            (false, false) => Verdict::Undecided,
         }
     }
 }
@@ -80,8 +106,7 @@ pub fn all() -> Vec<Target> {
         all.push(Target { workload, case, figure, ours: OURS, against, limit });
     };
 
-    const SIZES: [usize; 3] = [64, 1024, 16 * 1024];
-    for case in SIZES.into_iter().flat_map(|size| [64, 512, 4096].map(|many| Case::of(many).sized(size))) {
+    for case in echo::SIZES.into_iter().flat_map(|size| [64, 512, 4096].map(|many| Case::of(many).sized(size))) {
         for peer in ["tokio", "smol", "glommio", "compio", "monoio-legacy"] {
             add(Echo, case, Cpu, Against::Peer(peer), AtMost(1.0));
         }
@@ -101,18 +126,18 @@ pub fn all() -> Vec<Target> {
         add(Read, case, Cpu, Against::Peer("bare-aio"), AtMost(1.05));
     }
 
-    // No peer better by more than a tenth.
+    // No peer may be better by more than a tenth.
     for workload in [SpawnJoin, YieldNow, Wake] {
         for case in workload.cases() {
             add(workload, case, Cpu, Against::BestRuntime, AtMost(1.1));
         }
     }
-    // So many that none has the loop woken for itself alone. Of fewer, who rounds to milliseconds
-    // sleeps longer, by design.
+    // With this many, each wakeup of the loop serves several of them. With fewer, a runtime that
+    // rounds to milliseconds wakes less often, and sleeps longer.
     add(Sleep, Case::of(100_000), Cpu, Against::BestRuntime, AtMost(1.1));
 
     let talking = Case::of(64).sized(64);
-    add(Echo, talking.beside(12_000), Cpu, Against::Case(talking), AtMost(1.05));
+    add(Echo, talking.beside(12_000), Cpu, Against::WithoutIdle, AtMost(1.05));
     add(ConnectionMemory, ConnectionMemory.cases()[0], BytesEach, Against::BestRuntime, AtMost(1.0));
     add(IdleCpu, IdleCpu.cases()[0], Busy, Against::Nothing, AtMost(0.0));
 
@@ -122,4 +147,23 @@ pub fn all() -> Vec<Target> {
         Target { workload: Echo, case: one, figure: Throughput, ours: OURS_SPINNING, against, limit: AtLeast(1.5) };
     all.push(spinning);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(limit: Limit, low: f64, high: f64) -> Verdict {
+        limit.verdict(&Estimate { median: (low + high) / 2.0, low, high, count: 9 })
+    }
+
+    #[test]
+    fn verdict_needs_the_whole_interval_on_one_side() {
+        assert_eq!(verdict(AtMost(1.0), 0.8, 1.0), Verdict::Met);
+        assert_eq!(verdict(AtMost(1.0), 1.01, 1.2), Verdict::Missed);
+        assert_eq!(verdict(AtMost(1.0), 0.8, 1.01), Verdict::Undecided);
+        assert_eq!(verdict(AtLeast(1.5), 1.5, 1.7), Verdict::Met);
+        assert_eq!(verdict(AtLeast(1.5), 1.2, 1.4), Verdict::Missed);
+        assert_eq!(verdict(AtLeast(1.5), 1.4, 1.7), Verdict::Undecided);
+    }
 }

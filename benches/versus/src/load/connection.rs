@@ -1,4 +1,4 @@
-//! One connection: sends its requests, takes and checks the answers.
+//! One connection: sends its requests, receives and checks the answers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::net::sockopt::set_socket_linger;
 
-use super::Dialogue;
+use crate::workloads::Dialogue;
 
 pub struct Connection<D> {
     pub stream: TcpStream,
     dialogue: D,
-    /// When the request was due: at once in a closed loop.
+    /// When the request was due; in a closed loop, when the last one was answered.
     due: Instant,
-    /// Bytes of the request that were sent.
+    /// Bytes of the request sent so far.
     sent: usize,
     answer: Box<[u8]>,
-    /// Bytes of the answer that have come.
+    /// Bytes of the answer received so far.
     heard: usize,
 }
 
@@ -26,12 +26,12 @@ impl<D: Dialogue> Connection<D> {
         let stream = connect(port)?;
         stream.set_nonblocking(true)?;
         let answer = vec![0; dialogue.answer_size()].into();
-        // Nothing is left to be sent: the first event only tells that there is room.
+        // Nothing to send yet: the first event only says that there is room.
         let sent = dialogue.request().len();
         Ok(Connection { stream, dialogue, due: Instant::now(), sent, answer, heard: 0 })
     }
 
-    /// Closes the connection, and opens another to go on with.
+    /// Closes the connection, and opens another in its place.
     pub fn reopen(&mut self, port: u16) -> Result<()> {
         self.stream = connect(port)?;
         self.stream.set_nonblocking(true)?;
@@ -46,7 +46,7 @@ impl<D: Dialogue> Connection<D> {
         self.send()
     }
 
-    /// Goes on after an event; once that completes the answer, tells how long it took.
+    /// Continues after an event. Returns how long the answer took, once it is complete.
     pub fn advance(&mut self) -> Result<Option<Duration>> {
         if self.sent < self.dialogue.request().len() {
             self.send()?;
@@ -57,11 +57,11 @@ impl<D: Dialogue> Connection<D> {
         }
         let latency = self.due.elapsed();
         self.heard = 0;
-        ensure!(self.dialogue.is_answer(&self.answer), "a wrong answer");
+        ensure!(self.dialogue.is_answer(&self.answer), "the server sent a wrong answer");
         Ok(Some(latency))
     }
 
-    /// Sends what the socket takes. The rest follows when it tells that there is room again.
+    /// Sends as much as the socket takes. The rest follows at the event that says there is room.
     fn send(&mut self) -> Result<()> {
         let rest = &self.dialogue.request()[self.sent..];
         match self.stream.write(rest) {
@@ -72,7 +72,7 @@ impl<D: Dialogue> Connection<D> {
         Ok(())
     }
 
-    /// Takes what has come, until there is no more or the answer is whole.
+    /// Receives what has arrived, up to the end of the answer.
     fn receive(&mut self) -> Result<()> {
         while self.heard < self.answer.len() {
             match self.stream.read(&mut self.answer[self.heard..]) {
@@ -86,13 +86,13 @@ impl<D: Dialogue> Connection<D> {
     }
 }
 
-/// Connects to the server. On the loopback interface that is done when the call returns, and it
-/// does not sleep unless the server's backlog is full.
+/// Connects to the server. On the loopback interface the call returns connected, and does not sleep
+/// unless the server's backlog is full.
 pub fn connect(port: u16) -> Result<TcpStream> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connect")?;
     stream.set_nodelay(true)?;
-    // A close is a reset: otherwise the port would stay taken for a minute, and ports would run
-    // out.
+    // Closing resets the connection. Otherwise its port would stay taken for a minute, and ports
+    // would run out.
     set_socket_linger(&stream, Some(Duration::ZERO))?;
     Ok(stream)
 }

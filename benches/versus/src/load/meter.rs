@@ -1,11 +1,13 @@
-//! Counts answers, and marks both ends of the window.
+//! Counts answers, and takes the marks at both ends of the window.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::PATIENCE;
 use crate::measure::{Gauge, Latencies, Mark, Measurement, Window, latencies};
+
+/// No answer at all for this long means that the server has lost some.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Meter {
     gauge: Gauge,
@@ -38,8 +40,8 @@ impl Meter {
         }
     }
 
-    /// To be called once a turn, with the number of its answers; returns the result when the window
-    /// closes.
+    /// To be called once per turn of the loop, with the number of its answers. Returns the result
+    /// when the window closes.
     pub fn turn(&mut self, answers: usize) -> Result<Option<Measurement>> {
         let now = Instant::now();
         if answers > 0 {
@@ -48,7 +50,7 @@ impl Meter {
         ensure!(now - self.last_answer < PATIENCE, "no answer for {PATIENCE:?}");
         match &self.from {
             None if now >= self.opens => {
-                // Maybe long after it was to open: this thread was not left alone.
+                // This may be long after it was to open, if the thread did not get the core.
                 self.opens = now;
                 self.from = Some(self.gauge.mark(self.answers)?);
             }

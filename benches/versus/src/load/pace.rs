@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::Dialogue;
 use super::connection::Connection;
+use crate::workloads::Dialogue;
 
 pub enum Pace {
-    /// On the same connection, as soon as its last one was answered.
+    /// On each connection as soon as its last one was answered.
     Closed,
     /// At a fixed rate.
     Open(Schedule),
@@ -19,7 +19,7 @@ pub struct Schedule {
     interval: Duration,
     /// When the next request is due.
     next: Instant,
-    /// The connections without a request under way, the one that waits longest first.
+    /// The connections without a request in flight, in the order in which they became free.
     free: VecDeque<usize>,
 }
 
@@ -35,7 +35,7 @@ impl Pace {
         }
     }
 
-    /// Tells that the connection with this index may have its next request.
+    /// Lets the connection with this index have its next request.
     pub fn free<D: Dialogue>(&mut self, index: usize, connection: &mut Connection<D>) -> Result<()> {
         match self {
             Pace::Closed => connection.ask(Instant::now()),
@@ -46,8 +46,8 @@ impl Pace {
         }
     }
 
-    /// Sends what is due. What finds no connection free is sent later, and its latency counts from
-    /// now on all the same.
+    /// Sends the requests that are due. One that finds no connection free is sent later; its
+    /// latency counts from when it was due anyway.
     pub fn send_due<D: Dialogue>(&mut self, connections: &mut [Connection<D>]) -> Result<()> {
         let Pace::Open(schedule) = self else { return Ok(()) };
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! The loop that makes the load on all connections.
+//! The loop that makes load on all connections.
 
 use std::time::{Duration, Instant};
 
@@ -10,64 +10,62 @@ use rustix::fd::OwnedFd;
 use super::connection::Connection;
 use super::meter::Meter;
 use super::pace::Pace;
-use super::{Dialogue, Run};
+use crate::job::LoadRun;
 use crate::measure::Measurement;
-use crate::workloads::echo;
+use crate::workloads::{Dialogue, echo};
 
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-impl Run {
-    /// One request after the other on each connection.
-    pub fn talk<D: Dialogue>(&self) -> Result<Measurement> {
-        let mut party = Party::<D>::gather(self)?;
-        let mut pace = Pace::new(self.case.rate);
-        for (index, connection) in party.connections.iter_mut().enumerate() {
-            pace.free(index, connection)?;
-        }
-        let mut meter = Meter::new(self.server, self.window);
-        loop {
-            let answers = party.turn(|_, index, connection, latency| {
-                meter.answered(latency);
-                pace.free(index, connection)
-            })?;
-            pace.send_due(&mut party.connections)?;
-            if let Some(measurement) = meter.turn(answers)? {
-                return Ok(measurement);
-            }
-        }
+/// One request after the other on each connection.
+pub fn talk<D: Dialogue>(run: &LoadRun) -> Result<Measurement> {
+    let mut clients = Clients::<D>::open(run)?;
+    let mut pace = Pace::new(run.case.rate);
+    for (index, connection) in clients.connections.iter_mut().enumerate() {
+        pace.free(index, connection)?;
     }
-
-    /// One request on each connection, which is then closed and opened anew.
-    pub fn connect_and_close(&self) -> Result<Measurement> {
-        let mut party = Party::<echo::Client>::gather(self)?;
-        for connection in &mut party.connections {
-            connection.ask(Instant::now())?;
-        }
-        let mut meter = Meter::new(self.server, self.window);
-        loop {
-            let answers = party.turn(|epoll, index, connection, latency| {
-                meter.answered(latency);
-                let began = Instant::now();
-                connection.reopen(self.port)?;
-                watch(epoll, index, connection)?;
-                connection.ask(began)
-            })?;
-            if let Some(measurement) = meter.turn(answers)? {
-                return Ok(measurement);
-            }
+    let mut meter = Meter::new(run.server, run.window);
+    loop {
+        let answers = clients.turn(|_, index, connection, latency| {
+            meter.answered(latency);
+            pace.free(index, connection)
+        })?;
+        pace.send_due(&mut clients.connections)?;
+        if let Some(measurement) = meter.turn(answers)? {
+            return Ok(measurement);
         }
     }
 }
 
-/// All connections that talk, and what tells which of them has something to say.
-struct Party<D> {
+/// One request on each connection, which is then closed and replaced by a new one.
+pub fn connect_and_close(run: &LoadRun) -> Result<Measurement> {
+    let mut clients = Clients::<echo::Client>::open(run)?;
+    for connection in &mut clients.connections {
+        connection.ask(Instant::now())?;
+    }
+    let mut meter = Meter::new(run.server, run.window);
+    loop {
+        let answers = clients.turn(|epoll, index, connection, latency| {
+            meter.answered(latency);
+            let began = Instant::now();
+            connection.reopen(run.port)?;
+            watch(epoll, index, connection)?;
+            connection.ask(began)
+        })?;
+        if let Some(measurement) = meter.turn(answers)? {
+            return Ok(measurement);
+        }
+    }
+}
+
+/// All connections that talk, and the epoll that watches them.
+struct Clients<D> {
     epoll: OwnedFd,
     connections: Vec<Connection<D>>,
     events: Vec<epoll::Event>,
 }
 
-impl<D: Dialogue> Party<D> {
-    fn gather(run: &Run) -> Result<Self> {
+impl<D: Dialogue> Clients<D> {
+    fn open(run: &LoadRun) -> Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(run.case.many);
         for index in 0..run.case.many {
@@ -75,10 +73,10 @@ impl<D: Dialogue> Party<D> {
             watch(&epoll, index, &connection)?;
             connections.push(connection);
         }
-        Ok(Party { epoll, connections, events: Vec::with_capacity(run.case.many) })
+        Ok(Clients { epoll, connections, events: Vec::with_capacity(run.case.many) })
     }
 
-    /// Looks once at all connections, without sleeping; returns how many had an answer.
+    /// Handles the events of all connections, without sleeping. Returns how many answers came.
     fn turn(
         &mut self,
         mut answered: impl FnMut(&OwnedFd, usize, &mut Connection<D>, Duration) -> Result<()>,

@@ -1,4 +1,4 @@
-//! aio-runtime: files with O_DIRECT, read on the loop itself.
+//! aio-runtime: files with O_DIRECT, read by the loop itself.
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! No runtime: one loop on epoll, as a C program would write it. It shows what the kernel's part
 //! costs where readiness comes from epoll.
 //!
-//! One epoll_wait a turn. Sockets are edge-triggered: registered once, never touched again, and not
-//! looked at a second time by the kernel after each event, as it does when level-triggered. The
-//! price is that a socket must be drained; a short read shows that it is, without a second one that
-//! gives EAGAIN.
+//! Each turn makes one epoll_wait. Sockets are edge-triggered: they are registered once and never
+//! touched again, and the kernel does not check them a second time after each event, as it does for
+//! level-triggered ones. The price is that a socket must be drained. A short read shows that it is,
+//! without another read that fails with EAGAIN.
 
 use std::net::{TcpListener, TcpStream};
 
@@ -22,7 +22,7 @@ pub const PEER: Peer = Peer {
     kind: Kind::Bare,
     package: None,
     echo: Some(echo),
-    // A file is always ready for epoll, and reading it blocks all the same.
+    // epoll takes a file to be always ready, and reading it blocks anyway.
     unified: None,
     mixed: None,
     read: None,
@@ -31,9 +31,9 @@ pub const PEER: Peer = Peer {
     micro: None,
 };
 
-/// The data of the listener's events; a connection's is its key.
+/// The data of the listener's events. A connection's data is its key.
 const LISTENER: u64 = u64::MAX;
-/// How many events one turn may bring.
+/// The most events of one turn.
 const BATCH: usize = 1024;
 
 struct Connection {
@@ -66,10 +66,10 @@ fn echo(listener: TcpListener, message: usize) -> Result<()> {
 }
 
 impl Connection {
-    /// Sends back what there is; false once the peer has gone.
+    /// Sends back what has arrived; false once the peer has gone.
     fn answer(&mut self, flags: EventFlags) -> Result<bool> {
-        // The peer's end may have come with the last bytes, and no other edge will tell of it: a
-        // short read proves nothing then.
+        // The end of the stream may have come with the last bytes, and no other edge will report
+        // it: then a short read proves nothing.
         let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         while let Some(count) = receive(&self.stream, &mut self.buffer)? {
             if count == 0 {

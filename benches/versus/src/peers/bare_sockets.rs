@@ -1,11 +1,11 @@
-//! What the bare loops do with nonblocking sockets, whoever tells that they are ready.
+//! What the bare loops do with nonblocking sockets, however they learn that one is ready.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use anyhow::{Context, Result, ensure};
 
-/// Accepts a connection, if one waits.
+/// Accepts a connection if one is waiting.
 pub fn accept(listener: &TcpListener) -> Result<Option<TcpStream>> {
     match listener.accept() {
         Ok((stream, _)) => {
@@ -18,7 +18,7 @@ pub fn accept(listener: &TcpListener) -> Result<Option<TcpStream>> {
     }
 }
 
-/// Receives what there is: none if the wake was a mere hint, 0 bytes if the peer has gone in
+/// Receives what has arrived: none if the wakeup was spurious, 0 bytes if the peer has gone, in
 /// whatever way.
 pub fn receive(mut stream: &TcpStream, into: &mut [u8]) -> Result<Option<usize>> {
     match stream.read(into) {
@@ -33,8 +33,8 @@ pub fn receive(mut stream: &TcpStream, into: &mut [u8]) -> Result<Option<usize>>
 /// the socket's buffer.
 pub fn send(mut stream: &TcpStream, answer: &[u8]) -> Result<()> {
     match stream.write(answer) {
-        Ok(sent) => ensure!(sent == answer.len(), "an answer was sent by halves"),
-        // The peer has gone: the next receive tells.
+        Ok(sent) => ensure!(sent == answer.len(), "only a part of an answer was sent"),
+        // The peer has gone: the next receive reports it.
         Err(error) if is_gone(&error) => {}
         Err(error) => return Err(error).context("send an answer"),
     }

@@ -1,4 +1,4 @@
-//! compio: on io_uring, or on epoll and a pool of threads where there is none (its feature
+//! compio: on io_uring, or where that is not available on epoll and a pool of threads (its feature
 //! `polling`).
 
 use std::net::TcpListener;
@@ -35,8 +35,8 @@ pub const PEER: Peer = Peer {
     micro: Some(micro::run::<Compio>),
 };
 
-/// With what io_uring has for a ring that one thread uses; compio leaves it to be asked for. epoll
-/// knows none of it.
+/// With the flags that io_uring has for a ring used by one thread, which compio sets only on
+/// request. On epoll they mean nothing.
 fn runtime() -> Result<Runtime> {
     let mut driver = ProactorBuilder::new();
     driver.single_issuer(true).defer_taskrun(true).taskrun_flag(true);
@@ -47,8 +47,8 @@ async fn serve<C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) ->
 where
     C: Future<Output = Result<()>> + 'static,
 {
-    // io_uring gives EAGAIN from a nonblocking socket rather than wait; where epoll is used, compio
-    // sets it back.
+    // On a nonblocking socket io_uring returns EAGAIN rather than wait. For epoll, compio makes it
+    // nonblocking again.
     listener.set_nonblocking(false)?;
     let listener = compio::net::TcpListener::from_std(listener)?;
     loop {
@@ -84,7 +84,7 @@ async fn answer(mut stream: TcpStream, file: File) -> Result<()> {
     let mut received = Vec::with_capacity(requests.space().len());
     let mut block = aligned::<BLOCK_SIZE>();
     loop {
-        // It receives only into what it owns: the few bytes that come are copied.
+        // compio receives only into what it owns, so the few bytes are copied.
         received.clear();
         let space = requests.space().len();
         let BufResult(count, filled) = stream.read(received.slice(..space)).await;
@@ -184,8 +184,8 @@ async fn open(path: &Path, access: Access) -> Result<File> {
         .with_context(|| format!("open {} for {access:?}", path.display()))
 }
 
-/// A buffer for direct transfers. Of all that compio takes without unsafe code, only a leaked one
-/// can be aligned.
+/// A buffer for direct transfers. Of the buffers that compio accepts without unsafe code, only a
+/// leaked one can be aligned.
 fn aligned<const SIZE: usize>() -> &'static mut [u8] {
     let buffer: &'static mut Block<SIZE> = Box::leak(Block::zeroed());
     buffer
@@ -205,7 +205,7 @@ impl Executor for Compio {
     fn spawn_yielding(times: usize) -> impl Future {
         spawn(async move {
             for _ in 0..times {
-                // compio has none of its own; this one is of futures-lite.
+                // compio has no yield_now of its own; this one is from futures-lite.
                 smol::future::yield_now().await;
             }
         })

@@ -35,15 +35,15 @@ pub const PEER: Peer = Peer {
     micro: Some(micro::run::<Glommio>),
 };
 
-/// What glommio's own functions return: its error cannot be shared between threads, so that it is
-/// no `anyhow::Error`.
+/// What glommio's own functions return. Its error cannot be shared between threads, so it does not
+/// convert to `anyhow::Error`.
 type Fallible<T> = glommio::Result<T, ()>;
 
 fn run(body: impl Future<Output = Fallible<()>>) -> Result<()> {
     Ok(executor()?.run(body).map_err(io::Error::from)?)
 }
 
-/// Not bound to a core by glommio, because the whole process already is.
+/// Glommio need not bind it to a core: the whole process is already bound.
 fn executor() -> Result<LocalExecutor> {
     Ok(LocalExecutorBuilder::new(Placement::Unbound).make().map_err(io::Error::from)?)
 }
@@ -52,9 +52,9 @@ async fn serve<C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) ->
 where
     C: Future<Output = Fallible<()>> + 'static,
 {
-    // io_uring does not wait for a connection to a nonblocking listener, but says EAGAIN.
+    // io_uring does not wait for a connection on a nonblocking listener: it returns EAGAIN.
     listener.set_nonblocking(false)?;
-    // SAFETY: the descriptor is that of a listening socket, and is handed over.
+    // SAFETY: the descriptor is a listening socket's, and nothing else owns it any more.
     let listener = unsafe { glommio::net::TcpListener::from_raw_fd(listener.into_raw_fd()) };
     loop {
         let stream = listener.accept().await?;
@@ -108,7 +108,7 @@ async fn copy(copying: Copying) -> Fallible<()> {
     let to = open_to_write(&copying.to).await?;
     for offset in copying.offsets() {
         let read = from.read_at_aligned(offset, CHUNK).await?;
-        // What was read cannot be handed on to be written.
+        // A buffer that was read into cannot be written from.
         let mut chunk = to.alloc_dma_buffer(CHUNK);
         chunk.as_bytes_mut().copy_from_slice(&read);
         write_at(&to, offset, chunk).await?;
@@ -148,7 +148,7 @@ fn write(writes: Writes) -> Result<()> {
 
 async fn write_on(mut writer: Writer, file: Rc<DmaFile>) -> Fallible<()> {
     loop {
-        // A write keeps its buffer, and gives it back to the registered memory.
+        // A write consumes its buffer, which goes back to the registered memory.
         let mut block = file.alloc_dma_buffer(BLOCK_SIZE);
         let Some(write) = writer.begin(block.as_bytes_mut()) else { return Ok(()) };
         write_at(&file, blocks::offset(write.block), block).await?;
@@ -156,7 +156,7 @@ async fn write_on(mut writer: Writer, file: Rc<DmaFile>) -> Fallible<()> {
     }
 }
 
-/// To be read from.
+/// Opened for reading.
 #[derive(Clone)]
 enum File {
     Direct(Rc<DmaFile>),
@@ -181,7 +181,7 @@ impl File {
 }
 
 async fn open_to_write(path: &Path) -> Fallible<DmaFile> {
-    // To be read as well, because opening it tries a read.
+    // For reading as well, because opening it tries a read.
     OpenOptions::new().read(true).write(true).dma_open(path).await
 }
 

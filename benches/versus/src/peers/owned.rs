@@ -1,14 +1,14 @@
 //! Lets the runtimes on io_uring own a [`Block`] while the kernel fills or sends it.
 //!
-//! All of them ask the same of a buffer: that its bytes stay where they are while the buffer itself
-//! is moved. Those of a box do. All bytes of a block are always initialised.
+//! All of them ask the same of a buffer: its bytes must stay where they are while the buffer itself
+//! moves. A box's bytes do. All bytes of a block are always initialised.
 
 #![allow(unsafe_code)]
 
 use crate::blocks::Block;
 
-// SAFETY: the pointer is that of the heap's memory, the same wherever the box is moved, and good
-// for SIZE bytes.
+// SAFETY: the pointer is to the heap: it stays the same wherever the box moves, and is valid for
+// SIZE bytes.
 unsafe impl<const SIZE: usize> monoio::buf::IoBuf for Box<Block<SIZE>> {
     fn read_ptr(&self) -> *const u8 {
         self.as_ptr()
@@ -32,8 +32,8 @@ unsafe impl<const SIZE: usize> monoio::buf::IoBufMut for Box<Block<SIZE>> {
     unsafe fn set_init(&mut self, _: usize) {}
 }
 
-// SAFETY: the pointer is that of the heap's memory, the same wherever the box is moved, and good
-// for SIZE bytes.
+// SAFETY: the pointer is to the heap: it stays the same wherever the box moves, and is valid for
+// SIZE bytes.
 unsafe impl<const SIZE: usize> tokio_uring::buf::IoBuf for Box<Block<SIZE>> {
     fn stable_ptr(&self) -> *const u8 {
         self.as_ptr()

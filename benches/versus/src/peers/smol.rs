@@ -37,8 +37,8 @@ pub const PEER: Peer = Peer {
 
 thread_local! {
     /// Leaked, as the documentation advises for speed: it then keeps no list of its tasks. So
-    /// nothing is made and dropped for start-stop, and little would be: what waits for I/O belongs
-    /// to the process, whoever starts.
+    /// start-stop makes and drops nothing here. It would be little anyway, as smol's part that
+    /// waits for I/O belongs to the process.
     static EXECUTOR: &'static StaticLocalExecutor = LocalExecutor::new().leak();
 }
 
@@ -107,7 +107,7 @@ async fn copy(copying: Copying) -> Result<()> {
     let mut chunk = Block::<CHUNK>::zeroed();
     for offset in copying.offsets() {
         let (from, to) = (from.clone(), to.clone());
-        // One trip to the pool does both: that is cheaper than two.
+        // One trip to the pool for both is cheaper than two.
         chunk = unblock(move || {
             from.read_exact_at(&mut chunk, offset)?;
             to.write_all_at(&chunk, offset)?;

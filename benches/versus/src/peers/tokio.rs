@@ -94,7 +94,7 @@ async fn copy(copying: Copying) -> Result<()> {
     let mut chunk = Block::<CHUNK>::zeroed();
     for offset in copying.offsets() {
         let (from, to) = (from.clone(), to.clone());
-        // One trip to the pool does both: that is cheaper than two.
+        // One trip to the pool for both is cheaper than two.
         chunk = task::spawn_blocking(move || {
             from.read_exact_at(&mut chunk, offset)?;
             to.write_all_at(&chunk, offset)?;

@@ -37,7 +37,7 @@ pub const PEER: Peer = Peer {
 /// `start` would be shorter, but panics where io_uring is denied.
 fn runtime() -> Result<Runtime> {
     let mut ring = tokio_uring::uring_builder();
-    // This thread reaps when it gets to it, and need not be interrupted for every completion.
+    // This thread reaps whenever it gets to it: no completion need interrupt it.
     ring.setup_coop_taskrun();
     Ok(Runtime::new(tokio_uring::builder().uring_builder(&ring))?)
 }
@@ -46,7 +46,7 @@ async fn serve<C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) ->
 where
     C: Future<Output = Result<()>> + 'static,
 {
-    // io_uring does not wait for a connection to a nonblocking listener, but says EAGAIN.
+    // io_uring does not wait for a connection on a nonblocking listener: it returns EAGAIN.
     listener.set_nonblocking(false)?;
     let listener = tokio_uring::net::TcpListener::from_std(listener);
     loop {
@@ -159,7 +159,7 @@ async fn write_on(mut writer: Writer, file: Rc<File>, blocks: Blocks) -> Result<
     Ok(())
 }
 
-/// Blocks that need not be mapped anew for every transfer.
+/// Blocks that the kernel need not map again for every transfer.
 type Blocks<const SIZE: usize = BLOCK_SIZE> = Rc<FixedBufPool<Box<Block<SIZE>>>>;
 
 /// How many buffers can be registered.

@@ -1,5 +1,5 @@
-//! How big a workload is: how many at once, how long the messages, and what else makes one case
-//! differ from another.
+//! How big a workload is: how many things at once, how long the messages, and what else tells one
+//! case from another.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Case {
-    /// Connections that talk, transfers under way or tasks.
+    /// Connections that talk, transfers in flight, or tasks.
     pub many: usize,
-    /// Bytes in a message, where the case has a say in it.
+    /// The length of a message in bytes, where it belongs to the case.
     pub message: Option<usize>,
-    /// Connections opened before all others, on which nothing is ever said.
+    /// Connections opened before all others, which stay silent.
     pub idle: usize,
     pub choice: Choice,
-    /// Requests per second in an open loop; none is a closed loop.
+    /// Requests per second in an open loop; none in a closed loop.
     pub rate: Option<u32>,
 }
 
-/// How the load generator chooses the blocks that it asks for.
+/// How the load generator chooses the blocks that it requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {
@@ -49,17 +49,15 @@ impl Case {
     }
 }
 
-/// `64 x 1 KiB`, `64 x 64 B + 12000 idle`, `32 zipf`, `32 at 15000/s`.
+/// `64 x 1000 B`, `64 x 64 B + 12000 idle`, `32 zipf`, `32 at 15000/s`.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.many == 0 {
             return write!(f, "{} idle", self.idle);
         }
         write!(f, "{}", self.many)?;
-        match self.message {
-            Some(bytes) if bytes % 1024 == 0 => write!(f, " x {} KiB", bytes / 1024)?,
-            Some(bytes) => write!(f, " x {bytes} B")?,
-            None => {}
+        if let Some(bytes) = self.message {
+            write!(f, " x {bytes} B")?;
         }
         if self.idle > 0 {
             write!(f, " + {} idle", self.idle)?;

@@ -1,13 +1,16 @@
-//! echo: the server sends back what it gets. No message is ever the same as the one before.
+//! echo: the server sends back what it receives. No message equals the one before.
 
-use crate::load::Dialogue;
-use crate::workloads::Case;
+use crate::workloads::{Case, Dialogue};
 
-/// The message of the workloads in which its length is not the point.
+/// The length of a message where it is not the point.
 pub const SMALL: usize = 64;
 
-/// How long a server's buffer is to be, one for each connection. There is room for two messages, so
-/// that a runtime sees a short read, and knows from it that the socket is drained.
+/// The lengths that echo is measured with. Few real messages are as long as a power of two, so only
+/// one of these is.
+pub const SIZES: [usize; 3] = [SMALL, 1_000, 12_000];
+
+/// The length of a server's buffer, of which each connection has one. There is room for two
+/// messages, so a runtime sees a short read, and knows from it that the socket is drained.
 pub const fn buffer_size(message: usize) -> usize {
     2 * message
 }

@@ -1,5 +1,5 @@
-//! read, write, buffered: random blocks of a file, so many at once. The runtime's own tasks are the
-//! load; a thread beside them keeps the window.
+//! read, write, buffered: random blocks of a file, many at once. The runtime's own tasks are the
+//! load; a thread of its own opens and closes the window.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,12 +12,12 @@ use anyhow::{Result, ensure};
 use crate::blocks::{self, Access, BLOCK_COUNT, Block};
 use crate::measure::{Gauge, Latencies, Measurement, Window, latencies};
 
-/// One transfer in so many is timed and its content checked. All of them would add to every
-/// runtime's cost alike, and so flatten the ratios.
+/// One transfer in this many is timed, and its content checked. To do so for all would add the same
+/// cost to every runtime, and bring the ratios closer to 1.
 const SAMPLE: u64 = 16;
 
-/// What a runtime is to do: let every one of `readers` read one block after the other from the file
-/// at `path`.
+/// What a runtime is to do: let each of `readers` read one block after the other from the file at
+/// `path`.
 pub struct Reads {
     pub path: PathBuf,
     /// [`Access::DirectRead`] or [`Access::CachedRead`].
@@ -25,8 +25,8 @@ pub struct Reads {
     pub readers: Vec<Reader>,
 }
 
-/// What a runtime is to do: let every one of `writers` write one block after the other to the file
-/// at `path`, to be opened with O_DIRECT.
+/// What a runtime is to do: let each of `writers` write one block after the other to the file at
+/// `path`, opened with O_DIRECT.
 pub struct Writes {
     pub path: PathBuf,
     pub writers: Vec<Writer>,
@@ -47,7 +47,7 @@ pub fn measure_reads(
     keeper.join().expect("the keeper does not panic")
 }
 
-/// Measures `run` with `depth` writers, and looks for what they say that they have written.
+/// Measures `run` with `depth` writers, then checks that the file has what they have written.
 pub fn measure_writes(path: &Path, depth: usize, window: Window, run: fn(Writes) -> Result<()>) -> Result<Measurement> {
     let tally = Tally::new();
     let keeper = tally.keep(window);
@@ -58,13 +58,13 @@ pub fn measure_writes(path: &Path, depth: usize, window: Window, run: fn(Writes)
     Ok(measurement)
 }
 
-/// Chooses the blocks that one task or slot reads, and counts them.
+/// Chooses the blocks that one task reads, and counts them.
 pub struct Reader {
     random: fastrand::Rng,
     tally: Arc<Tally>,
 }
 
-/// A read under way.
+/// A read in flight.
 pub struct Read {
     pub block: u64,
     sampled: Option<Instant>,
@@ -86,29 +86,29 @@ impl Reader {
 
     /// # Panics
     ///
-    /// If the content of a sampled block is not what was written there.
+    /// If the content of a sampled block is wrong.
     pub fn end(&mut self, read: &Read, content: &[u8]) {
         self.tally.count();
         if let Some(began) = read.sampled {
             self.tally.record(began);
-            assert!(blocks::is_block(read.block, content), "a wrong block");
+            assert!(blocks::is_block(read.block, content), "the read returned a wrong block");
         }
     }
 }
 
-/// Chooses the blocks that one task or slot writes, stamps and counts them.
+/// Chooses the blocks that one task writes, stamps and counts them.
 ///
-/// No two writers ever write the same block: so each knows what its blocks hold.
+/// No two writers write the same block, so each knows what its blocks hold.
 pub struct Writer {
     random: fastrand::Rng,
     index: u64,
     writers: u64,
-    /// Of the last write: how many came before it.
+    /// The number of the last write.
     generation: u64,
     tally: Arc<Tally>,
 }
 
-/// A write under way.
+/// A write in flight.
 pub struct Write {
     pub block: u64,
     generation: u64,
@@ -121,7 +121,7 @@ impl Writer {
         Writer { random, index: index as u64, writers: writers as u64, generation: 0, tally }
     }
 
-    /// The next block to write, with its content put into `content`; none once the window has
+    /// The next block to write, whose content it puts into `content`; none once the window has
     /// closed.
     pub fn begin(&mut self, content: &mut [u8]) -> Option<Write> {
         if self.tally.is_over() {
@@ -134,7 +134,7 @@ impl Writer {
         Some(Write { block, generation: self.generation, sampled: sample(chance / BLOCK_COUNT) })
     }
 
-    /// To be called when all of the block has been written.
+    /// To be called when the whole block has been written.
     pub fn end(&mut self, write: &Write) {
         self.tally.count();
         if let Some(began) = write.sampled {
@@ -149,12 +149,12 @@ fn sample(chance: u64) -> Option<Instant> {
     chance.is_multiple_of(SAMPLE).then(Instant::now)
 }
 
-/// What all readers or writers of a run have in common.
+/// What all readers or writers of a run share.
 struct Tally {
     transfers: AtomicU64,
     over: AtomicBool,
     latencies: Mutex<Latencies>,
-    /// The sampled blocks, each with the generation that was written, or one before it.
+    /// The sampled blocks, each with a generation that was written there.
     written: Mutex<Vec<(u64, u64)>>,
 }
 
@@ -173,7 +173,7 @@ impl Tally {
     }
 
     fn count(&self) {
-        // All count on one thread: no need for a locked addition.
+        // All count on one thread, so the addition need not be atomic.
         let transfers = self.transfers.load(Relaxed);
         self.transfers.store(transfers + 1, Relaxed);
     }
@@ -208,10 +208,10 @@ impl Tally {
         let sparse = written.len().div_ceil(256);
         for &(block, generation) in written.iter().step_by(sparse) {
             blocks::read(&file, block, &mut content)?;
-            // A later one of the same writer's may have come over it.
+            // The same writer may have written the block again since.
             ensure!(
                 blocks::generation(block, &content).is_some_and(|found| found >= generation),
-                "block {block} was written, and is not there"
+                "block {block} does not hold what was written"
             );
         }
         Ok(())

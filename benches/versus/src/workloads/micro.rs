@@ -1,5 +1,5 @@
-//! The runtime's own moves, without I/O: spawn and join, yield, wake, sleep, start and stop; and
-//! what a task weighs. Written once, for any [`Executor`].
+//! What a runtime does without I/O: spawn and join, yield, wake, sleep, start and stop; and the
+//! memory of a task. Written once, for any [`Executor`].
 
 use std::future::{pending, poll_fn};
 use std::iter::repeat_with;
@@ -15,21 +15,22 @@ use crate::measure::{Gauge, Measurement, Window};
 use crate::sys;
 use crate::workloads::Workload;
 
-/// The few things of a runtime that are measured here.
+/// The few operations of a runtime that are measured here.
 ///
-/// What `spawn*` return joins the task. It may cancel the task when dropped; here none is.
+/// The futures that `spawn*` return join the task. Dropping one may cancel the task, so none is
+/// dropped here.
 pub trait Executor {
-    /// Makes a runtime, runs `body` on it, and drops it.
+    /// Builds a runtime, runs `body` on it, and drops it.
     fn block_on<F: Future>(body: F) -> Result<F::Output>;
 
     fn spawn(task: impl Future<Output = ()> + Send + 'static) -> impl Future;
 
-    // Where a runtime's own futures are not Send, only it can put them into a task.
+    // A runtime whose own futures are not Send must put them into a task itself.
     fn spawn_yielding(times: usize) -> impl Future;
     fn spawn_sleeping(duration: Duration) -> impl Future;
 }
 
-/// What a [`Peer`](crate::peers::Peer) names as its way to run these: `many` is the case's.
+/// Measures one of these workloads, for a case with `many` tasks.
 pub fn run<E: Executor>(workload: Workload, many: usize, window: Window) -> Result<Measurement> {
     match workload {
         Workload::SpawnJoin => spawn_join::<E>(many, window),
@@ -38,7 +39,7 @@ pub fn run<E: Executor>(workload: Workload, many: usize, window: Window) -> Resu
         Workload::Sleep => sleep::<E>(many, window),
         Workload::StartStop => start_stop::<E>(window),
         Workload::TaskMemory => task_memory::<E>(many, window),
-        other => bail!("{other} is more than an executor's work"),
+        other => bail!("{other} needs more than an executor"),
     }
 }
 
@@ -60,8 +61,8 @@ fn yield_now<E: Executor>(tasks: usize, window: Window) -> Result<Measurement> {
     })
 }
 
-/// The tasks of a pair pass a baton to each other: an operation is one wake, and one wait until it
-/// comes back.
+/// The tasks of a pair pass a baton to each other. An operation is one wake, and one wait until the
+/// baton comes back.
 fn wake<E: Executor>(pairs: usize, window: Window) -> Result<Measurement> {
     const TIMES: usize = 100;
     repeat::<E>(window, async || {
@@ -110,8 +111,8 @@ fn start_stop<E: Executor>(window: Window) -> Result<Measurement> {
     gauge.measure(&from, &gauge.mark(ops)?, None)
 }
 
-/// Resident bytes for each of `tasks` that wait for ever. The time it takes to spawn them is
-/// measured beside.
+/// Resident bytes for each of `tasks` tasks that wait forever. The time it takes to spawn them is
+/// measured too.
 fn task_memory<E: Executor>(tasks: usize, window: Window) -> Result<Measurement> {
     static BEGUN: AtomicUsize = AtomicUsize::new(0);
     let pid = std::process::id();
@@ -121,7 +122,7 @@ fn task_memory<E: Executor>(tasks: usize, window: Window) -> Result<Measurement>
         let empty = sys::resident_bytes(pid)?;
         let from = gauge.mark(0)?;
         for _ in 0..tasks {
-            // The task is never joined, and must not be cancelled.
+            // Never joined, and must not be cancelled.
             forget(E::spawn(async {
                 BEGUN.fetch_add(1, Relaxed);
                 pending().await
@@ -137,8 +138,8 @@ fn task_memory<E: Executor>(tasks: usize, window: Window) -> Result<Measurement>
     })?
 }
 
-/// What a pair of tasks shares: whose turn it is, and who waits for it. No runtime's own channel,
-/// so that none but the waker is measured.
+/// What a pair of tasks shares: whose turn it is, and the waker of the one that waits. A runtime's
+/// own channel would be measured along with its wakers.
 #[derive(Default)]
 struct Baton(Mutex<Turn>);
 
@@ -178,8 +179,8 @@ async fn join_all<J: Future>(spawned: impl Iterator<Item = J>) {
     }
 }
 
-/// Repeats `batch`, which returns how many operations it did, until the window closes; it is made
-/// of whole batches.
+/// Repeats `batch`, which returns how many operations it did, until the window closes. The window
+/// holds whole batches.
 fn repeat<E: Executor>(window: Window, mut batch: impl AsyncFnMut() -> usize) -> Result<Measurement> {
     let gauge = Gauge::of(std::process::id(), window);
     E::block_on(async {

@@ -1,20 +1,22 @@
-//! What is measured. Each workload's file has all that is the same for every runtime: the client's
-//! side, the wire, the way of counting.
+//! What is measured. The file of a workload has what is the same for every runtime: the client's
+//! side, the format on the wire, the way of counting.
 
 pub mod case;
+pub mod dialogue;
 pub mod echo;
 pub mod files;
 pub mod micro;
 pub mod mixed;
 pub mod unified;
 
-use std::fmt;
+use std::{fmt, iter};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Figure;
 pub use case::{Case, Choice};
+pub use dialogue::Dialogue;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -41,17 +43,17 @@ pub enum Workload {
     Wake,
     /// Sleep 10 to 110 ms.
     Sleep,
-    /// Make a runtime, have it do nothing, drop it.
+    /// Build a runtime, let it do nothing, drop it.
     StartStop,
-    /// Keep tasks that wait for ever: resident bytes of each.
+    /// Keep tasks that wait forever: resident bytes of each.
     TaskMemory,
-    /// Keep connections on which nothing is said: resident bytes of each.
+    /// Keep idle connections: resident bytes of each.
     ConnectionMemory,
-    /// Keep connections on which nothing is said: CPU time.
+    /// Keep idle connections: CPU time.
     IdleCpu,
 }
 
-/// Who makes the load.
+/// What makes the load.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Driven {
     /// A load generator in another process.
@@ -60,7 +62,7 @@ pub enum Driven {
     ByItself,
 }
 
-/// Requests per second in open loops: such that every peer should be able to serve them.
+/// Requests per second in open loops, low enough for every peer.
 pub struct Rates {
     pub echo: u32,
     pub unified: u32,
@@ -76,20 +78,20 @@ impl Workload {
         }
     }
 
-    /// The figure that counts before all others.
+    /// The figure that counts first.
     pub fn figure(self) -> Figure {
         use Workload::*;
         match self {
             TaskMemory | ConnectionMemory => Figure::BytesEach,
             IdleCpu => Figure::Busy,
-            // The CPU time of the copy cannot be told from that of the connections.
+            // Its CPU time includes the copy's.
             Mixed => Figure::P99,
             Echo | Connect | Unified | Read | Write | Buffered => Figure::Cpu,
             SpawnJoin | YieldNow | Wake | Sleep | StartStop => Figure::Cpu,
         }
     }
 
-    /// Whether system calls per operation say anything.
+    /// Whether system calls per operation mean anything.
     pub fn has_calls(self) -> bool {
         use Workload::*;
         match self {
@@ -98,7 +100,27 @@ impl Workload {
         }
     }
 
-    /// Whether an open loop makes sense, and where.
+    /// Whether user-space instructions per operation mean anything: all the work must be done
+    /// there, and be the same each time. How often a few sleepers wake the loop depends on its
+    /// speed.
+    pub fn has_instructions(self, case: &Case) -> bool {
+        use Workload::*;
+        matches!(self, SpawnJoin | YieldNow | Wake) || (self == Sleep && case.many >= 100_000)
+    }
+
+    /// How much longer a turn is than the options say: latencies need many samples, and sleeps come
+    /// in batches of a tenth of a second.
+    pub fn turn_factor(self, case: &Case) -> f64 {
+        use Workload::*;
+        match self {
+            _ if case.rate.is_some() => 4.0,
+            Mixed | Unified | Sleep => 2.0,
+            Echo | Connect | Read | Write | Buffered | SpawnJoin | YieldNow | Wake => 1.0,
+            StartStop | TaskMemory | ConnectionMemory | IdleCpu => 1.0,
+        }
+    }
+
+    /// The case that is measured in an open loop too, if there is one.
     pub fn open_case(self, rates: &Rates) -> Option<Case> {
         match self {
             Workload::Echo => Some(Case::of(64).sized(echo::SMALL).at_rate(rates.echo)),
@@ -113,16 +135,15 @@ impl Workload {
         let each = |all: &[usize]| all.iter().copied().map(Case::of).collect::<Vec<_>>();
         match self {
             Echo => {
-                let sizes = [64, 1024, 16 * 1024];
-                let mut cases: Vec<Case> = sizes
-                    .iter()
-                    .flat_map(|&size| each(&[1, 64, 512, 4096]).into_iter().map(move |case| case.sized(size)))
-                    .collect();
-                cases.push(Case::of(64).sized(echo::SMALL).beside(12_000));
-                cases
+                let one = Case::of(1).sized(echo::SMALL);
+                let sized = |size| each(&[64, 512, 4096]).into_iter().map(move |case| case.sized(size));
+                let beside_idle = Case::of(64).sized(echo::SMALL).beside(12_000);
+                iter::once(one).chain(echo::SIZES.into_iter().flat_map(sized)).chain([beside_idle]).collect()
             }
             Connect => vec![Case::of(32).sized(echo::SMALL)],
-            Unified => each(&[1, 32, 256]).into_iter().flat_map(|case| [case, case.zipf()]).collect(),
+            Unified => iter::once(Case::of(1))
+                .chain(each(&[32, 256]).into_iter().flat_map(|case| [case, case.zipf()]))
+                .collect(),
             Mixed => vec![Case::of(64).sized(echo::SMALL)],
             Read | Write => each(&[1, 32, 128]),
             Buffered => each(&[1, 32]),

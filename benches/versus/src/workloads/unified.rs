@@ -1,16 +1,15 @@
-//! unified: a request is the number of a block, 8 bytes little endian; the answer is that block,
+//! unified: a request is the number of a block, 8 bytes little endian. The answer is that block,
 //! 4096 bytes.
 
 use std::sync::LazyLock;
 
 use crate::blocks::{self, BLOCK_COUNT, BLOCK_SIZE};
-use crate::load::Dialogue;
-use crate::workloads::{Case, Choice};
+use crate::workloads::{Case, Choice, Dialogue};
 
 const REQUEST_SIZE: usize = 8;
 const ROOM: usize = 4 * REQUEST_SIZE;
-/// How much a runtime that receives to a buffer of its own may take at once: with a request cut
-/// short before, it fits.
+/// The most that a runtime may receive at once if it receives into a buffer of its own. It fits
+/// even after a part of a request.
 pub const RECEIVE_SIZE: usize = ROOM - REQUEST_SIZE;
 
 pub struct Client {
@@ -52,10 +51,10 @@ impl Dialogue for Client {
 
 static ZIPF: LazyLock<Zipf> = LazyLock::new(Zipf::new);
 
-/// Zipf's law with the exponent that YCSB made usual: the most popular blocks are asked for again
-/// and again.
+/// Zipf's law with the exponent that YCSB made usual: the most popular blocks are requested over
+/// and over.
 struct Zipf {
-    /// For each rank, the chance of it or a more popular one.
+    /// For each rank, the chance of that rank or a more popular one.
     up_to: Vec<f64>,
 }
 
@@ -74,15 +73,15 @@ impl Zipf {
     fn choose(&self, random: &mut fastrand::Rng) -> u64 {
         let chance = random.f64();
         let rank = self.up_to.partition_point(|&up_to| up_to <= chance) as u64;
-        // An odd factor gives every rank a block of its own, as BLOCK_COUNT is a power of two:
-        // popular blocks are not neighbours on the disk.
+        // Popular blocks are not to be neighbours on the disk. As BLOCK_COUNT is a power of two, an
+        // odd factor gives every rank a block of its own.
         rank.wrapping_mul(0x9E37_79B9_7F4A_7C15) % BLOCK_COUNT
     }
 }
 
-/// The server's side: cuts what is received into requests.
+/// The server's side: cuts received bytes into requests.
 ///
-/// There is room for more than one, so that a runtime sees a short read, and knows from it that the
+/// There is room for more than one, so a runtime sees a short read, and knows from it that the
 /// socket is drained.
 #[derive(Default)]
 pub struct Requests {
@@ -91,25 +90,25 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Where to receive to.
+    /// Where to receive.
     pub fn space(&mut self) -> &mut [u8] {
         &mut self.bytes[self.filled..]
     }
 
-    /// Tells that the first `count` bytes of the space have been received.
+    /// Adds the first `count` bytes of the space, which have been received.
     pub fn received(&mut self, count: usize) {
         self.filled += count;
     }
 
-    /// Takes what was received elsewhere, at most [`RECEIVE_SIZE`], when all requests received
-    /// whole have been taken.
+    /// Adds bytes received elsewhere, at most [`RECEIVE_SIZE`]. All complete requests must have
+    /// been taken before.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.space()[..bytes.len()].copy_from_slice(bytes);
         self.received(bytes.len());
     }
 }
 
-/// The block numbers received whole.
+/// The block numbers of all complete requests.
 impl Iterator for Requests {
     type Item = u64;
 

@@ -1,12 +1,13 @@
-//! Which pictures there are, each to answer one question.
+//! Which pictures there are. Each answers one question.
 
 use super::picture::{Panel, Picture, Row, Value};
+use crate::driver::cell::Role;
 use crate::driver::results::{Results, Summary};
 use crate::measure::Figure::{self, BytesEach, Cpu, P99};
 use crate::workloads::Workload::{self, *};
 use crate::workloads::{Case, echo};
 
-/// All that these results have figures for.
+/// All pictures that these results have figures for.
 pub fn pictures(results: &Results) -> Vec<Picture> {
     let echo = |many| Case::of(many).sized(echo::SMALL);
     let connections = |many: usize| format!("{many} connections");
@@ -26,7 +27,7 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
         Sketch {
             name: "denied",
             title: "Where io_uring is denied, as in containers by default: CPU time per operation",
-            note: "Of those built on io_uring, what starts has fallen back to epoll.",
+            note: "A runtime built on io_uring that starts anyway has fallen back to epoll.",
             per: " of CPU time",
             shared: false,
             denied: true,
@@ -57,11 +58,11 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
         Sketch {
             name: "read",
             title: "Random 4 KiB reads with O_DIRECT: CPU time per read",
-            note: "On one thread; a pool's threads are counted too.",
+            note: "The threads of a pool are counted too.",
             per: " of CPU time per read",
             shared: true,
             denied: false,
-            panels: [32, 128].map(|many| Pick::new(Read, Case::of(many), Cpu, format!("{many} under way"))).into(),
+            panels: [32, 128].map(|many| Pick::new(Read, Case::of(many), Cpu, format!("{many} in flight"))).into(),
         },
         Sketch {
             name: "echo",
@@ -75,7 +76,7 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
         Sketch {
             name: "tasks",
             title: "Tasks and timers: CPU time per operation",
-            note: "The executor alone: nothing is read or sent.",
+            note: "The executor alone, without I/O.",
             per: " of CPU time",
             shared: false,
             denied: false,
@@ -88,8 +89,8 @@ pub fn pictures(results: &Results) -> Vec<Picture> {
         },
         Sketch {
             name: "memory",
-            title: "Memory: resident bytes of each",
-            note: "What the process grows by, divided by how many it keeps; the kernel's memory is not in it.",
+            title: "Memory: resident bytes of each connection or task",
+            note: "The growth of the process, divided by how many it keeps. The kernel's memory is not included.",
             per: "",
             shared: false,
             denied: false,
@@ -109,7 +110,7 @@ struct Sketch {
     note: &'static str,
     /// What follows the unit below the axis.
     per: &'static str,
-    /// Whether one scale serves all panels.
+    /// Whether all panels have the same scale.
     shared: bool,
     /// Whether io_uring was denied.
     denied: bool,
@@ -131,7 +132,8 @@ impl Pick {
 
     fn cells<'a>(&self, results: &'a Results, denied: bool) -> Vec<&'a Summary> {
         let it = (self.workload, self.case, denied);
-        let same = |s: &&Summary| (s.cell.workload, s.cell.case, s.cell.io_uring_denied) == it;
+        let same =
+            |s: &&Summary| s.cell.role == Role::Peer && (s.cell.workload, s.cell.case, s.cell.io_uring_denied) == it;
         results.cells.iter().filter(same).collect()
     }
 }
@@ -155,8 +157,8 @@ impl Sketch {
         let panel = |pick: &Pick| Panel { title: pick.title.clone(), figure: pick.figure };
         let panels: Vec<Panel> = found.iter().map(|(pick, _)| panel(pick)).collect();
         let rounds = match results.rounds {
-            1 => "One round.".to_owned(),
-            rounds => format!("Median of {rounds} rounds; whiskers: least to most."),
+            1 => "One round.",
+            _ => "Median of all rounds; whiskers: its 95 % interval.",
         };
         let note = format!("{} {rounds}", self.note);
         let Sketch { name, title, per, shared, .. } = self;
@@ -165,10 +167,10 @@ impl Sketch {
 
     fn value(&self, summary: Option<&Summary>, figure: Figure) -> Value {
         let Some(summary) = summary else { return Value::Absent };
-        match (&summary.cell.failure, summary.cell.spread(figure)) {
-            (Some(_), _) if self.denied && summary.cell.runs.is_empty() => Value::Failed("does not start"),
+        match (&summary.cell.failure, summary.estimate(figure)) {
+            (Some(_), _) if self.denied && summary.cell.turns.is_empty() => Value::Failed("does not start"),
             (Some(_), _) => Value::Failed("failed"),
-            (None, Some(spread)) => Value::Measured(spread),
+            (None, Some(figures)) => Value::Measured(figures),
             (None, None) => Value::Absent,
         }
     }

@@ -1,5 +1,5 @@
-//! What is shown to readers who do not measure themselves: a page, and pictures that other pages
-//! may show too.
+//! What readers see who do not measure themselves: a page, and pictures that other pages may show
+//! too.
 
 mod gallery;
 mod page;
@@ -11,16 +11,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::results::Results;
+use page::PICTURES;
 
 pub const OF_REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
-
-/// Beside the page.
-const PICTURES: &str = "benchmarks";
 
 /// Writes `benchmarks.md` into `dir`, and its pictures into a directory beside it.
 pub fn write(results: &Results, dir: &Path) -> Result<()> {
     let pictures = gallery::pictures(results);
-    fs::create_dir_all(dir.join(PICTURES)).with_context(|| format!("make {}", dir.display()))?;
+    fs::create_dir_all(dir.join(PICTURES)).with_context(|| format!("create {}", dir.display()))?;
     for picture in &pictures {
         let path = dir.join(PICTURES).join(picture.file_name());
         fs::write(&path, picture.to_svg()?).with_context(|| format!("write {}", path.display()))?;
@@ -38,34 +36,39 @@ mod tests {
 
     const REFUSED: &str = "refused | by the <kernel>";
 
-    fn run(nanoseconds: u32) -> Value {
+    fn turn((round, nanoseconds): (usize, &u32)) -> Value {
         let none = json!({ "secs": 0, "nanos": 0 });
-        json!({
+        let measured = json!({
             "ops": 1, "wall": { "secs": 1, "nanos": 0 }, "cpu": { "secs": 0, "nanos": nanoseconds },
-            "latency": { "p50": none, "p99": none, "p999": none }, "resident": 0, "peak": 0, "written": 0,
-        })
+            "latency": { "p50": none, "p99": none, "p999": none, "samples": 9 },
+            "resident": 0, "peak": 0, "written": 0,
+        });
+        json!({ "round": round, "measured": measured })
     }
 
-    fn cell(peer: &str, kind: &str, runs: &[u32]) -> Value {
+    fn cell(peer: &str, kind: &str, role: &str, turns: &[u32]) -> Value {
         json!({
             "workload": "read", "case": { "many": 32, "idle": 0, "choice": "uniform" }, "label": "32", "peer": peer,
-            "kind": kind, "io_uring_denied": true, "runs": runs.iter().copied().map(run).collect::<Vec<_>>(),
-            "failure": if runs.is_empty() { Some(REFUSED) } else { None },
+            "kind": kind, "role": role, "io_uring_denied": true,
+            "turns": turns.iter().enumerate().map(turn).collect::<Vec<_>>(),
+            "failure": if turns.is_empty() { Some(REFUSED) } else { None },
         })
     }
 
-    /// One panel: ours costs 2 us, tokio's 8, and one does not start.
+    /// One panel: ours costs 2 us, tokio's 4 times as much, and one does not start.
     fn results() -> Results {
         let machine = json!({
-            "cpu": "abacus", "cores": 2, "memory_bytes": 1u64 << 30, "kernel": "6.18", "date": "2026-01-01 00:00",
+            "cpu": "abacus", "cores": 2, "memory_bytes": 1u64 << 30, "storage": "ext4 on a drum", "kernel": "6.18",
+            "date": "2026-01-01 00:00",
             "versions": { "tokio": "1.2.3" },
         });
         let cells = [
-            cell("aio-runtime", "ours", &[1_000, 2_000, 3_000]),
-            cell("tokio", "epoll", &[8_000, 8_000, 8_000]),
-            cell("monoio", "io-uring", &[]),
+            cell("aio-runtime", "ours", "peer", &[1_000, 2_000, 3_000]),
+            cell("tokio", "epoll", "peer", &[4_000, 8_000, 13_000]),
+            cell("monoio", "io-uring", "peer", &[]),
+            cell("aio-runtime", "ours", "again", &[2_000, 2_000, 2_000]),
         ];
-        let all = json!({ "machine": machine, "rounds": 3, "seconds": 0.5, "disturbed": 0.0, "cells": cells });
+        let all = json!({ "machine": machine, "rounds": 3, "most_rounds": 6, "seconds": 0.5, "disturbed": 0.0, "cells": cells });
         serde_json::from_value(all).unwrap()
     }
 
@@ -92,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_start_has_words_and_no_bar() {
+    fn a_runtime_that_does_not_start_has_words_and_no_bar() {
         let svg = drawn();
         let svg = Document::parse(&svg).unwrap();
         assert_eq!(texts(&svg).iter().filter(|text| text.contains("does not start")).count(), 1);
@@ -103,7 +106,7 @@ mod tests {
         let svg = drawn();
         let svg = Document::parse(&svg).unwrap();
         let number = |node: &Node, name| node.attribute(name).unwrap().parse::<f64>().unwrap();
-        // Of the rectangles, the sheet is higher and the legend's squares are narrower.
+        // The other rectangles: the sheet is higher, and the legend's squares are narrower.
         let bars: Vec<f64> = svg
             .descendants()
             .filter(|node| node.has_tag_name("rect") && number(node, "height") < 30.0 && number(node, "width") > 12.0)
@@ -117,7 +120,14 @@ mod tests {
     fn page_tells_what_was_measured_where_and_what_failed() {
         let results = results();
         let page = page::markdown(&results, &gallery::pictures(&results));
-        for part in ["abacus, 2 cores, 1 GiB", "tokio 1.2.3", "](benchmarks/denied.svg)", "| 32 | monoio | failed |"] {
+        for part in [
+            "abacus, 2 cores, 1 GiB",
+            "ext4 on a drum",
+            "3 to 6 rounds, with turns of 0.5 s",
+            "tokio 1.2.3",
+            "](benchmarks/denied.svg)",
+            "| 32 | monoio | failed |",
+        ] {
             assert!(page.contains(part), "no {part} in {page}");
         }
         assert!(page.contains("| monoio | denied | refused \\| by the &lt;kernel> | read 32 |"), "{page}");
@@ -130,6 +140,7 @@ mod tests {
         let read: Results = serde_json::from_str(&written).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), written);
         assert_eq!(read.ratios.len(), 1, "ours to tokio's");
+        assert_eq!(read.controls.len(), 1, "ours to itself");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A picture: bars in panels side by side, with a row for each runtime. SVG, whose text is text.
+//! A picture: bars in panels side by side, with a row for each runtime. It is SVG whose text is
+//! text.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
@@ -6,8 +7,8 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::driver::estimate::Estimate;
 use crate::driver::format;
-use crate::driver::results::Spread;
 use crate::measure::Figure;
 use crate::peers::Kind;
 
@@ -17,7 +18,7 @@ pub struct Picture {
     pub note: String,
     /// What follows the unit below an axis.
     pub per: &'static str,
-    /// Whether one scale serves all panels.
+    /// Whether all panels have the same scale.
     pub shared: bool,
     pub panels: Vec<Panel>,
     pub rows: Vec<Row>,
@@ -37,13 +38,13 @@ pub struct Row {
 
 #[derive(Clone, Copy)]
 pub enum Value {
-    Measured(Spread),
+    Measured(Estimate),
     Failed(&'static str),
-    /// Not run, as this runtime or loop has no such thing.
+    /// Not run: this runtime or loop does not do it.
     Absent,
 }
 
-// All in pixels.
+// All lengths are in pixels.
 const WIDTH: u32 = 960;
 const HEAD: u32 = 62;
 const PANEL_HEAD: u32 = 28;
@@ -54,14 +55,14 @@ const LEGEND: u32 = 30;
 const NAMES: u32 = 128;
 /// For the figures, to the right of the bars of each panel.
 const FIGURES: u32 = 70;
-/// Of that, what keeps them apart from the next panel's bars.
+/// The part of it that separates them from the next panel's bars.
 const GAP: u32 = 26;
 
 const INK: RGBColor = RGBColor(0x24, 0x29, 0x2f);
 const PALE_INK: RGBColor = RGBColor(0x57, 0x60, 0x6a);
 const GRID: RGBColor = RGBColor(0xe4, 0xe7, 0xea);
-/// From Okabe and Ito's palette, which nobody is blind to: one warm colour for us, cool and grey
-/// ones for the rest.
+/// From the palette of Okabe and Ito, which colour-blind readers can tell apart: a warm colour for
+/// ours, cool and grey ones for the rest.
 const OURS: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 
 fn colour(kind: Kind) -> RGBColor {
@@ -84,13 +85,13 @@ fn meaning(kind: Kind) -> &'static str {
     }
 }
 
-/// Words of a size in pixels.
+/// Text of a size in pixels.
 fn words<'a>(size: f64, colour: RGBColor, across: HPos) -> TextStyle<'a> {
     // plotters takes the height of a line for the size.
     ("sans-serif", size * 1.24).into_font().color(&colour).pos(Pos::new(across, VPos::Center))
 }
 
-/// What bars are measured in.
+/// The unit of a panel's bars.
 #[derive(Clone, Copy)]
 struct Unit {
     name: &'static str,
@@ -98,7 +99,7 @@ struct Unit {
 }
 
 impl Unit {
-    /// Such that the greatest figure reads well.
+    /// Chosen so that the greatest figure reads well.
     fn of(figure: Figure, greatest: f64) -> Unit {
         let (name, size) = match figure {
             Figure::Cpu | Figure::P50 | Figure::P99 | Figure::P999 => match greatest {
@@ -133,7 +134,7 @@ impl Picture {
         let bars = ROW * self.rows.len() as u32;
         let height = HEAD + PANEL_HEAD + bars + AXIS + LEGEND;
         let root = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
-        // Readers in dark mode see a white sheet rather than black letters on black.
+        // Otherwise readers in dark mode would see black letters on black.
         root.fill(&WHITE)?;
         let title = words(17.0, INK, HPos::Left);
         root.draw_text(&format!("{} (lower is better)", self.title), &title, (16, 22))?;
@@ -157,12 +158,13 @@ impl Picture {
 
     fn draw_panel(&self, index: usize, area: &Area) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
         let panel = &self.panels[index];
-        let unit = Unit::of(panel.figure, self.greatest(index, |spread| spread.median));
-        // Room for whiskers, but not so much that one bad round makes all bars small.
-        let end = self.greatest(index, |spread| spread.max.min(1.5 * spread.median)).max(f64::MIN_POSITIVE) / unit.size;
+        let unit = Unit::of(panel.figure, self.greatest(index, |figures| figures.median));
+        // Room for whiskers, but an uncertain figure must not make all bars small.
+        let end =
+            self.greatest(index, |figures| figures.high.min(1.5 * figures.median)).max(f64::MIN_POSITIVE) / unit.size;
 
         let (width, _) = area.dim_in_pixel();
-        let (bars, figures) = area.split_horizontally(width - FIGURES);
+        let (bars, beside_bars) = area.split_horizontally(width - FIGURES);
         area.draw_text(&panel.title, &words(13.5, INK, HPos::Left), (0, 12))?;
         let mut chart = ChartBuilder::on(&bars)
             .margin_top(PANEL_HEAD)
@@ -178,7 +180,7 @@ impl Picture {
             .x_label_formatter(&|x| format!("{}", (x * 1e6).round() / 1e6))
             .label_style(words(12.0, PALE_INK, HPos::Center))
             .draw()?;
-        // plotters would centre it below the bars; it belongs to the figures as well.
+        // plotters would centre it below the bars, but it belongs to the figures as well.
         let under = (0, (PANEL_HEAD + ROW * self.rows.len() as u32 + AXIS - 16) as i32);
         let below = format!("{}{}", unit.name, self.per);
         area.draw_text(&below, &words(12.5, PALE_INK, HPos::Left), under)?;
@@ -188,21 +190,21 @@ impl Picture {
             let middle = at as f64 + 0.5;
             let beside = ((FIGURES - GAP) as i32, (PANEL_HEAD + ROW * at as u32 + ROW / 2) as i32);
             match row.values[index] {
-                Value::Measured(spread) => {
-                    let scaled = [spread.median, spread.min, spread.max].map(|figure| figure / unit.size);
+                Value::Measured(figures) => {
+                    let scaled = figures.times(1.0 / unit.size);
                     draw_bar(plane, middle, scaled, end, colour(row.kind))?;
                     let ink = if row.kind == Kind::Ours { OURS } else { INK };
-                    figures.draw_text(&format::short(scaled[0]), &words(13.0, ink, HPos::Right), beside)?;
+                    beside_bars.draw_text(&format::short(scaled.median), &words(13.0, ink, HPos::Right), beside)?;
                 }
                 Value::Failed(how) => {
                     let style = words(13.0, INK, HPos::Left);
                     plane.draw(&(EmptyElement::at((0.0, middle)) + Text::new(format!("✕ {how}"), (6, 0), style)))?;
                 }
-                Value::Absent => figures.draw_text("–", &words(13.0, PALE_INK, HPos::Right), beside)?,
+                Value::Absent => beside_bars.draw_text("–", &words(13.0, PALE_INK, HPos::Right), beside)?,
             }
         }
         let ours = self.rows.iter().find(|row| row.kind == Kind::Ours).map(|row| row.values[index]);
-        if let Some(Value::Measured(Spread { median, .. })) = ours {
+        if let Some(Value::Measured(Estimate { median, .. })) = ours {
             let (x, bottom) = (median / unit.size, self.rows.len() as f64);
             plane.draw(&PathElement::new([(x, 0.0), (x, bottom)], OURS.mix(0.7).stroke_width(1)))?;
         }
@@ -216,36 +218,36 @@ impl Picture {
         for kind in kinds {
             area.draw(&Rectangle::new([(x, 6), (x + 12, 18)], colour(kind).filled()))?;
             area.draw_text(meaning(kind), &words(12.5, PALE_INK, HPos::Left), (x + 18, 12))?;
-            // As wide as letters are on the whole: nobody here knows the reader's fonts.
+            // An average letter is about this wide; the reader's font is not known here.
             x += 18 + 7 * meaning(kind).len() as i32 + 20;
         }
         Ok(())
     }
 
-    /// In one panel, or in all if they have one scale; 0 if there is nothing.
-    fn greatest(&self, panel: usize, of: impl Fn(Spread) -> f64) -> f64 {
+    /// The greatest in one panel, or in all if they have the same scale; 0 if there is none.
+    fn greatest(&self, panel: usize, of: impl Fn(Estimate) -> f64) -> f64 {
         let looked_at = |row: &Row| if self.shared { row.values.clone() } else { vec![row.values[panel]] };
         let values = self.rows.iter().flat_map(looked_at).filter_map(|value| match value {
-            Value::Measured(spread) => Some(of(spread)),
+            Value::Measured(figures) => Some(of(figures)),
             Value::Failed(_) | Value::Absent => None,
         });
         values.fold(0.0, f64::max)
     }
 }
 
-/// A bar with its whiskers; what lies beyond the end is cut off.
+/// A bar with its whiskers, cut off at the end of the axis.
 fn draw_bar(
     plane: &Chart,
     middle: f64,
-    [median, min, max]: [f64; 3],
+    Estimate { median, low, high, .. }: Estimate,
     end: f64,
     colour: RGBColor,
 ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
     plane.draw(&Rectangle::new([(0.0, middle - 0.34), (median, middle + 0.34)], colour.filled()))?;
-    if max > min {
+    if high > low {
         let ink = INK.mix(0.8).stroke_width(1);
-        plane.draw(&PathElement::new([(min, middle), (max.min(end), middle)], ink))?;
-        for tip in [min, max].into_iter().filter(|&tip| tip <= end) {
+        plane.draw(&PathElement::new([(low, middle), (high.min(end), middle)], ink))?;
+        for tip in [low, high].into_iter().filter(|&tip| tip <= end) {
             plane.draw(&PathElement::new([(tip, middle - 0.16), (tip, middle + 0.16)], ink))?;
         }
     }

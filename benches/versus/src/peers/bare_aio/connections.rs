@@ -10,15 +10,15 @@ use anyhow::Result;
 use super::kioctx::{Event, Iocb, Kioctx};
 use crate::peers::bare_sockets::accept;
 
-/// More than any run has connections: each has one request at a time.
+/// More than the connections of any run, each of which has one request at a time.
 const REQUESTS: u32 = 16_384;
-/// The data of the listener's events; a connection's is its index.
+/// The data of the listener's events. A connection's data is its index.
 const LISTENER: u64 = u64::MAX;
 
 /// The state of a connection. It has one request at a time, in an iocb of its own.
 pub trait Connection {
-    /// Goes on after an event, with the iocb that it came from; what that then points to must stay
-    /// for ever.
+    /// Continues after an event, with the iocb that it came from. What the iocb then points to must
+    /// stay forever.
     fn advance(&mut self, event: &Event, iocb: &mut Iocb) -> Result<Step>;
 }
 
@@ -35,12 +35,12 @@ struct Slot<C> {
     connection: C,
 }
 
-/// Serves for ever; `open` makes a connection's state and its first request.
+/// Serves forever. `open` makes a connection's state and its first request.
 pub fn serve<C: Connection>(listener: &TcpListener, open: impl Fn(TcpStream, u64) -> (C, Iocb)) -> Result<()> {
     serve_beside(None, listener, open)
 }
 
-/// As [`serve`], with one who has no stream but makes requests all the same, with 0 as their data.
+/// As [`serve`], with one more state that has no stream but makes requests anyway, whose data is 0.
 pub fn serve_beside<C: Connection>(
     other: Option<(C, Iocb)>,
     listener: &TcpListener,
@@ -72,7 +72,7 @@ pub fn serve_beside<C: Connection>(
     }
 }
 
-/// The connections; an index is used again after its connection was closed.
+/// The connections. An index is reused after its connection was closed.
 struct Slots<C> {
     slots: Vec<Option<Box<Slot<C>>>>,
     vacant: Vec<usize>,
@@ -94,8 +94,8 @@ impl<C: Connection> Slots<C> {
             None => self.slots.push_mut(None),
         };
         let slot = slot.insert(Box::new(Slot { iocb, connection }));
-        // SAFETY: the slot is boxed, and dropped only after an event, when nothing of it is queued;
-        // what its iocb may point to stays for ever.
+        // SAFETY: the slot is boxed, and dropped only after an event, when nothing of it is queued.
+        // What its iocb may point to stays forever.
         unsafe { kioctx.queue(&mut slot.iocb) };
     }
 

@@ -1,5 +1,5 @@
-//! read, buffered, write: every reader or writer has an iocb and a block, and goes on with the next
-//! when it is done.
+//! read, buffered, write: every reader or writer has an iocb and a block, and begins the next
+//! transfer when one is done.
 
 #![allow(unsafe_code)]
 
@@ -45,7 +45,7 @@ fn run<T: Transfers>(file: RawFd, all: Vec<T>) -> Result<()> {
 
 /// One block after the other, each read or each written.
 trait Transfers {
-    /// The next request; none if there is no more to do.
+    /// The next request; none if there is nothing left to do.
     fn begin(&mut self, file: RawFd, block: &mut Block, data: u64) -> Option<Iocb>;
 
     fn end(&mut self, block: &Block) -> Result<()>;
@@ -90,8 +90,8 @@ impl Transfers for Writing {
 struct Slot<T> {
     iocb: Iocb,
     transfers: T,
-    /// Leaked: the kernel may write to it for as long as the process lives, even if the loop ends
-    /// with an error.
+    /// Leaked: the kernel may write to it as long as the process lives, even after the loop has
+    /// ended with an error.
     block: &'static mut Block,
 }
 
@@ -104,8 +104,8 @@ impl<T: Transfers> Slot<T> {
     fn next(&mut self, file: RawFd, data: u64, kioctx: &mut Kioctx) -> bool {
         let Some(iocb) = self.transfers.begin(file, self.block, data) else { return false };
         self.iocb = iocb;
-        // SAFETY: the slots are neither moved nor dropped before the next turn; the block stays for
-        // ever.
+        // SAFETY: the slots are neither moved nor dropped before the next turn, and the block stays
+        // forever.
         unsafe { kioctx.queue(&mut self.iocb) };
         true
     }

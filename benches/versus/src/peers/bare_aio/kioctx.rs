@@ -13,7 +13,7 @@ const IOCB_CMD_PREAD: u16 = 0;
 const IOCB_CMD_PWRITE: u16 = 1;
 const IOCB_CMD_POLL: u16 = 5;
 const RING_MAGIC: u32 = 0xa10a_10a1;
-/// How many events one sleep may bring.
+/// The most events of one sleep.
 const BATCH: usize = 256;
 
 /// `struct iocb` of linux/aio_abi.h, little endian.
@@ -105,13 +105,13 @@ impl Kioctx {
     /// # Safety
     ///
     /// `iocb` must stay where it is until that turn has returned. What it points to must stay until
-    /// its event was taken.
+    /// its event has been taken.
     pub unsafe fn queue(&mut self, iocb: *mut Iocb) {
         self.queued.push(iocb);
     }
 
-    /// Submits what is queued, and puts what has come into `events`; sleeps if that would be
-    /// nothing.
+    /// Submits what is queued, and puts the events that have come into `events`. Sleeps until there
+    /// is one.
     pub fn turn(&mut self, events: &mut Vec<Event>) -> Result<()> {
         events.clear();
         self.submit()?;
@@ -127,7 +127,8 @@ impl Kioctx {
         while !rest.is_empty() {
             // SAFETY: the pointers were promised to `queue` to be iocbs that are still there.
             let result = unsafe { libc::syscall(libc::SYS_io_submit, self.ring, rest.len(), rest.as_mut_ptr()) };
-            // EAGAIN among them: there are always fewer requests than the context was made for.
+            // EAGAIN is an error too: there are always fewer requests than the context was made
+            // for.
             let accepted = check(result).context("io_submit")?;
             rest = &mut rest[accepted..];
         }
@@ -135,7 +136,7 @@ impl Kioctx {
         Ok(())
     }
 
-    /// Takes all that the ring has, without a system call.
+    /// Takes all events of the ring, without a system call.
     fn reap(&mut self, events: &mut Vec<Event>) {
         // SAFETY: the ring stays mapped; what is not atomic in its header never changes.
         let ring = unsafe { self.ring.as_ref() };
@@ -148,7 +149,7 @@ impl Kioctx {
             return;
         }
         while head != tail {
-            // SAFETY: head is below nr, so this is an event of the ring, and the tail says it has
+            // SAFETY: head is below nr, so this is an event of the ring. The tail says that it has
             // been written.
             events.push(unsafe { first.add(head as usize).read() });
             head += 1;
@@ -162,7 +163,7 @@ impl Kioctx {
 
     fn sleep(&mut self, events: &mut Vec<Event>) -> Result<()> {
         events.reserve(BATCH);
-        // io_getevents is io_pgetevents without a signal mask, which nobody needs here.
+        // io_getevents is io_pgetevents without the signal mask, which is not needed here.
         // SAFETY: there is room for BATCH events behind the pointer; no timeout.
         let result = unsafe {
             libc::syscall(

@@ -1,4 +1,4 @@
-//! mixed: the connections of echo, and beside them one iocb that is by turns a read and a write.
+//! mixed: the connections of echo, and one more iocb that is a read and a write by turns.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -24,8 +24,8 @@ struct Copier {
     offsets: Box<dyn Iterator<Item = u64>>,
     offset: u64,
     state: State,
-    /// Leaked: the kernel may write to it for as long as the process lives, even if the loop ends
-    /// with an error.
+    /// Leaked: the kernel may write to it as long as the process lives, even after the loop has
+    /// ended with an error.
     chunk: &'static mut Block<CHUNK>,
 }
 

@@ -1,10 +1,10 @@
 //! No runtime: one loop on native AIO, as a C program would write it. It shows what the kernel's
 //! part costs.
 //!
-//! The rules are the same for all workloads. A turn of the loop submits everything that was queued
-//! in one io_submit, then takes what the ring has, and sleeps only if that is nothing. A socket is
-//! armed again right after its answer was sent, without trying it first: the short read before has
-//! shown that it is empty, and a poll is checked when submitted.
+//! The rules are the same for all workloads. A turn of the loop submits everything that is queued
+//! in one io_submit, then takes the events of the ring, and sleeps only if there are none. A socket
+//! is armed again right after its answer was sent, without trying it first: the short read before
+//! has shown that it is empty, and the kernel checks a poll when it is submitted.
 
 mod connections;
 mod echo;

@@ -1,5 +1,5 @@
-//! unified: wait, receive, read the block, send it, wait again; the one iocb is by turns a poll and
-//! a read.
+//! unified: wait, receive, read the block, send it, wait again. The one iocb is a poll and a read
+//! by turns.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
@@ -17,8 +17,8 @@ struct Connection {
     stream: TcpStream,
     file: RawFd,
     requests: Requests,
-    /// Leaked: the kernel may write to it for as long as the process lives, even if the loop ends
-    /// with an error.
+    /// Leaked: the kernel may write to it as long as the process lives, even after the loop has
+    /// ended with an error.
     block: &'static mut Block,
     state: State,
 }

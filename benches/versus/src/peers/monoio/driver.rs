@@ -1,4 +1,4 @@
-//! What differs between the drivers: listeners, files, and how a runtime is made.
+//! What differs between the drivers: listeners, files, and how a runtime is built.
 
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -18,8 +18,8 @@ type RuntimeBuilder<D> = monoio::RuntimeBuilder<TimeDriver<D>>;
 pub type Runtime<D> = monoio::Runtime<TimeDriver<D>>;
 
 pub trait Driver: monoio::Driver + Buildable + 'static {
-    /// io_uring does not wait for a connection to a nonblocking listener, but says EAGAIN; epoll
-    /// cannot do without.
+    /// Whether the listener is nonblocking. io_uring would not wait on one: it returns EAGAIN.
+    /// epoll needs one.
     const NONBLOCKING: bool;
 
     type File: Clone + 'static;
@@ -30,7 +30,7 @@ pub trait Driver: monoio::Driver + Buildable + 'static {
 
     fn write<const SIZE: usize>(file: &Self::File, offset: u64, from: Box<Block<SIZE>>) -> impl Transfer<SIZE>;
 
-    /// Makes a runtime fit for files too.
+    /// Adds what a runtime needs for files.
     fn with_files(builder: RuntimeBuilder<Self>) -> RuntimeBuilder<Self>;
 }
 
@@ -69,8 +69,8 @@ impl Driver for IoUringDriver {
     }
 }
 
-/// monoio's own files would be read on the loop's thread here, and keep everybody waiting: hence
-/// the pool.
+/// On this driver monoio reads its own files on the loop's thread, and everybody waits. Hence the
+/// pool.
 impl Driver for LegacyDriver {
     const NONBLOCKING: bool = true;
 
@@ -97,7 +97,7 @@ impl Driver for LegacyDriver {
     }
 
     fn with_files(builder: RuntimeBuilder<Self>) -> RuntimeBuilder<Self> {
-        // More threads gained nothing, and fewer lost nothing, from 16 to 128.
+        // From 16 to 128 threads, their number made no difference.
         builder.attach_thread_pool(Box::new(DefaultThreadPool::new(64)))
     }
 }
@@ -121,7 +121,7 @@ pub fn plain_runtime<D: Driver>() -> Result<Runtime<D>> {
 
 fn builder<D: Driver>() -> RuntimeBuilder<D> {
     let mut ring = IoUring::builder();
-    // This thread reaps when it gets to it, and need not be interrupted for every completion.
+    // This thread reaps whenever it gets to it: no completion need interrupt it.
     ring.setup_coop_taskrun();
     // As many entries as in monoio's own benchmark of an echo server.
     RuntimeBuilder::new().with_entries(32_768).uring_builder(ring)

@@ -165,7 +165,7 @@ impl<D: Driver> Executor for Monoio<D> {
     fn spawn_yielding(times: usize) -> impl Future {
         monoio::spawn(async move {
             for _ in 0..times {
-                // monoio has none of its own.
+                // monoio has no yield_now of its own.
                 futures_lite::future::yield_now().await;
             }
         })

@@ -1,0 +1,72 @@
+//! A runtime or a bare loop, as the list of peers has it.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{Measurement, Window};
+use crate::workloads::files::{Reads, Writes};
+use crate::workloads::mixed::Copying;
+use crate::workloads::{Case, Workload};
+
+/// How one runtime does the workloads; `None` for one it cannot do.
+pub struct Peer {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// Its name on crates.io; a bare loop has none.
+    pub package: Option<&'static str>,
+    /// Serves forever. Takes the length of a message, from which follows the
+    /// [`buffer_size`](crate::workloads::echo::buffer_size).
+    pub echo: Option<fn(TcpListener, usize) -> Result<()>>,
+    /// Serves forever, from the file at the path, opened with O_DIRECT.
+    pub unified: Option<fn(TcpListener, &Path) -> Result<()>>,
+    /// Serves echo for messages of [`SMALL`](crate::workloads::echo::SMALL) bytes and copies a
+    /// file, forever.
+    pub mixed: Option<fn(TcpListener, Copying) -> Result<()>>,
+    /// Returns when the readers have nothing left to read.
+    pub read: Option<fn(Reads) -> Result<()>>,
+    /// Returns when the writers have nothing left to write.
+    pub write: Option<fn(Writes) -> Result<()>>,
+    /// [`micro::run`](crate::workloads::micro::run) with its executor.
+    pub micro: Option<Micro>,
+}
+
+/// Takes how many tasks there are at once.
+type Micro = fn(Workload, usize, Window) -> Result<Measurement>;
+
+/// What a peer is built on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// aio-runtime.
+    Ours,
+    /// aio-runtime again, which here watches for completions before it sleeps. That is meant for
+    /// one thing at a time, and measured with it.
+    Spinning,
+    /// epoll, and threads for files.
+    Epoll,
+    IoUring,
+    /// Not a runtime but a loop written directly on the kernel's interface.
+    Bare,
+}
+
+impl Peer {
+    pub fn can(&self, workload: Workload, case: &Case) -> bool {
+        let fits = self.kind != Kind::Spinning || case.many == 1;
+        fits && match workload {
+            Workload::Echo | Workload::Connect | Workload::ConnectionMemory | Workload::IdleCpu => self.echo.is_some(),
+            Workload::Unified => self.unified.is_some(),
+            Workload::Mixed => self.mixed.is_some(),
+            Workload::Read | Workload::Buffered => self.read.is_some(),
+            Workload::Write => self.write.is_some(),
+            Workload::SpawnJoin
+            | Workload::YieldNow
+            | Workload::Wake
+            | Workload::Sleep
+            | Workload::StartStop
+            | Workload::TaskMemory => self.micro.is_some(),
+        }
+    }
+}
