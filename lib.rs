@@ -1,14 +1,14 @@
-//! An async runtime for Linux programs that do disk and network at once, where io_uring is not to
-//! be had.
+//! An async runtime for Linux programs that use disk and network at the same time, where io_uring
+//! is not available.
 //!
-//! It has tokio's names and semantics, and one thread per runtime. Its one event source is a
-//! native-AIO context: sockets are waited for (`IOCB_CMD_POLL`) and files read and written by the
-//! same `io_submit`, one call for all that a turn of the loop has gathered; completions are taken
-//! from a ring in user space; the only sleep is `io_pgetevents`. Futures cancel by being dropped.
+//! It has tokio's names and semantics, and one thread per runtime. Its only event source is a
+//! native-AIO context. One `io_submit` takes everything that a turn of the loop has gathered: polls
+//! of sockets (`IOCB_CMD_POLL`), reads and writes of files. Completions are taken from a ring in
+//! user space, and the loop sleeps only in `io_pgetevents`. You cancel a future by dropping it.
 //!
-//! Container runtimes' default seccomp profiles block io_uring and allow native AIO. What is left
-//! there otherwise is epoll with a pool of threads for files, at several times the CPU time per
-//! direct read.
+//! The default seccomp profiles of container runtimes block io_uring and allow native AIO. The
+//! usual alternative there is epoll with a thread pool for files. Under load that takes several
+//! times the CPU time per direct read.
 //!
 //! # Example
 //!
@@ -47,24 +47,24 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`spawn`], [`task`] | tasks, which need not be `Send`; [`task::spawn_blocking`] for what blocks |
-//! | [`time`] | sleeps and time limits, kept to the nanosecond |
+//! | [`spawn`], [`task`] | tasks, which need not be `Send`; [`task::spawn_blocking`] for code that blocks |
+//! | [`time`] | sleeps and time limits, with nanosecond deadlines |
 //! | [`net`] | TCP and Unix sockets |
-//! | [`fs`] | files, and [what of them runs without a thread](fs) |
-//! | [`io`] | the traits of reading and writing: the `futures` crate's |
+//! | [`fs`] | files, and [which of their operations need no thread](fs#how-an-operation-runs) |
+//! | [`io`] | the traits for reading and writing, from the `futures` crate |
 //! | [`runtime`] | [`Runtime`], its [`Builder`], its [`Handle`] for other threads, its [`Metrics`] |
 //!
-//! There are no Cargo features: nothing has to be switched on.
+//! There are no Cargo features to switch on.
 //!
 //! # Limits
 //!
-//! - Linux from 5.16 on (before, the kernel could lose a wake), without 6.8.0 to 6.8.4, which can
+//! - Linux 5.16 or later (earlier kernels could lose a wake-up), except 6.8.0 to 6.8.4, which can
 //!   crash; x86-64, aarch64, riscv64. Not gVisor, which cannot poll by AIO.
 //! - One thread per runtime. For more cores, build a runtime on each.
-//! - Only direct file I/O is asynchronous in the kernel; what would block goes to a pool of
-//!   threads. File I/O cannot be cancelled.
-//! - `fs.aio-max-nr` counts for the whole host. It bounds a runtime's speed, not its connections;
-//!   see [`Builder::capacity`].
+//! - Only direct file I/O is asynchronous in the kernel. Operations that would block go to a thread
+//!   pool. File I/O cannot be cancelled.
+//! - `fs.aio-max-nr` counts for the whole host. It limits a runtime's speed, not the number of its
+//!   connections; see [`Builder::capacity`].
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("aio-runtime is built on Linux native AIO (io_submit, IOCB_CMD_POLL): it runs on Linux only");
@@ -82,13 +82,13 @@ pub use runtime::task::spawn;
 #[doc(inline)]
 pub use runtime::{Builder, Handle, Metrics, Runtime, task, time};
 
-/// The traits of asynchronous reading and writing, and what is built on them: the `futures`
-/// crate's.
+/// The traits for asynchronous reading and writing, and the helpers built on them, from the
+/// `futures` crate.
 pub mod io {
     pub use futures::io::*;
 }
 
-/// The examples of the README are tests.
+/// Makes the examples of the README tests.
 #[cfg(doctest)]
 #[doc = include_str!("README.md")]
 struct Readme;
