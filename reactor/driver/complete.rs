@@ -11,7 +11,8 @@ use crate::reactor::readiness::Wait;
 use crate::reactor::requests::Completion;
 
 impl Driver {
-    /// Takes all events that are there, without sleeping, and acts on them.
+    /// Takes the events that are there, without sleeping, and acts on them. By system call it takes
+    /// a limited number; what is left is there at the next look.
     pub(super) fn take_completions(&mut self) {
         if self.reaps_in_user_space() {
             let taken = self.kioctx.reap(&mut self.events);
@@ -77,6 +78,9 @@ impl Driver {
             PollKind::Unpark => {
                 self.unpark_poll = None;
                 self.unparker.drain();
+                // Armed again at once: a write that comes late, after its notification was taken,
+                // has just used up the poll of the sleep that may be about to begin.
+                self.arm_own(PollKind::Unpark);
             }
             PollKind::Overflow => {
                 self.overflow_poll = None;
@@ -117,7 +121,7 @@ impl Driver {
             for direction in Direction::BOTH {
                 if overflow::concerns(fired, direction) {
                     let readiness = &mut source[direction];
-                    if readiness.waits_by() == Wait::Overflow {
+                    if readiness.current_wait() == Wait::Overflow {
                         readiness.completed(inline);
                     }
                     readiness.wake_into(wakers);

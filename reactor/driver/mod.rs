@@ -83,7 +83,7 @@ impl Driver {
         let overflow = Overflow::new()?;
         let mut kioctx = context_pool::acquire(config.capacity)?;
         if config.signal_mask.is_some() {
-            // With all signals blocked: those of the mask are to be let in by the sleep alone.
+            // Probed with all signals blocked: only a real sleep may let signals in.
             let probed = kioctx.wait(Some(Duration::ZERO), Some(&abi::all_signals()), &mut Vec::new());
             probed.map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
         }
@@ -118,8 +118,8 @@ impl Driver {
         self.publish_gauges();
     }
 
-    /// Sleeps until there is an event, a notification, or no time left; not at all if there is
-    /// something to do already.
+    /// Sleeps until an event, a notification or the timeout; not at all if there is something to do
+    /// already.
     pub(super) fn park(&mut self, timeout: Option<Duration>) {
         self.arm_own(PollKind::Unpark);
         if self.overflow.len() > 0 {
@@ -148,7 +148,9 @@ impl Driver {
         if !self.unparker.state.try_sleep() {
             return;
         }
-        let limit = self.stalled_until.map(|_| BACK_OFF);
+        // No long sleep while something that ought to end it is not armed.
+        let deaf = self.unpark_poll.is_none() || (self.overflow.len() > 0 && self.overflow_poll.is_none());
+        let limit = (deaf || self.stalled_until.is_some()).then_some(BACK_OFF);
         self.take_by_syscall([timeout, limit].into_iter().flatten().min());
         self.unparker.state.wake_up();
         self.take_completions();
@@ -208,7 +210,7 @@ impl Driver {
         self.incidents.push((what, errno.into()));
     }
 
-    /// Brings the counters of what is held now up to date: after each turn, before and after each
+    /// Updates the gauges: after each turn, before and after each
     /// sleep, and whenever the runtime's own thread asks for them.
     pub(super) fn publish_gauges(&self) {
         self.counters.orphans.set(self.requests.operations.orphans());

@@ -3,6 +3,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,6 +52,33 @@ fn a_sleep_lasts_as_long_as_it_should_when_nothing_happens() {
         let slept = timed(|| reactor.park(Some(A_WHILE)));
         assert!(slept >= A_WHILE, "{slept:?}");
         assert!(slept < PATIENCE, "{slept:?}");
+    });
+}
+
+/// A thread may notify the loop, and be held up before it writes. Its write then comes when the
+/// notification has long been taken, and uses up a poll for which nobody waits.
+#[test]
+fn a_late_write_of_one_wake_does_not_cost_the_next_one() {
+    in_each_mode(1, |reactor| {
+        // The unpark poll is armed now.
+        settle(reactor);
+        let unparker = reactor.unparker();
+        assert!(unparker.state.try_sleep());
+        unparker.unpark();
+        assert!(unparker.take_notification());
+        let next = Arc::clone(unparker);
+        let thread = thread::spawn(move || {
+            thread::sleep(A_WHILE);
+            next.unpark();
+        });
+        // As the scheduler does: it parks until there is a notification.
+        let slept = timed(|| {
+            while !unparker.take_notification() {
+                reactor.park(Some(PATIENCE));
+            }
+        });
+        thread.join().unwrap();
+        assert!(slept < PATIENCE / 2, "{slept:?}");
     });
 }
 
