@@ -158,7 +158,8 @@ impl Reactor {
     }
 
     /// The door to the driver: closed after `shutdown`, and for a forked child, which must not
-    /// touch its parent's context, ring and epoll.
+    /// touch its parent's context, ring and epoll. (So a stream that a child inherits fails at
+    /// once, and does not first attempt to read what may be its parent's.)
     fn with<R>(&self, f: impl FnOnce(&mut Driver) -> R) -> Option<R> {
         let mut driver = self.driver.borrow_mut();
         // Not `Option::map`: what `f` has captured must not be dropped under the borrow, called or
@@ -198,7 +199,10 @@ impl Drop for InLoop<'_> {
         let Self(reactor) = self;
         reactor.in_loop.set(false);
         reactor.coop.lift();
-        reactor.with(Driver::close_all);
+        reactor.with(|driver| {
+            driver.close_all();
+            driver.publish_gauges();
+        });
     }
 }
 

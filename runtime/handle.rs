@@ -102,7 +102,7 @@ impl Handle {
     /// What the loop has done so far, and what it holds now. From another thread, the latter is as
     /// of the end of the loop's latest turn.
     pub fn metrics(&self) -> Metrics {
-        match context::inside(&self.shared) {
+        match context::current_if(&self.shared) {
             Some(scheduler) => scheduler.reactor().metrics(),
             None => self.shared.counters().snapshot(),
         }

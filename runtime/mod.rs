@@ -146,7 +146,7 @@ impl Runtime {
 
     /// What the loop has done so far, and what it holds now.
     pub fn metrics(&self) -> Metrics {
-        self.handle.metrics()
+        self.scheduler.reactor().metrics()
     }
 }
 
