@@ -33,6 +33,8 @@ pub(super) struct RoutedFile {
 enum Kind {
     Directory,
     BlockDevice,
+    /// A pipe or a socket, which has no offsets.
+    Stream,
     Other,
 }
 
@@ -216,7 +218,7 @@ impl RoutedFile {
         self.direct.is_some_and(|direct| direct.is_tail(moved))
     }
 
-    /// The offset as the kernel takes it, if it and the buffer are such as it takes.
+    /// Checks offset and buffer; returns the offset as the kernel's type.
     fn check(&self, transfer: Transfer, buf: &Buf, offset: u64) -> io::Result<i64> {
         let call = transfer.call();
         let Ok(position) = i64::try_from(offset) else {
@@ -228,6 +230,10 @@ impl RoutedFile {
         }
         if transfer == Transfer::Read {
             check_length(call, buf)?;
+        }
+        // With RWF_NOWAIT the kernel would read from the stream, whatever the offset.
+        if self.kind == Kind::Stream {
+            return Err(Errno::SPIPE.into());
         }
         // `io_submit` would say EINVAL.
         if transfer == Transfer::Read && self.kind == Kind::Directory {
@@ -245,8 +251,9 @@ impl RoutedFile {
 }
 
 /// Whether the buffer to read into is empty by mistake: `Vec::with_capacity(n)` has no length, and
-/// the `Ok(0)` of a read into it looks like the end of the file.
-pub(super) fn check_length(call: &str, buf: &Buf) -> io::Result<()> {
+/// the `Ok(0)` of a read into it looks like the end of the file. (A `read_exact_at` of no bytes is
+/// complete, and never asks.)
+fn check_length(call: &str, buf: &Buf) -> io::Result<()> {
     match buf.spare_capacity() {
         0 => Ok(()),
         n => Err(explain(
@@ -288,6 +295,8 @@ impl Kind {
             Self::Directory
         } else if file_type.is_block_device() {
             Self::BlockDevice
+        } else if file_type.is_fifo() || file_type.is_socket() {
+            Self::Stream
         } else {
             Self::Other
         }

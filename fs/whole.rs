@@ -2,34 +2,32 @@
 
 use std::io;
 
-use super::route::{RoutedFile, check_length};
+use super::route::RoutedFile;
 use crate::reactor::Buf;
 
 /// Fills the buffer from `offset` on.
 pub(super) fn read_exact(file: &RoutedFile, buf: Buf, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
     let ended = (io::ErrorKind::UnexpectedEof, "failed to fill whole buffer");
-    let checked = check_length("read_exact_at", &buf);
-    whole(file, buf, offset, checked, ended, |buf, offset| file.read(buf, offset))
+    whole(file, buf, offset, ended, |buf, offset| file.read(buf, offset))
 }
 
 /// Writes the whole buffer at `offset`.
 pub(super) fn write_all(file: &RoutedFile, buf: Buf, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
     let ended = (io::ErrorKind::WriteZero, "failed to write whole buffer");
-    whole(file, buf, offset, Ok(()), ended, |buf, offset| file.write(buf, offset))
+    whole(file, buf, offset, ended, |buf, offset| file.write(buf, offset))
 }
 
-/// Repeats `step` until the whole buffer is done, unless `result` is an error already. `ended` is
-/// the error for a step that does nothing.
+/// Repeats `step` until the whole buffer is done. `ended` is the error for a step that does nothing.
 async fn whole(
     file: &RoutedFile,
     mut buf: Buf,
     offset: u64,
-    mut result: io::Result<()>,
     ended: (io::ErrorKind, &'static str),
     step: impl AsyncFn(Buf, u64) -> (io::Result<usize>, Buf),
 ) -> (io::Result<()>, Buf) {
     let ended = || Err(io::Error::new(ended.0, ended.1));
     let window = buf.window();
+    let mut result = Ok(());
     let mut done = 0;
     while done < window.len() && result.is_ok() {
         let rest = window.start + done..window.end;

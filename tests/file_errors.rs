@@ -2,8 +2,8 @@
 
 mod common;
 
-use std::io::ErrorKind;
-use std::os::fd::AsRawFd;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use common::files::{BLOCK, open_read_write};
@@ -62,19 +62,16 @@ fn reads_into_capacity_without_length_are_refused() {
             for buf in [reserved as fn() -> Vec<u8>, cleared] {
                 let capacity = buf().capacity();
                 let (read, back) = file.read_at(buf(), 0).await;
-                let (exact, exact_back) = file.read_exact_at(Buf::from(buf()), 0).await;
-                for (call, error, back) in
-                    [("read_at", read.unwrap_err(), back), ("read_exact_at", exact.unwrap_err(), exact_back)]
-                {
-                    assert_eq!(error.kind(), ErrorKind::InvalidInput);
-                    let text = format!(
-                        "{call}: the buffer is empty (length 0, capacity {capacity}): a read fills the length, not the \
-                         capacity; use vec![0; {capacity}] or Buf::zeroed({capacity})"
-                    );
-                    assert!(error.to_string().starts_with(&text), "{error}");
-                    assert_eq!(Vec::from(back).capacity(), capacity, "the buffer comes back");
-                }
-                // To write nothing is no mistake.
+                let error = read.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidInput);
+                let text = format!(
+                    "read_at: the buffer is empty (length 0, capacity {capacity}): a read fills the length, not the \
+                     capacity; use vec![0; {capacity}] or Buf::zeroed({capacity})"
+                );
+                assert!(error.to_string().starts_with(&text), "{error}");
+                assert_eq!(Vec::from(back).capacity(), capacity, "the buffer comes back");
+                // A record of no bytes is read whole, and to write nothing is not a mistake.
+                file.read_exact_at(buf(), 0).await.0.unwrap();
                 assert_eq!(file.write_at(buf(), 0).await.0.unwrap(), 0);
                 file.write_all_at(buf(), 0).await.0.unwrap();
             }
@@ -166,10 +163,23 @@ fn a_directory() {
 #[test]
 fn a_pipe_has_no_offsets() {
     run(async {
-        let (reader, _writer) = std::io::pipe().unwrap();
-        let file = File::open(format!("/proc/self/fd/{}", reader.as_raw_fd())).await.unwrap();
-        let error = soon("an error", file.read_at(Buf::zeroed(1), 0)).await.0.unwrap_err();
+        let (mut reader, mut writer) = std::io::pipe().unwrap();
+        let reopened = File::open(format!("/proc/self/fd/{}", reader.as_raw_fd())).await.unwrap();
+        // The pipe's own ends allow RWF_NOWAIT, by which the kernel would ignore the offset.
+        let own_end = File::from_std(std::fs::File::from(OwnedFd::from(reader.try_clone().unwrap())));
+        let writing = File::from_std(std::fs::File::from(OwnedFd::from(writer.try_clone().unwrap())));
+        writer.write_all(b"data").unwrap();
+        for file in [reopened, own_end] {
+            let error = soon("an error", file.read_at(Buf::zeroed(1), 7)).await.0.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ESPIPE));
+        }
+        let error = soon("an error", writing.write_at(b"more".to_vec(), 7)).await.0.unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ESPIPE));
+        // Nothing was taken, and nothing added.
+        drop((writer, writing));
+        let mut left = Vec::new();
+        reader.read_to_end(&mut left).unwrap();
+        assert_eq!(left, b"data");
     });
 }
 
