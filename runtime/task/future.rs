@@ -27,6 +27,7 @@ pin_project! {
     impl<F> PinnedDrop for TaskFuture<'_, F> {
         fn drop(this: Pin<&mut Self>) {
             if let Some(index) = this.meta.deactivate() {
+                debug_assert!(context::is_inside_of(this.meta.runtime()), "a task is dropped in its own runtime");
                 context::with(|scheduler| scheduler.remove_active(index));
             }
         }
@@ -55,6 +56,7 @@ impl<F: Future> Future for TaskFuture<'_, F> {
             Ok(Poll::Pending) => {}
         }
         if !this.meta.is_active() {
+            debug_assert!(context::is_inside_of(this.meta.runtime()), "a task is polled in its own runtime");
             let index = context::with(|scheduler| scheduler.add_active(cx.waker().clone()));
             this.meta.activate(index.expect("a task is polled inside its runtime"));
         }
