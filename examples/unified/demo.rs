@@ -20,7 +20,9 @@ const BLOCKS: u64 = FILE_MIB * (1 << 20) / server::BLOCK_SIZE as u64;
 const CONNECTIONS: u64 = 64;
 /// Of each server, in turns, so that what else the machine does meets all of them.
 const ROUNDS: usize = 2;
-const WARM_UP: Duration = Duration::from_millis(250);
+/// Long enough for the threads of the round before to have ended: the blocking pool's live half a
+/// second without work.
+const WARM_UP: Duration = Duration::from_millis(600);
 const COUNTED: Duration = Duration::from_secs(1);
 
 pub(crate) struct Server {
@@ -41,8 +43,13 @@ pub(crate) async fn run(servers: &[Server]) -> Result<(), String> {
     }
     eprint!("Measuring");
     let mut measured: Vec<_> = servers.iter().map(|server| (server.name, Measured::default())).collect();
-    for _ in 0..ROUNDS {
-        for (server, (name, sum)) in servers.iter().zip(&mut measured) {
+    for round in 0..ROUNDS {
+        // A B, then B A: neither always comes after the other.
+        let mut turns: Vec<_> = servers.iter().zip(&mut measured).collect();
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for (server, (name, sum)) in turns {
             eprint!(" {name} ...");
             sum.add(measure(server, &file).await.map_err(|error| format!("{name}: {error}"))?);
         }

@@ -28,7 +28,7 @@ use demo::{AIO_RUNTIME, TOKIO};
 const USAGE: &str = "\
 Serves 4 KiB blocks of a file over TCP, or measures what that costs.
 
-unified                        measures this server and one on tokio, in 5 seconds
+unified                        measures this server and one on tokio, in 7 seconds
 unified --only SERVER          measures one of them: aio-runtime or tokio
 unified serve FILE [ADDRESS]   serves a file, at 127.0.0.1:7000 if no address is given";
 
