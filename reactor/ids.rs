@@ -1,5 +1,6 @@
-//! The names by which the reactor's floors speak of one another's things. A name is plain data: it
-//! may outlive what it names, and then names nothing.
+//! Identifiers that the reactor's floors share. Each is plain data, and may outlive what it names:
+//! a [`Key`] then names nothing; a [`SourceId`] may name its successor, which at worst is woken for
+//! nothing.
 
 /// A registered descriptor's place in the driver's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

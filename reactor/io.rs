@@ -91,8 +91,8 @@ impl Io {
         self.reactor.with(|driver| driver.readiness(self.id, direction).clear());
     }
 
-    /// Two short borrows where it must wait: one to ask whether an attempt is worthwhile, and one,
-    /// after `EAGAIN`, to say so, store the waker and arm.
+    /// Takes two short borrows where it must wait: one asks whether an attempt is worthwhile; the
+    /// other, after `EAGAIN`, stores the waker and arms.
     fn poll_attempt<R>(
         &self,
         cx: &mut Context<'_>,
@@ -105,6 +105,8 @@ impl Io {
         loop {
             match attempt(self.as_fd()) {
                 Err(error) if is_would_block(&error) => {
+                    // User code, which may bring this very direction an event. `block` then notes an
+                    // EAGAIN that is older, and no harm is done: arming checks the level.
                     let waker = cx.waker().clone();
                     let waited = self.reactor.with(|driver| driver.block(self.id, direction, waiter, waker));
                     let (waited, _replaced) = waited.ok_or_else(gone)?;

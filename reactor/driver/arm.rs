@@ -55,7 +55,7 @@ impl Driver {
             }
             Next::Arm => match self.requests.slots.arm(id, direction) {
                 Some(key) => {
-                    self.readiness(id, direction).wait_by(Wait::Poll(key));
+                    self.readiness(id, direction).set_wait(Wait::Poll(key));
                     Poll::Pending
                 }
                 None => self.arm_without_slot(id, direction),
@@ -67,7 +67,7 @@ impl Driver {
     /// next one. Ready if there is no way to wait: another attempt will tell why.
     fn arm_without_slot(&mut self, id: SourceId, direction: Direction) -> Poll<io::Result<()>> {
         self.arm_in_overflow(id, direction);
-        match self.readiness(id, direction).waits_by() {
+        match self.readiness(id, direction).current_wait() {
             Wait::Overflow => {
                 self.demote_idle();
                 Poll::Pending
@@ -99,7 +99,7 @@ impl Driver {
         if let Err(errno) = self.watch_in_overflow(id, direction) {
             // It has just vacated a slot.
             match self.requests.slots.rearm(id, direction) {
-                Some(key) => self.readiness(id, direction).wait_by(Wait::Poll(key)),
+                Some(key) => self.readiness(id, direction).set_wait(Wait::Poll(key)),
                 None => self.fail(id, direction, errno),
             }
         }
@@ -118,7 +118,7 @@ impl Driver {
 
     fn watch_in_overflow(&mut self, id: SourceId, direction: Direction) -> Result<(), Errno> {
         let source = &mut self.sources[id.index()];
-        source[direction].wait_by(Wait::Overflow);
+        source[direction].set_wait(Wait::Overflow);
         let mut in_overflow = source.in_overflow;
         let watched = self.overflow.watch(id, source.fd, &mut in_overflow, source.overflow_directions());
         source.in_overflow = in_overflow;
@@ -129,12 +129,12 @@ impl Driver {
             }
             // epoll refuses what is always ready: a regular file, a directory.
             Err(Errno::PERM) => {
-                source[direction].wait_by(Wait::Idle);
+                source[direction].set_wait(Wait::Idle);
                 source[direction].wake_into(&mut self.wakers);
                 Ok(())
             }
             Err(errno) => {
-                source[direction].wait_by(Wait::Idle);
+                source[direction].set_wait(Wait::Idle);
                 Err(errno)
             }
         }

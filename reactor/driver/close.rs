@@ -18,7 +18,7 @@ use crate::reactor::requests::Disarm;
 /// finishes whatever takes longer.
 const CLOSE_SOON: Duration = Duration::from_millis(1);
 
-/// How long a close waits that must be over when it returns. The limit is against a broken kernel.
+/// How long a `BeforeReturn` close waits. The limit guards against a broken kernel.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long a dropped reactor waits for file I/O before it leaves the context to a thread that
@@ -58,8 +58,8 @@ impl Driver {
     fn disarm_all(&mut self, id: SourceId, closing: Option<&OwnedFd>) -> [Option<Key>; Direction::BOTH.len()] {
         let polls = Direction::BOTH.map(|direction| {
             let readiness = self.readiness(id, direction);
-            let Wait::Poll(key) = readiness.waits_by() else { return None };
-            readiness.wait_by(Wait::Idle);
+            let Wait::Poll(key) = readiness.current_wait() else { return None };
+            readiness.set_wait(Wait::Idle);
             match self.requests.disarm(key) {
                 Disarm::Vacated => None,
                 Disarm::Cancel => {

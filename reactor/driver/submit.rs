@@ -70,8 +70,8 @@ impl Driver {
         if *nowait { iocb.nowait() } else { iocb }
     }
 
-    /// What the kernel would not take: the nested epoll takes the polls that it is able to, the
-    /// rest end with the errno.
+    /// Handles refused requests. Polls go to the nested epoll if it can watch them; the rest end with
+    /// the errno.
     fn take_refusals(&mut self) {
         for (key, errno) in std::mem::take(&mut self.batch.refused) {
             match self.requests.complete(key, -i64::from(errno.raw_os_error())) {
@@ -100,8 +100,8 @@ impl Driver {
         }
     }
 
-    /// What the kernel has no room for: idle polls could hold their slots forever, so polls go to
-    /// the nested epoll, and the rest waits for an event, or a while.
+    /// Handles requests that the kernel has no room for. Idle polls could hold their slots forever,
+    /// so polls go to the nested epoll. The rest waits for an event or for the back-off.
     fn make_room(&mut self) {
         let mut no_room = std::mem::take(&mut self.batch.no_room);
         if no_room.is_empty() {
@@ -123,8 +123,8 @@ impl Driver {
         self.batch.no_room = no_room;
     }
 
-    /// No further submission before an event or the end of the back-off, and no longer sleep than
-    /// that.
+    /// Pauses submission until an event or the end of the back-off, which also limits the next
+    /// sleep.
     fn stall(&mut self) {
         self.stalled_until = Some(Instant::now() + BACK_OFF);
     }

@@ -164,7 +164,7 @@ pub(crate) fn all_signals() -> libc::sigset_t {
     }
 }
 
-/// `struct __aio_sigset`. The kernel's own `libc::sigset_t` has 8 bytes, libc's is longer and
+/// `struct __aio_sigset`. The kernel's own `sigset_t` has 8 bytes, libc's is longer and
 /// begins with them.
 #[repr(C)]
 struct AioSigset {

@@ -25,9 +25,9 @@ pub(crate) struct Batch {
     /// The batch: keys and, at the same positions, pointers to their places.
     keys: Vec<Key>,
     pointers: Vec<*mut Iocb>,
-    /// Of the latest submission: what the kernel looked at and will not have. No event will come.
+    /// Requests that the kernel refused, for the driver to take. No event will come.
     pub(crate) refused: Vec<(Key, Errno)>,
-    /// And what it did not look at, since it has no room (`EAGAIN`).
+    /// Requests that it did not look at, since it has no room (`EAGAIN`).
     pub(crate) no_room: Vec<Key>,
 }
 
@@ -63,8 +63,9 @@ impl Batch {
             let end = self.keys.len().min(done + CHUNK);
             calls += 1;
             // SAFETY: the pointers lie in `iocbs`, which does not move; each place is its slot's
-            // until the slot's event. Buffers and files are owned by the requests until then (their
-            // law), poll masks name no memory.
+            // until the slot's event. `driver/submit.rs` makes iocbs of requests alone: their buffers
+            // and files are owned by the requests until the event (their law), and poll masks name
+            // no memory.
             match unsafe { kioctx.submit(&self.pointers[done..end]) } {
                 Ok(taken) => {
                     self.keys[done..done + taken].iter().for_each(|key| accepted(*key));

@@ -1,5 +1,6 @@
-//! What the kernel offers, and everything that calls it: one native-AIO context with its mapped
-//! ring, and the nested epoll. Almost all unsafe code of the library is here.
+//! The AIO calls, one context with its mapped ring, and the nested epoll. Almost all unsafe code of
+//! the library is here; so is the one socket option that rustix cannot read ([`credentials`]), for
+//! which a third door would be too many.
 //!
 //! ```text
 //!    Batch ──io_submit──►  ┌────────┐  ──events──► Ring (reaped in user space)
@@ -8,7 +9,7 @@
 //!     one epoll descriptor
 //! ```
 //!
-//! Why it is sound: the kernel writes to four things.
+//! Why it is sound: native AIO writes to four things.
 //!
 //! 1. An iocb's key, inside `io_submit` only. [`batch`] keeps each iocb in a place that never
 //!    moves.

@@ -22,7 +22,7 @@ impl Source {
 
     /// The directions that the nested epoll should watch.
     pub(crate) fn overflow_directions(&self) -> impl Iterator<Item = Direction> {
-        Direction::BOTH.into_iter().filter(|direction| self[*direction].waits_by() == Wait::Overflow)
+        Direction::BOTH.into_iter().filter(|direction| self[*direction].current_wait() == Wait::Overflow)
     }
 }
 

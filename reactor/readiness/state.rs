@@ -52,7 +52,7 @@ pub(crate) enum Next {
     Ready,
     /// Do not wait: waiting is impossible, for this reason.
     Failed(Errno),
-    /// Arm something, and say what: [`Readiness::wait_by`], or [`Readiness::fail`].
+    /// Arm something, and say what: [`Readiness::set_wait`], or [`Readiness::fail`].
     Arm,
     /// Call [`Readiness::retry`] in the next turn.
     Retry,
@@ -145,22 +145,21 @@ impl Readiness {
     /// Submitting it and reaping its event would tell us only what a retry in the next turn finds
     /// out anyway, so the poll is skipped.
     fn completes_inline(&self) -> bool {
-        /// One may be chance; and of many in a row, each costs more than a retry that fails.
+        /// One may be chance. Waiting for a longer streak would cost more than one failed retry.
         const ENOUGH: u8 = 2;
         self.inline_streak >= ENOUGH
     }
 
-    /// Notes what was armed.
-    pub(crate) fn wait_by(&mut self, wait: Wait) {
+    /// Notes what was armed, or that nothing is any more.
+    pub(crate) fn set_wait(&mut self, wait: Wait) {
         self.wait = wait;
     }
 
-    pub(crate) fn waits_by(&self) -> Wait {
+    pub(crate) fn current_wait(&self) -> Wait {
         self.wait
     }
 
-    /// What was armed is over, or was never accepted. `inline`: it completed inside the call that
-    /// armed it.
+    /// What was armed is over. `inline`: it completed inside the call that armed it.
     pub(crate) fn completed(&mut self, inline: bool) {
         self.wait = Wait::Idle;
         self.inline_streak = if inline { self.inline_streak.saturating_add(1) } else { 0 };

@@ -26,7 +26,7 @@ impl IdleClock {
         self.now = self.now.wrapping_add(arms as u32);
     }
 
-    /// Whether a poll armed at that time is idle, among this many that could have been armed since.
+    /// Whether a poll armed at `armed_at` is idle. `population`: slots plus epoll members.
     pub(super) fn is_idle(&self, armed_at: u32, population: usize) -> bool {
         self.now.wrapping_sub(armed_at) as usize >= IDLE_ROUNDS * population
     }

@@ -25,7 +25,8 @@
 //! that nobody fetches holds none of the kernel's slots.
 //!
 //! ```text
-//!   start ──► Backlog ──slot free──► InFlight ──event──► Done ──fetch──► gone
+//!   start ──► Backlog ──slot free──► InFlight ──event, refusal──► Done ──fetch, abandon──► gone
+//!                │                      ├─abandon, still queued──► gone
 //!                │                      └─abandon─► Orphaned ──event──► gone
 //!                └─abandon─► Withdrawn ──its turn, or a sweep──► gone
 //! ```
@@ -63,7 +64,7 @@ pub(crate) enum Completion<P> {
 
 /// Slots and operations, joined: here is what concerns both.
 ///
-/// Invariant: the backlog is not empty only while operations may take no further slot.
+/// Invariant: the backlog is empty unless operations cannot get another slot.
 #[derive(Debug)]
 pub(crate) struct Requests<P> {
     pub(crate) slots: Slots,
@@ -100,7 +101,7 @@ impl<P> Requests<P> {
     ///
     /// # Panics
     ///
-    /// If the key is not that of a poll that is queued or armed.
+    /// If the key is not that of a poll that is queued, armed or demoted.
     pub(crate) fn disarm(&mut self, key: Key) -> Disarm {
         let disarm = self.slots.disarm(key);
         if disarm == Disarm::Vacated {
@@ -109,8 +110,8 @@ impl<P> Requests<P> {
         disarm
     }
 
-    /// Chooses an idle poll that gives up its slot to the one that found none. Not while operations
-    /// queue for a slot: it would go to one of them.
+    /// Chooses an idle poll to give up its slot. `None` while operations wait for one: they would
+    /// get it.
     pub(crate) fn demote(&mut self, overflowed: usize) -> Option<Key> {
         if self.operations.has_backlog() {
             return None;

@@ -192,7 +192,7 @@ impl<P> Operations<P> {
     // ---- the end of the reactor ----
 
     /// Ends the operations that the kernel does not have with `result`. `is_queued` tells whether a
-    /// slot is still to be submitted; `vacate` frees it.
+    /// slot is still to be submitted. Returns the slots to be vacated.
     pub(super) fn end_unsubmitted(
         &mut self,
         result: i64,

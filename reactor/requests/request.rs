@@ -21,11 +21,11 @@ pub(crate) enum Opcode {
 /// the descriptor's number must not pass to another file.)
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) opcode: Opcode,
-    pub(crate) file: Arc<File>,
-    pub(crate) buf: Buf,
-    pub(crate) offset: i64,
-    pub(crate) nowait: bool,
+    pub(in crate::reactor) opcode: Opcode,
+    pub(in crate::reactor) file: Arc<File>,
+    pub(in crate::reactor) buf: Buf,
+    pub(in crate::reactor) offset: i64,
+    pub(in crate::reactor) nowait: bool,
 }
 
 impl Request {

@@ -10,8 +10,8 @@ use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 /// The reactor's own polls ([`PollKind::Unpark`], [`PollKind::Overflow`]) always find a slot.
 const OWN_POLLS: usize = 2;
 
-/// The fewest slots: with these, the quarter kept for files exceeds what the own polls take of it
-/// when they are armed last, so polls alone never keep a file operation out forever.
+/// The fewest slots: so many that the quarter for files is larger than the own polls' share, even if
+/// those are armed last. So polls alone never keep a file operation out forever.
 const FEWEST_SLOTS: usize = 16;
 
 /// Whose request a slot carries.
@@ -240,7 +240,7 @@ impl Slots {
     ///
     /// # Panics
     ///
-    /// If the key is not that of a poll that is queued or armed.
+    /// If the key is not that of a poll that is queued, armed or demoted.
     pub(super) fn disarm(&mut self, key: Key) -> Disarm {
         let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
         match std::mem::replace(&mut slot.state, SlotState::Cancelling) {

@@ -146,7 +146,7 @@ impl Walk {
                 }
             }
         }
-        assert_eq!(self.readiness.waits_by(), self.armed);
+        assert_eq!(self.readiness.current_wait(), self.armed);
         assert!(self.stored.is_empty() || self.armed != Wait::Idle, "somebody waits for nothing: {:?}", self.story);
     }
 
@@ -194,7 +194,7 @@ impl Walk {
     }
 
     fn arm(&mut self, wait: Wait) {
-        self.readiness.wait_by(wait);
+        self.readiness.set_wait(wait);
         self.armed = wait;
     }
 
