@@ -17,7 +17,8 @@ pub(super) fn write_all(file: &RoutedFile, buf: Buf, offset: u64) -> impl Future
     whole(file, buf, offset, ended, |buf, offset| file.write(buf, offset))
 }
 
-/// Repeats `step` until the whole buffer is done. `ended` is the error for a step that does nothing.
+/// Repeats `step` until the whole buffer is done. `ended` is the error for a step that does
+/// nothing.
 async fn whole(
     file: &RoutedFile,
     mut buf: Buf,

@@ -105,8 +105,8 @@ impl Io {
         loop {
             match attempt(self.as_fd()) {
                 Err(error) if is_would_block(&error) => {
-                    // User code, which may bring this very direction an event. `block` then notes an
-                    // EAGAIN that is older, and no harm is done: arming checks the level.
+                    // User code, which may bring this very direction an event. `block` then notes
+                    // an EAGAIN that is older, and no harm is done: arming checks the level.
                     let waker = cx.waker().clone();
                     let waited = self.reactor.with(|driver| driver.block(self.id, direction, waiter, waker));
                     let (waited, _replaced) = waited.ok_or_else(gone)?;

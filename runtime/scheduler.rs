@@ -64,8 +64,8 @@ impl Scheduler {
         );
     }
 
-    /// Drives the runtime until `future` is complete. The caller has entered the runtime, and `waker`
-    /// must call [`Shared::wake_main`].
+    /// Drives the runtime until `future` is complete. The caller has entered the runtime, and
+    /// `waker` must call [`Shared::wake_main`].
     ///
     /// # Panics
     ///
@@ -159,7 +159,8 @@ impl Scheduler {
 
     // ---- the end ----
 
-    /// Drops all tasks, here and now, and shuts the reactor down. The caller has entered the runtime.
+    /// Drops all tasks, here and now, and shuts the reactor down. The caller has entered the
+    /// runtime.
     pub(super) fn shutdown(&self) {
         if !self.reactor.is_ours() {
             // A forked child. Its tasks belong to the parent, and what other threads of the parent

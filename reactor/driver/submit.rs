@@ -70,8 +70,8 @@ impl Driver {
         if *nowait { iocb.nowait() } else { iocb }
     }
 
-    /// Handles refused requests. Polls go to the nested epoll if it can watch them; the rest end with
-    /// the errno.
+    /// Handles refused requests. Polls go to the nested epoll if it can watch them; the rest end
+    /// with the errno.
     fn take_refusals(&mut self) {
         for (key, errno) in std::mem::take(&mut self.batch.refused) {
             match self.requests.complete(key, -i64::from(errno.raw_os_error())) {

@@ -63,9 +63,9 @@ impl Batch {
             let end = self.keys.len().min(done + CHUNK);
             calls += 1;
             // SAFETY: the pointers lie in `iocbs`, which does not move; each place is its slot's
-            // until the slot's event. `driver/submit.rs` makes iocbs of requests alone: their buffers
-            // and files are owned by the requests until the event (their law), and poll masks name
-            // no memory.
+            // until the slot's event. `driver/submit.rs` makes iocbs of requests alone: their
+            // buffers and files are owned by the requests until the event (their law), and poll
+            // masks name no memory.
             match unsafe { kioctx.submit(&self.pointers[done..end]) } {
                 Ok(taken) => {
                     self.keys[done..done + taken].iter().for_each(|key| accepted(*key));

@@ -31,11 +31,12 @@
 //! | `Overflow` | the nested epoll watches the direction | it fires; it cannot be watched again; deregistered | - |
 //! | `Retry` | the last polls completed inline, so this one is skipped | next turn; a waiter needs an event | a waiter for an event |
 //!
-//! (In the picture an event or a failure leads to `Ready` from every hint, and a retry to `Unknown`.)
+//! (In the picture an event or a failure leads to `Ready` from every hint, and a retry to
+//! `Unknown`.)
 //!
 //! An armed poll outlives its waiter: it stays for the next one. Hence a wait other than `Idle` may
-//! have nobody behind it. And when a descriptor hangs up, the event of one direction speaks of both,
-//! so `Ready` may be set while the other direction is armed or due for a retry.
+//! have nobody behind it. And when a descriptor hangs up, the event of one direction speaks of
+//! both, so `Ready` may be set while the other direction is armed or due for a retry.
 //!
 //! How a descriptor waits is the driver's choice, made at each arming: [`Readiness::wait`] only
 //! says *that* something must be armed ([`Next::Arm`]), and is told what was.

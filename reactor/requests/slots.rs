@@ -10,8 +10,8 @@ use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 /// The reactor's own polls ([`PollKind::Unpark`], [`PollKind::Overflow`]) always find a slot.
 const OWN_POLLS: usize = 2;
 
-/// The fewest slots: so many that the quarter for files is larger than the own polls' share, even if
-/// those are armed last. So polls alone never keep a file operation out forever.
+/// The fewest slots: so many that the quarter for files is larger than the own polls' share, even
+/// if those are armed last. So polls alone never keep a file operation out forever.
 const FEWEST_SLOTS: usize = 16;
 
 /// Whose request a slot carries.

@@ -105,8 +105,8 @@ where
     // after all tasks of this runtime have been dropped (`Scheduler::shutdown` waits for those that
     // are on their way, and finds them all, since a task is only ever polled and dropped with its
     // own runtime as the current one, and its waker in `active` keeps async-task from scheduling a
-    // last drop elsewhere; a runtime that is leaked leaks its inbox). The future is 'static but for its borrow of the metadata, which the same
-    // allocation holds. `schedule` is a plain function.
+    // last drop elsewhere; a runtime that is leaked leaks its inbox). The future is 'static but for
+    // its borrow of the metadata, which the same allocation holds. `schedule` is a plain function.
     let (runnable, task) = unsafe { builder.spawn_unchecked(move |meta| TaskFuture::new(future, meta), schedule) };
     runnable.schedule();
     JoinHandle::new(task)

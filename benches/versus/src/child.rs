@@ -1,8 +1,8 @@
 //! The processes that are measured or that make load: how the driver starts one and listens to it.
 //!
-//! A child is this same binary with a [`Job`] as its argument. It writes [`Message`]s to its standard
-//! output, one line of JSON each. A server says where it listens, and the driver ends it. All
-//! others measure, report, and exit.
+//! A child is this same binary with a [`Job`] as its argument. It writes [`Message`]s to its
+//! standard output, one line of JSON each. A server says where it listens, and the driver ends it.
+//! All others measure, report, and exit.
 
 use std::io::{BufRead, BufReader};
 use std::panic;
