@@ -188,8 +188,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// - `EISDIR` for a directory, `ESPIPE` for a pipe, `EBADF` if the file is not open for
-    ///   reading, `EIO` if the device failed.
+    /// - `EISDIR` for a directory, `ESPIPE` for a pipe or a socket, `EBADF` if the file is not open
+    ///   for reading, `EIO` if the device failed.
     /// - `EINVAL`, [explained](super#errors), for an offset past `i64::MAX`, for what `O_DIRECT`
     ///   finds misaligned, and for a buffer with capacity and no length: a read fills the length.
     ///
@@ -273,8 +273,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` if the file ends before; otherwise as [`read_at`](Self::read_at). What is in
-    /// the buffer then is unspecified.
+    /// `UnexpectedEof` if the file ends first; otherwise as [`read_at`](Self::read_at). The
+    /// buffer's content is then unspecified.
     ///
     /// # Panics
     ///
@@ -386,7 +386,7 @@ impl File {
     /// Size, times, permissions.
     ///
     /// Where a direct write runs [depends on the file's length](super#how-an-operation-runs). If
-    /// somebody else extends the file, this tells the `File` too.
+    /// somebody else extends the file, calling this updates the length that the `File` knows.
     ///
     /// # Errors
     ///

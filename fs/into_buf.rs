@@ -5,7 +5,7 @@ use super::Buf;
 /// What can be the buffer of a file operation: a [`Buf`], or a `Vec<u8>` or `Box<[u8]>`, each of
 /// which becomes one without a copy.
 ///
-/// This is another name for `Into<Buf>`, by which the compiler can explain what is wrong with a
+/// This is a separate name for `Into<Buf>`, so that the compiler can explain what is wrong with a
 /// borrowed buffer: the kernel may write to it after the future has been dropped, so an operation
 /// takes the buffer, and gives it back with the result.
 ///

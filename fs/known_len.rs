@@ -14,7 +14,7 @@ pub(super) struct KnownLen {
     resizes: Cell<u64>,
 }
 
-/// When the file was asked for something. The answer is stale if a `set_len` has begun or ended
+/// A point in time, counted in `set_len`s. An answer is stale if a `set_len` has begun or ended
 /// since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked(u64);
@@ -41,7 +41,7 @@ impl KnownLen {
         Asked(self.resizes.get())
     }
 
-    /// A write that was asked for then has ended there.
+    /// A write that began at `asked` has ended at `end`.
     pub(super) fn written(&self, asked: Asked, end: u64) {
         if asked == self.ask() {
             self.len.set(self.len.get().max(end));

@@ -29,14 +29,15 @@
 //! - *Direct* ([`OpenOptions::direct`]): the kernel reads and writes the device while the program
 //!   goes on. It suits programs with a cache of their own, or without need of one. Buffers, offsets
 //!   and lengths must be aligned ([`File::alignment`], [`Buf::aligned`]).
-//! - *Buffered*: what is in the page cache is read at once. Everything else takes a thread of the
-//!   blocking pool for as long as it lasts, as it does with tokio; but for writes to a file system
-//!   that can tell whether they would block.
+//! - *Buffered*: what is in the page cache is read at once. Everything else uses a thread of the
+//!   blocking pool, as with tokio, except writes to a file system that can tell whether they would
+//!   block.
 //!
 //! # Errors
 //!
-//! The kernel's errors are as std has them. Some need more words than an errno has (a misaligned
-//! direct read, an offset past the largest one, no `O_DIRECT` on this file system). These are
+//! Kernel errors are returned as std returns them. Some need more words than an errno has (a
+//! misaligned direct read, an offset past the largest one, a read into a buffer with capacity and
+//! no length, no `O_DIRECT` on this file system). These are
 //! *explained*: the kind is that of the errno, `raw_os_error` is `None`, and the source is the bare
 //! error.
 //!
@@ -68,8 +69,8 @@
 //! # }
 //! ```
 //!
-//! An operation comes back with an error and an empty buffer if its runtime was dropped under it:
-//! the kernel may still have its own buffer.
+//! An operation comes back with an error and an empty buffer if its runtime is dropped first: the
+//! kernel may still be using the original buffer.
 //!
 //! # Cancel safety
 //!
@@ -90,8 +91,9 @@
 //! | open, metadata, set_len | on the blocking pool |
 //!
 //! A file system that refuses `RWF_NOWAIT` (`EOPNOTSUPP`) is not asked again for this file. The
-//! known length is that at `open`, or the latest from `metadata`, and grows with our own writes;
-//! what somebody else appends is written through the pool until `metadata` is asked.
+//! known length is that at `open`, or the latest from `metadata` or `set_len`, and grows with our
+//! own writes; writes beyond it, in what somebody else appended, use the pool until `metadata` is
+//! called.
 
 mod alignment;
 mod file;

@@ -83,8 +83,7 @@ impl OpenOptions {
         self
     }
 
-    /// The permissions of a file that is created, from which the umask is taken away. 0o666 unless
-    /// set.
+    /// The permissions of a new file, before the umask is applied. The default is 0o666.
     pub fn mode(&mut self, mode: u32) -> &mut Self {
         self.std.mode(mode);
         self

@@ -15,7 +15,7 @@ use super::known_len::KnownLen;
 use crate::reactor::{Buf, FileOperation, Request, explain};
 use crate::runtime::context;
 
-/// An open file with what decides where its operations run.
+/// An open file, and the state that decides where its operations run.
 #[derive(Debug)]
 pub(super) struct RoutedFile {
     pub(super) file: Arc<fs::File>,
@@ -183,7 +183,7 @@ impl RoutedFile {
         }
     }
 
-    /// What a transfer with `RWF_NOWAIT` came to, or its buffer if it would have blocked.
+    /// The result of a transfer with `RWF_NOWAIT`, or its buffer if it would have blocked.
     fn nowait_outcome(&self, transfer: Transfer, done: Done) -> Result<Done, Buf> {
         match done {
             (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err(buf),

@@ -11,7 +11,7 @@ use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
 /// [`unslice`](Self::unslice) widens it again.
 ///
 /// Why operations take it and give it back: the kernel may use the bytes after a future has been
-/// dropped. So nobody else may have them meanwhile, and they may not move; the buffer of a dropped
+/// dropped. Until then nobody else may use them, and they must not move; the buffer of a dropped
 /// operation is kept until the kernel is done with it. All bytes are initialised at all times.
 ///
 /// # Examples
@@ -60,7 +60,8 @@ impl Buf {
 
     /// A buffer of `len` bytes, all zero, at an address that is a multiple of `align` bytes.
     /// `O_DIRECT` requires that; 4096 suits almost every file, and
-    /// [`File::alignment`](crate::fs::File::alignment) tells how much less one of them takes.
+    /// [`File::alignment`](crate::fs::File::alignment) gives the alignment that a given file
+    /// requires.
     ///
     /// # Panics
     ///

@@ -23,7 +23,7 @@ impl Error for Explained {
     }
 }
 
-/// `cause` with `text` before it. The kind stays; the errno is that of the new error's source.
+/// Puts `text` before `cause`. The kind stays; the errno is in `source()`.
 pub(crate) fn explain(cause: impl Into<io::Error>, text: impl Into<String>) -> io::Error {
     let cause = cause.into();
     io::Error::new(cause.kind(), Explained { text: text.into(), cause })

@@ -44,13 +44,13 @@ pub(crate) enum PollKind {
 }
 
 impl PollKind {
-    /// Whether the reactor waits for itself, and for no registration.
+    /// Whether this is one of the reactor's own polls.
     pub(crate) fn is_own(self) -> bool {
         !matches!(self, Self::Waiters(..))
     }
 }
 
-/// A slot at one time of its life; travels through the kernel as `aio_data`.
+/// One use of a slot: its index and generation. The kernel carries it as `aio_data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) index: u32,

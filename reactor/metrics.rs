@@ -62,13 +62,13 @@ metrics! {
     polls_demoted,
     /// Calls of `io_cancel`.
     cancels,
-    /// File operations whose future was dropped while the kernel had their buffer, now.
+    /// Gauge: file operations whose future was dropped while the kernel has their buffer.
     orphans,
-    /// Requests, now, that are queued for the kernel or in flight.
+    /// Gauge: requests that are queued for the kernel or in flight.
     slots_in_use,
     /// The most requests that were queued or in flight at a time.
     slots_peak,
-    /// File descriptors, now, that the nested epoll watches instead of an AIO poll.
+    /// Gauge: file descriptors that the nested epoll watches instead of an AIO poll.
     overflow_fds,
     /// Requests that can be in flight at a time; set by
     /// [`Builder::capacity`](crate::Builder::capacity) and `fs.aio-max-nr`.

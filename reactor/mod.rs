@@ -17,7 +17,7 @@
 //! ```
 //!
 //! - [`Reactor`], here, is the driver behind a `RefCell`. [`io`] and [`operation`] are what the
-//!   layers above use of it; [`coop`] is the budget of whoever does.
+//!   layers above use of it; [`coop`] is the budget of the tasks that do.
 //! - [`driver`] puts the parts together: it decides how a descriptor waits, submits, completes,
 //!   closes.
 //! - [`readiness`] and [`requests`] are pure state machines: what is known of a descriptor, what
@@ -79,7 +79,7 @@ pub(crate) struct Reactor {
     /// `None` after [`shutdown`](Self::shutdown): what is registered then gets an error.
     driver: RefCell<Option<Driver>>,
     coop: coop::Coop,
-    /// Its thread is in the loop, so that what a close leaves behind is seen soon.
+    /// Whether the thread is in the loop, which will finish pending closes soon.
     in_loop: Cell<bool>,
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,

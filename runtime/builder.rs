@@ -74,8 +74,8 @@ impl Builder {
     /// Sets how many requests (waits on sockets, file operations) can be in flight at a time. The
     /// default is 4096.
     ///
-    /// That many are charged to `fs.aio-nr`, of which the host allows `fs.aio-max-nr` to all its
-    /// processes and containers together. If fewer are left, the number is halved until it fits;
+    /// They are charged to `fs.aio-nr`; `fs.aio-max-nr` limits its total over all processes and
+    /// containers of the host. If fewer are left, the number is halved until it fits;
     /// [`Metrics::capacity`](crate::Metrics::capacity) is what the runtime got. The capacity limits
     /// the speed, not the number of connections or of file operations: requests beyond it wait in
     /// an epoll or in a queue.

@@ -40,7 +40,7 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// If this thread is in no runtime.
+    /// If this thread is not in a runtime.
     #[track_caller]
     pub fn current() -> Self {
         Self::new(context::current().shared())
@@ -50,7 +50,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// If this thread is in no runtime.
+    /// If this thread is not in a runtime.
     pub fn try_current() -> Result<Self, TryCurrentError> {
         context::with(|scheduler| Self::new(scheduler.shared())).ok_or(TryCurrentError(()))
     }
@@ -114,7 +114,7 @@ impl Handle {
 pub struct TryCurrentError(());
 
 impl TryCurrentError {
-    /// Whether this thread is in no runtime. Always true: there is no other reason.
+    /// Whether this thread is not in a runtime. Always true: there is no other reason.
     pub fn is_missing_context(&self) -> bool {
         true
     }

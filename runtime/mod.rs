@@ -83,7 +83,9 @@ use task::JoinHandle;
 /// Tasks run while its thread is in [`block_on`](Self::block_on), and at no other time.
 ///
 /// Dropping the runtime drops all its tasks, and gives back every descriptor and every AIO request
-/// that they held. Functions that have begun on the blocking pool run to their end.
+/// that they held. (The kernel's context is kept for the next runtime of the process for a quarter
+/// of a second, then destroyed by a thread.) Functions that have begun on the blocking pool run to
+/// their end.
 ///
 /// # Examples
 ///

@@ -5,11 +5,11 @@
 //!
 //! - *Nothing blocks.* The descriptor is in non-blocking mode, and "not now" is `WouldBlock`.
 //! - *No signal.* Writing to a peer that has gone is an error (`EPIPE`) and never a `SIGPIPE`.
-//! - *A kind is a stream of bytes*: a short transfer has emptied the buffer that it read, or filled
-//!   the one that it wrote to. The next one waits before it tries. Where that guess is wrong (a
-//!   descriptor that was passed along ends a read of a Unix socket) it costs a poll that completes
-//!   at once. Whatever keeps the boundaries of messages is not a kind: a short message says nothing
-//!   about the next one.
+//! - *A kind is a stream of bytes*: a short read has emptied the socket's receive buffer, a short
+//!   write has filled its send buffer. The next one waits before it tries. Where that guess is
+//!   wrong (a descriptor that was passed along ends a read of a Unix socket) it costs a poll that
+//!   completes at once. Whatever keeps the boundaries of messages is not a kind: a short message
+//!   says nothing about the next one.
 //! - *The end stays*: after a read of 0 bytes into a buffer with room, every read gives 0.
 
 use std::fmt;

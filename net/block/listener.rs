@@ -105,7 +105,7 @@ macro_rules! listener_surface {
                 ///
                 /// # Cancel safety
                 ///
-                /// Dropped before it is ready, it has taken no connection.
+                /// If the future is dropped before it is ready, no connection is lost.
                 pub async fn accept(&self) -> io::Result<($Stream, $Addr)> {
                     self.registered(self.0.accept().await?)
                 }

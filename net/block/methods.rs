@@ -18,12 +18,13 @@ macro_rules! read_methods {
                 ///
                 /// # Cancel safety
                 ///
-                /// Dropped before it is ready, it has done nothing.
+                /// If the future is dropped before it is ready, nothing has happened.
                 pub async fn readable(&self) -> io::Result<()> {
                     self.block().readable().await
                 }
 
-                /// Tries to read without waiting.
+                /// Tries to read without waiting. 0 bytes are the end of the stream, unless the
+                /// buffer is empty.
                 ///
                 /// # Errors
                 ///
@@ -32,7 +33,8 @@ macro_rules! read_methods {
                     self.block().try_read(buf)
                 }
 
-                /// Tries to read into several buffers, one after the other, without waiting.
+                /// Tries to read into several buffers, one after the other, without waiting. 0
+                /// bytes are the end of the stream, unless all buffers are empty.
                 ///
                 /// # Errors
                 ///
@@ -62,7 +64,7 @@ macro_rules! write_methods {
                 ///
                 /// # Cancel safety
                 ///
-                /// Dropped before it is ready, it has done nothing.
+                /// If the future is dropped before it is ready, nothing has happened.
                 pub async fn writable(&self) -> io::Result<()> {
                     self.block().writable().await
                 }

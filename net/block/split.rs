@@ -209,7 +209,8 @@ macro_rules! half {
         $crate::net::block::futures_io::async_read!($Half $(<$lifetime>)?);
 
         impl $Half $(<$lifetime>)? {
-            /// Reads and leaves the data there: the next read returns the same bytes.
+            /// Reads and leaves the data there: the next read returns the same bytes. 0 bytes
+                /// are the end of the stream, unless the buffer is empty.
             ///
             /// # Errors
             ///
@@ -217,7 +218,7 @@ macro_rules! half {
             ///
             /// # Cancel safety
             ///
-            /// Dropped before it is ready, it has done nothing.
+            /// If the future is dropped before it is ready, nothing has happened.
             pub async fn peek(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
                 self.block().peek(buf).await
             }

@@ -50,7 +50,8 @@ macro_rules! stream_surface {
                     Ok(self.0.into_fd().into())
                 }
 
-                /// Reads and leaves the data there: the next read returns the same bytes.
+                /// Reads and leaves the data there: the next read returns the same bytes. 0 bytes
+                /// are the end of the stream, unless the buffer is empty.
                 ///
                 /// # Errors
                 ///
@@ -58,7 +59,7 @@ macro_rules! stream_surface {
                 ///
                 /// # Cancel safety
                 ///
-                /// Dropped before it is ready, it has done nothing.
+                /// If the future is dropped before it is ready, nothing has happened.
                 pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
                     self.0.peek(buf).await
                 }

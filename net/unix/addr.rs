@@ -20,7 +20,7 @@ use crate::net::block::kind::End;
 pub struct SocketAddr(net::SocketAddr);
 
 impl SocketAddr {
-    /// Whether the socket has no name, as that of a client and those of a
+    /// Whether the socket is unnamed, like a client's socket or the sockets of a
     /// [pair](super::UnixStream::pair).
     pub fn is_unnamed(&self) -> bool {
         self.0.is_unnamed()

@@ -14,8 +14,8 @@ use crate::net::block::surface::stream_surface;
 use crate::runtime::context::{self, InRuntime};
 use crate::runtime::time::sleep;
 
-/// The pauses of a connect that finds the listener's queue full: from the first, doubled, to the
-/// last.
+/// The pauses of a connect that finds the listener's queue full: they start at the first, double
+/// each time, and stop at the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -48,7 +48,9 @@ pub struct UnixStream(Stream<Unix>);
 
 impl UnixStream {
     /// Connects to the listener at a path, or at an abstract name (`"\0name"`). If its queue of
-    /// connections is full, it waits until there is room.
+    /// connections is full (tokio's connect then fails), it tries again, after pauses of up to 50
+    /// ms, until there is room. Put a [time limit](crate::time::timeout) on it if that may never
+    /// be.
     ///
     /// # Errors
     ///
@@ -91,7 +93,7 @@ impl UnixStream {
             match rustix::net::connect(&fd, &address) {
                 Ok(()) => return Ok(Self(Stream::new(context::current().reactor(), fd)?)),
                 // The queue is full. Unlike EINPROGRESS of TCP this starts nothing, and no event
-                // says that there is room: the socket is connected to nobody whose events it has.
+                // says that there is room: the socket has no peer yet that could cause one.
                 Err(Errno::AGAIN) => sleep(pause).await,
                 Err(errno) => return Err(errno.into()),
             }

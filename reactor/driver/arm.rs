@@ -88,9 +88,9 @@ impl Driver {
         }
     }
 
-    /// A demoted poll's event has come. Its result is a mask if the descriptor became ready
-    /// meanwhile, and nobody has been told yet; 0, or a negated errno on other kernels, only says
-    /// that the poll is over.
+    /// A demoted poll's event has come. Its result is a mask if the descriptor became ready in the
+    /// meantime; its waiters have not been woken yet. 0 (on some kernels a negated errno) means
+    /// only that the poll is over.
     pub(super) fn move_to_overflow(&mut self, id: SourceId, direction: Direction, event: &IoEvent) {
         self.readiness(id, direction).completed(false);
         if event.res > 0 {

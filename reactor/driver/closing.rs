@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use crate::reactor::ids::{Direction, Key};
 use crate::reactor::requests::Slots;
 
-/// When the file of a deregistered descriptor is to be released by the kernel too.
+/// When the kernel must have released a deregistered descriptor's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Close {
     /// As soon as the cancelled polls' events are seen: at once, mostly, else in the loop's next
@@ -23,7 +23,7 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// Closes the descriptors of which no poll is in flight any more.
+    /// Closes the descriptors that have no poll in flight.
     pub(super) fn release(&mut self, slots: &Slots) {
         self.fds.retain(|(polls, _)| any_in_flight(polls, slots));
     }

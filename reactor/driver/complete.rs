@@ -1,5 +1,4 @@
-//! Completion: events are taken, from the ring if it can be read, and handed to whoever they are
-//! for.
+//! Completion: takes events, from the ring if it can be read, and acts on them.
 
 use std::time::Duration;
 

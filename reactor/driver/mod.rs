@@ -156,8 +156,8 @@ impl Driver {
         self.take_completions();
     }
 
-    /// Watches the ring's tail for the configured time, no longer than `timeout`, from which the
-    /// time is taken; true when there is something to do.
+    /// Watches the ring's tail for the configured time, but not beyond `timeout`. Subtracts the
+    /// elapsed time from `timeout`. Returns true if there is something to do.
     fn spin(&self, timeout: &mut Option<Duration>) -> bool {
         if self.config.spin.is_zero() || !self.reaps_in_user_space() {
             return false;
@@ -210,8 +210,8 @@ impl Driver {
         self.incidents.push((what, errno.into()));
     }
 
-    /// Updates the gauges: after each turn, before and after each
-    /// sleep, and whenever the runtime's own thread asks for them.
+    /// Updates the gauges: after each turn, before and after each sleep, and whenever the runtime's
+    /// own thread asks for them.
     pub(super) fn publish_gauges(&self) {
         self.counters.orphans.set(self.requests.operations.orphans());
         self.counters.slots_in_use.set(self.requests.slots.in_use());

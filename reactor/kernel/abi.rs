@@ -66,7 +66,7 @@ impl Iocb {
         }
     }
 
-    /// An iocb that is in no state to be submitted: what an unused place of an array holds.
+    /// A placeholder that must not be submitted: what an unused place of an array holds.
     pub(crate) fn vacant() -> Self {
         Self::new(u16::MAX, -1, 0)
     }
@@ -208,8 +208,8 @@ pub(crate) unsafe fn io_destroy(id: ContextId) -> Result<(), Errno> {
     result(unsafe { libc::syscall(libc::SYS_io_destroy, id.0) }).map(drop)
 }
 
-/// Submits in order, stops at the first refusal and returns how many were accepted; the errno tells
-/// of the first one only.
+/// Submits in order, stops at the first refusal and returns how many were accepted. An errno is
+/// returned only if the very first one is refused.
 ///
 /// # Safety
 ///

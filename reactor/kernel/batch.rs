@@ -13,7 +13,8 @@ use super::abi::Iocb;
 use super::kioctx::Kioctx;
 use crate::reactor::ids::Key;
 
-/// The most iocbs of one `io_submit`, which is not to be preempted on its way through them.
+/// The most iocbs of one `io_submit`. A longer batch would keep the thread in the kernel for too
+/// long: nothing is reaped meanwhile.
 const CHUNK: usize = 256;
 
 /// The iocbs of all slots, and those that the next `io_submit` takes.

@@ -1,7 +1,7 @@
-//! Who is at the other end of a socket: a socket option that rustix 1.1 cannot read. It takes the
-//! process id for non-zero, but the kernel says 0 for a peer in another PID namespace, as between
-//! containers: `socket_peercred` then reads an invalid value, and returns an error that the kernel
-//! did not.
+//! `SO_PEERCRED`: who is at the other end of a socket. rustix 1.1 cannot read it, as it assumes
+//! that the process id is not zero. The kernel says 0 for a peer in another PID namespace, as
+//! between containers; rustix then reads an invalid value, and returns an error that the kernel did
+//! not.
 #![allow(unsafe_code)]
 
 use std::io;

@@ -15,7 +15,7 @@ pub(crate) enum Call {
     Pgetevents,
     /// `epoll_ctl`, of what is to be watched.
     Watch,
-    /// No system call: a failure makes the ring of a new context one that we do not know.
+    /// Not a system call: fails the check of a new ring, as an unknown layout would.
     MapRing,
 }
 

@@ -1,7 +1,7 @@
 //! One native-AIO context: set up, submitted to, reaped, slept on, destroyed.
 //!
-//! What this file promises: a `Kioctx` is used by the process that made it and by nobody after a
-//! fork; its ring is not touched after `io_destroy`.
+//! What this file promises: a `Kioctx` is used only by the process that made it, never by a forked
+//! child; its ring is not touched after `io_destroy`.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -70,9 +70,9 @@ impl Kioctx {
         self.asked
     }
 
-    /// How many requests may be in flight for sure. The kernel grants what was asked for; where the
-    /// ring can be seen, half of it is granted whatever the spread over CPUs (`put_reqs_available`
-    /// may strand the rest).
+    /// How many requests can certainly be in flight. The kernel grants what was asked for; if the
+    /// ring can be seen, half of it is available however requests are spread over CPUs
+    /// (`put_reqs_available` may strand the rest).
     pub(crate) fn capacity(&self) -> usize {
         let seen = self.ring.as_ref().map_or(0, |ring| ring.room() / 2);
         (self.granted as usize).max(seen)

@@ -13,8 +13,8 @@ use super::kioctx::Kioctx;
 use crate::reactor::error::explain;
 use crate::reactor::ids::Direction;
 
-/// Tries each step that the reactor lives on, since sandboxes and old kernels fail a different
-/// one each: gVisor refuses to poll, seccomp filters deny single calls, Linux before 4.19 has
+/// Tries each step that the reactor lives on, since each sandbox or old kernel fails at a
+/// different one: gVisor refuses to poll, seccomp filters deny single calls, Linux before 4.19 has
 /// no `IOCB_CMD_POLL`.
 pub(crate) fn probe(kioctx: &mut Kioctx) -> io::Result<()> {
     const PROBE: u64 = u64::MAX;

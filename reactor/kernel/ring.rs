@@ -1,8 +1,8 @@
 //! The mapped ring of a context, reaped without a system call.
 //!
 //! The kernel writes an event, then `tail`; we read `tail`, copy the events out, then write `head`.
-//! It trusts nothing here but counts everything: a slot is free again when its event has left the
-//! ring.
+//! It trusts none of these fields, but counts: a request's place is free again once its event has
+//! left the ring.
 //!
 //! What this file promises: the ring is read only between `head` and `tail`, by one owner, and only
 //! while the context lives (the promise of [`Ring::map`]'s caller).

@@ -142,8 +142,8 @@ impl<P> Operations<P> {
         }
     }
 
-    /// Gives up an operation whose future is gone, of which `is_queued` tells whether its slot is
-    /// still to be submitted. Returns what is to be dropped outside the borrow, and the slot to be
+    /// Gives up an operation whose future is gone. `is_queued` says whether a slot has yet to be
+    /// submitted. Returns what is to be dropped outside the borrow, and the slot to be
     /// vacated. A payload that the kernel has stays here until the event.
     pub(super) fn abandon(
         &mut self,

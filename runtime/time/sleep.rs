@@ -11,7 +11,7 @@ use crate::runtime::scheduler::Scheduler;
 
 /// Waits for a duration. It is kept to the nanosecond, not rounded to milliseconds.
 ///
-/// A duration that the clock cannot represent is cut to thirty years.
+/// A duration that the clock cannot represent is capped at thirty years.
 ///
 /// # Panics
 ///

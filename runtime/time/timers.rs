@@ -35,7 +35,7 @@ pub(crate) struct Timers {
 }
 
 /// Time since the epoch of a [`Timers`]. Eight bytes, since a small heap is a fast heap. Enough for
-/// 584 years; a later deadline counts as that.
+/// 584 years; later deadlines are capped.
 type Nanos = u64;
 
 #[derive(Debug, Default)]
