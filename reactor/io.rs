@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::coop;
 use super::driver::Close;
 use super::ids::{Direction, SourceId};
 use super::readiness::{Until, Waiter};
@@ -100,7 +101,7 @@ impl Io {
         waiter: &mut Waiter,
         attempt: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        let unit = ready!(self.reactor.coop().poll_proceed(cx));
+        let unit = ready!(coop::poll_proceed(cx));
         ready!(self.poll_wait(cx, direction, Until::Attempt, waiter))?;
         loop {
             match attempt(self.as_fd()) {
@@ -186,7 +187,7 @@ impl Future for Ready<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { io, direction, waiter } = &mut *self;
-        let unit = ready!(io.reactor.coop().poll_proceed(cx));
+        let unit = ready!(coop::poll_proceed(cx));
         ready!(io.poll_wait(cx, *direction, Until::Event, waiter))?;
         unit.made_progress();
         Poll::Ready(Ok(()))

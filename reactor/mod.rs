@@ -27,7 +27,7 @@
 //! - [`park`] and [`unpark`] wake the loop from other threads.
 
 mod buf;
-mod coop;
+pub(crate) mod coop;
 mod driver;
 mod error;
 mod ids;
@@ -78,7 +78,6 @@ mod sync {
 pub(crate) struct Reactor {
     /// `None` after [`shutdown`](Self::shutdown): what is registered then gets an error.
     driver: RefCell<Option<Driver>>,
-    coop: coop::Coop,
     /// Whether the thread is in the loop, which will finish pending closes soon.
     in_loop: Cell<bool>,
     unparker: Arc<Unparker>,
@@ -91,13 +90,7 @@ impl Reactor {
         let unparker = Arc::new(Unparker::new()?);
         let counters = Arc::new(Counters::default());
         let driver = Driver::new(config, &unparker, &counters)?;
-        Ok(Rc::new(Self {
-            driver: RefCell::new(Some(driver)),
-            coop: coop::Coop::default(),
-            in_loop: Cell::new(false),
-            unparker,
-            counters,
-        }))
+        Ok(Rc::new(Self { driver: RefCell::new(Some(driver)), in_loop: Cell::new(false), unparker, counters }))
     }
 
     pub(crate) fn unparker(&self) -> &Arc<Unparker> {
@@ -113,11 +106,6 @@ impl Reactor {
     pub(crate) fn metrics(&self) -> Metrics {
         self.with(|driver| driver.publish_gauges());
         self.counters.snapshot()
-    }
-
-    /// The budget of the task that is being polled.
-    pub(crate) fn coop(&self) -> &coop::Coop {
-        &self.coop
     }
 
     /// Whether the calling process made this reactor; a forked child did not.
@@ -198,7 +186,7 @@ impl Drop for InLoop<'_> {
     fn drop(&mut self) {
         let Self(reactor) = self;
         reactor.in_loop.set(false);
-        reactor.coop.lift();
+        coop::lift();
         reactor.with(|driver| {
             driver.close_all();
             driver.publish_gauges();

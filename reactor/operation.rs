@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::buf::Buf;
+use super::coop;
 use super::ids::OperationId;
 use super::requests::{Request, bytes};
 use super::{Reactor, gone};
@@ -49,7 +50,7 @@ impl Future for FileOperation {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { reactor, state } = &mut *self;
-        let unit = ready!(reactor.coop().poll_proceed(cx));
+        let unit = ready!(coop::poll_proceed(cx));
         // `New` and `Started` stay until a waker's clone has been made: it is user code, and where
         // it panics `drop` abandons the operation.
         let done = match state {

@@ -13,7 +13,7 @@ use slab::Slab;
 use super::own_waker;
 use super::shared::{Runnable, Shared};
 use super::time::Timers;
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, coop};
 
 /// One runtime, as its own thread sees it. It is handed the waker of `block_on` and enters no
 /// context itself: both belong to the layers above.
@@ -80,7 +80,7 @@ impl Scheduler {
                 if self.shared.take_main_wake() {
                     interval -= 1;
                     own_waker::set(waker);
-                    self.reactor.coop().refill();
+                    coop::refill();
                     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                         return output;
                     }
@@ -105,11 +105,10 @@ impl Scheduler {
     /// used up. A task that wakes itself (it yields, or has used up its budget) cuts the interval
     /// short, so that the loop checks for completions before running it again.
     fn run_ready(&self, interval: &mut usize) {
-        let reactor = &*self.reactor;
         while *interval > 0 {
             let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
-            reactor.coop().refill();
+            coop::refill();
             // Does not unwind: a panic of the future is caught inside the task.
             let woke_itself = runnable.run();
             if woke_itself {

@@ -11,7 +11,7 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::{Close, Direction, Io, Reactor};
+use super::super::{Close, Direction, Io, Reactor, coop};
 use super::{
     ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_byte,
     next_counter, read_byte, read_counter, register, set_nonblocking, turn_and_park, turn_until, wait_until,
@@ -218,7 +218,7 @@ fn registrations_that_end_while_others_are_woken_do_no_harm() {
             for (at, io) in ios.iter().enumerate() {
                 let waker = Waker::from(Arc::new(DropsOnWake(vec![(at + 1) % 100, (at + 50) % 100, at].into())));
                 let mut cx = Context::from_waker(&waker);
-                reactor.coop().refill();
+                coop::refill();
                 assert!(io.poll_io(&mut cx, Direction::Read, read_counter).is_pending());
             }
             VICTIMS.set(ios.into_iter().map(Some).collect());

@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use super::{Close, Config, Direction, Io, Reactor};
+use super::{Close, Config, Direction, Io, Reactor, coop};
 use crate::reactor::kernel::fault::{self, Call};
 
 /// How long to wait for what should come at once, on a machine that may be busy. Longer is a hang.
@@ -193,8 +193,8 @@ impl<'a, T> ManualPoll<'a, T> {
         pending
     }
 
-    fn poll(&mut self, reactor: &Reactor) -> Poll<T> {
-        reactor.coop().refill();
+    fn poll(&mut self, _reactor: &Reactor) -> Poll<T> {
+        coop::refill();
         let waker = Waker::from(Arc::clone(&self.flag));
         self.future.as_mut().poll(&mut Context::from_waker(&waker))
     }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::{Buf, Config, Direction, FileOperation, Io, Reactor, Request};
+use super::super::{Buf, Config, Direction, FileOperation, Io, Reactor, Request, coop};
 use super::{
     ManualPoll, alone, assert_at_rest, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_counter,
     read_counter, register, turn_and_park,
@@ -70,8 +70,8 @@ fn with_meddlers(test: impl Fn(&Rc<Reactor>)) {
 
 /// Polls with a waker that only the reactor holds afterwards.
 #[track_caller]
-fn poll_pending<T>(reactor: &Reactor, future: &mut (impl Future<Output = T> + Unpin)) {
-    reactor.coop().refill();
+fn poll_pending<T>(_reactor: &Reactor, future: &mut (impl Future<Output = T> + Unpin)) {
+    coop::refill();
     let waker = Meddler::waker();
     let polled = pin!(future).poll(&mut Context::from_waker(&waker));
     assert!(polled.is_pending());
@@ -185,9 +185,9 @@ fn all_wakers_are_woken_outside_the_borrow_when_the_reactor_ends() {
 
             assert_eq!(count(|| reactor.shutdown()), (200, 200), "file operations too: their results will not come");
             let mut cx = Context::from_waker(Waker::noop());
-            reactor.coop().refill();
+            coop::refill();
             assert!(waits.iter_mut().all(|wait| matches!(wait.as_mut().poll(&mut cx), Poll::Ready(Err(_)))));
-            reactor.coop().refill();
+            coop::refill();
             assert!(reads.iter_mut().all(|read| matches!(pin!(read).poll(&mut cx), Poll::Ready((Err(_), _)))));
             drop((waits, reads));
             REACTOR.take();
@@ -218,7 +218,7 @@ fn a_waker_that_panics_keeps_nobody_else_from_being_woken() {
         let (ios, triggers): (Vec<_>, Vec<_>) = (0..100).map(|_| eventfd_pair(reactor)).unzip();
         let bomb = Waker::from(Arc::new(Bomb));
         for io in &ios {
-            reactor.coop().refill();
+            coop::refill();
             assert!(io.poll_io(&mut Context::from_waker(&bomb), Direction::Read, read_counter).is_pending());
         }
         let mut reads: Vec<_> = (0..5).map(|_| read_of_a_file(reactor)).collect();

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::timers::{TimerKey, Timers};
+use crate::reactor::coop;
 use crate::runtime::context;
 use crate::runtime::scheduler::Scheduler;
 
@@ -152,7 +153,7 @@ impl Future for Sleep {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let scheduler = context::current();
-        let unit = ready!(scheduler.reactor().coop().poll_proceed(cx));
+        let unit = ready!(coop::poll_proceed(cx));
         ready!(self.poll_unbudgeted(&scheduler, cx));
         unit.made_progress();
         Poll::Ready(())
