@@ -268,7 +268,7 @@ fn check_length(call: &str, buf: &Buf) -> io::Result<()> {
 
 /// Does a request in the context of the current runtime.
 fn run(request: Request) -> FileOperation {
-    FileOperation::new(context::current().reactor(), request)
+    FileOperation::new(context::home(), request)
 }
 
 impl Transfer {

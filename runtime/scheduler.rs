@@ -12,14 +12,12 @@ use slab::Slab;
 
 use super::own_waker;
 use super::shared::{Runnable, Shared};
-use super::time::Timers;
-use crate::reactor::{Reactor, coop};
+use crate::reactor::{Reactor, Timers, coop};
 
 /// One runtime, as its own thread sees it. It is handed the waker of `block_on` and enters no
 /// context itself: both belong to the layers above.
 pub(crate) struct Scheduler {
-    reactor: Rc<Reactor>,
-    timers: Rc<Timers>,
+    reactor: Reactor,
     ready: RefCell<VecDeque<Runnable>>,
     /// Wakers of all tasks that have been polled and are not complete. The runtime's end finds the
     /// tasks by them.
@@ -29,11 +27,10 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(super) fn new(reactor: Rc<Reactor>, event_interval: u32) -> Rc<Self> {
+    pub(super) fn new(reactor: Reactor, event_interval: u32) -> Rc<Self> {
         let shared = Arc::new(Shared::new(&reactor));
         Rc::new(Self {
             reactor,
-            timers: Rc::new(Timers::new()),
             ready: RefCell::default(),
             active: RefCell::default(),
             shared,
@@ -41,12 +38,12 @@ impl Scheduler {
         })
     }
 
-    pub(crate) fn reactor(&self) -> &Rc<Reactor> {
+    pub(crate) fn reactor(&self) -> &Reactor {
         &self.reactor
     }
 
-    pub(crate) fn timers(&self) -> &Rc<Timers> {
-        &self.timers
+    pub(crate) fn timers(&self) -> &Timers {
+        self.reactor.timers()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -93,10 +90,10 @@ impl Scheduler {
             // A task may have forked, and this may be the child.
             self.assert_ours();
             self.reactor.turn();
-            self.timers.fire();
+            self.timers().fire();
             if self.is_idle() {
-                self.reactor.park(self.timers.time_to_next());
-                self.timers.fire();
+                self.reactor.park(self.timers().time_to_next());
+                self.timers().fire();
             }
         }
     }
@@ -179,7 +176,7 @@ impl Scheduler {
     /// since its future must be dropped on this thread.
     fn end_tasks(&self) {
         loop {
-            self.timers.clear();
+            self.timers().clear();
             let wakers: Vec<Waker> = self.active.borrow().iter().map(|(_, waker)| waker.clone()).collect();
             wakers.into_iter().for_each(Waker::wake);
             // Aborted tasks are active, and have just been woken with the others.

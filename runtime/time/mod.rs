@@ -12,14 +12,11 @@
 
 mod sleep;
 mod timeout;
-mod timers;
 
 pub use std::time::{Duration, Instant};
 
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, timeout, timeout_at};
-
-pub(super) use timers::Timers;
 
 /// The errors of this module.
 pub mod error {
