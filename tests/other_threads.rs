@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::task::{Context, Wake, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::{TcpListener, TcpStream};
-use aio_runtime::time::{Sleep, sleep, timeout};
+use aio_runtime::time::{Instant, Sleep, sleep, timeout};
 use aio_runtime::{Runtime, spawn};
 use common::{ANY_PORT, Clean, pattern, poll_once, run, soon, stream_and_peer, turn, wait_until};
 use futures::channel::oneshot;

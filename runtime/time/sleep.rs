@@ -2,8 +2,9 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::instant::Instant;
 use crate::reactor::{Home, TimerKey, coop};
 use crate::runtime::context;
 use crate::runtime::scheduler::Scheduler;
@@ -110,7 +111,7 @@ impl Sleep {
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         self.deadline = deadline;
         let Some((key, home)) = self.timer.take() else { return };
-        self.timer = home.reschedule_timer(key, deadline).map(|key| (key, home));
+        self.timer = home.reschedule_timer(key, deadline.into_std()).map(|key| (key, home));
     }
 
     fn cancel(&mut self) {
@@ -138,10 +139,10 @@ impl Sleep {
         self.cancel();
         // By the clock as it was read for this turn. Reading it again for every sleep would cost
         // more than the turn that a deadline which has just passed has to wait.
-        if timers.is_past(self.deadline) {
+        if timers.is_past(self.deadline.into_std()) {
             return Poll::Ready(());
         }
-        self.timer = Some((timers.insert(self.deadline, cx.waker().clone()), scheduler.reactor().home()));
+        self.timer = Some((timers.insert(self.deadline.into_std(), cx.waker().clone()), scheduler.reactor().home()));
         Poll::Pending
     }
 }

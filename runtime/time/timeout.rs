@@ -4,10 +4,11 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use super::instant::Instant;
 use super::sleep::{Sleep, sleep, sleep_until};
 use crate::reactor::coop;
 use crate::runtime::context;
