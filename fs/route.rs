@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::alignment::{Direct, explain_refusal};
 use super::known_len::KnownLen;
 use crate::reactor::{Buf, FileOperation, Request, explain};
+use crate::runtime::blocking::{Failure, Pooled};
 use crate::runtime::context;
 
 /// An open file, and the state that decides where its operations run.
@@ -67,13 +68,13 @@ impl RoutedFile {
     ) -> impl Future<Output = io::Result<Self>> + use<> {
         let (mut options, path) = (options.clone(), path.to_owned());
         options.custom_flags(flags);
-        let open = move || {
+        let open = move |()| {
             let opened = options.open(&path).and_then(Self::opened);
             let direct = flags & libc::O_DIRECT != 0;
             opened.map_err(|error| if direct { explain_refusal(error, &path) } else { error })
         };
-        // `unblock` starts at once: in a future, so that nothing is opened before it is awaited.
-        async { blocking::unblock(open).await }
+        // The pool starts at once: in a future, so that nothing is opened before it is awaited.
+        async { on_pool((), open).await? }
     }
 
     /// Fails with `EINVAL` if the file was opened with `O_DIRECT` and has no direct I/O.
@@ -127,7 +128,7 @@ impl RoutedFile {
     pub(super) async fn metadata(&self) -> io::Result<Metadata> {
         let file = Arc::clone(&self.file);
         let asked = self.known_len.ask();
-        let metadata = blocking::unblock(move || file.metadata()).await?;
+        let metadata = on_pool(file, |file| file.metadata()).await??;
         self.known_len.learnt(asked, metadata.len());
         Ok(metadata)
     }
@@ -135,9 +136,9 @@ impl RoutedFile {
     pub(super) async fn set_len(&self, len: u64) -> io::Result<()> {
         let file = Arc::clone(&self.file);
         let resize = self.known_len.begin_resize(len);
-        let result = blocking::unblock(move || file.set_len(len)).await;
-        self.known_len.end_resize(resize, result.is_ok());
-        result
+        let result = on_pool(file, move |file| file.set_len(len)).await;
+        self.known_len.end_resize(resize, matches!(result, Ok(Ok(()))));
+        result?
     }
 
     async fn transfer(&self, transfer: Transfer, buf: Buf, offset: u64) -> Done {
@@ -154,7 +155,7 @@ impl RoutedFile {
         };
         let (result, buf) = match done {
             Ok(done) => done,
-            Err(buf) => self.on_pool(transfer, buf, offset).await,
+            Err(buf) => self.transfer_on_pool(transfer, buf, offset).await,
         };
         (self.explained(transfer, offset, &buf, result), buf)
     }
@@ -196,17 +197,21 @@ impl RoutedFile {
     }
 
     /// Does a transfer on the pool, which keeps file and buffer until it is over.
-    async fn on_pool(&self, transfer: Transfer, mut buf: Buf, offset: u64) -> Done {
+    async fn transfer_on_pool(&self, transfer: Transfer, buf: Buf, offset: u64) -> Done {
         let file = Arc::clone(&self.file);
         let asked = self.known_len.ask();
-        let (result, buf) = blocking::unblock(move || {
+        let done = on_pool((file, buf), move |(file, mut buf)| {
             let result = match transfer {
                 Transfer::Read => file.read_at(&mut buf, offset),
                 Transfer::Write => file.write_at(&buf, offset),
             };
             (result, buf)
-        })
-        .await;
+        });
+        let (result, buf) = match done.await {
+            Ok(done) => done,
+            Err(Failure::Refused { error, argument: (_, buf) }) => (Err(error), buf),
+            Err(panicked @ Failure::Panicked(_)) => (Err(panicked.into()), Buf::default()),
+        };
         if let (Transfer::Write, Ok(written)) = (transfer, &result) {
             self.known_len.written(asked, offset + *written as u64);
         }
@@ -264,6 +269,16 @@ fn check_length(call: &str, buf: &Buf) -> io::Result<()> {
             ),
         )),
     }
+}
+
+/// Runs a function on the pool of the current runtime.
+fn on_pool<A, F, T>(argument: A, function: F) -> Pooled<A, T>
+where
+    A: Send + 'static,
+    F: FnOnce(A) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    context::current().blocking().run(argument, function)
 }
 
 /// Does a request in the context of the current runtime.

@@ -60,6 +60,7 @@ pub(crate) use error::explain;
 pub(crate) use ids::Direction;
 pub(crate) use io::Io;
 pub(crate) use kernel::credentials::peer_credentials;
+pub(crate) use kernel::process::number as process_number;
 pub(crate) use metrics::Counters;
 pub(crate) use operation::FileOperation;
 pub(crate) use requests::Request;
@@ -218,7 +219,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 }
 
 /// The error of anything that was registered with a reactor that has gone.
-fn gone() -> std::io::Error {
+pub(crate) fn gone() -> std::io::Error {
     std::io::Error::other(
         "the aio-runtime this was registered with has been dropped, or belongs to the process before the fork",
     )

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
+use aio_runtime::Builder;
 use aio_runtime::fs::{Buf, File};
 use aio_runtime::task::spawn_blocking;
 use aio_runtime::time::timeout;
-use common::{Clean, assert_passed, child, is_child, pattern, real_dir, run, soon};
+use common::{pattern, real_dir, run, run_on, soon};
 use rustix::fs::{Advice, fadvise};
 
 const LEN: usize = 1 << 20;
@@ -44,14 +45,9 @@ fn uncached_data_is_read() {
     });
 }
 
-/// Runs a test in a process whose pool has one thread.
-fn with_one_pool_thread(test: &str, body: fn()) {
-    if is_child() {
-        return body();
-    }
-    let clean = Clean::begin();
-    assert_passed(&child(test).env("BLOCKING_MAX_THREADS", "1").output().unwrap());
-    clean.end_without_runtime();
+/// Runs a test's future on a runtime whose pool has one thread.
+fn run_with_one_pool_thread<F: Future>(future: F) -> F::Output {
+    run_on(Builder::new().max_blocking_threads(1), future)
 }
 
 /// Runs a future while the pool's one thread is busy.
@@ -71,17 +67,15 @@ async fn with_busy_pool<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn a_hit_needs_no_thread() {
-    with_one_pool_thread("a_hit_needs_no_thread", || {
-        let dir = real_dir();
-        run(async {
-            let path = dir.path().join("file");
-            std::fs::write(&path, &*CONTENT).unwrap();
-            let file = File::open(&path).await.unwrap();
-            let hit = file.read_exact_at(Buf::zeroed(4096), LEN as u64 / 2);
-            let (hit, buf) = with_busy_pool(soon("a hit", hit)).await;
-            hit.unwrap();
-            assert!(buf[..] == CONTENT[LEN / 2..][..4096]);
-        });
+    let dir = real_dir();
+    run_with_one_pool_thread(async {
+        let path = dir.path().join("file");
+        std::fs::write(&path, &*CONTENT).unwrap();
+        let file = File::open(&path).await.unwrap();
+        let hit = file.read_exact_at(Buf::zeroed(4096), LEN as u64 / 2);
+        let (hit, buf) = with_busy_pool(soon("a hit", hit)).await;
+        hit.unwrap();
+        assert!(buf[..] == CONTENT[LEN / 2..][..4096]);
     });
 }
 
@@ -104,33 +98,29 @@ fn unsupported_nowait_falls_back_to_the_pool() {
     if !memory.is_dir() {
         return eprintln!("no tmpfs here");
     }
-    with_one_pool_thread("unsupported_nowait_falls_back_to_the_pool", || {
-        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-        run(async {
-            let path = dir.path().join("file");
-            std::fs::write(&path, &*CONTENT).unwrap();
-            let file = File::open(&path).await.unwrap();
-            assert!(assert_waits_for_the_pool(&file).await, "it was read in the loop");
-        });
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    run_with_one_pool_thread(async {
+        let path = dir.path().join("file");
+        std::fs::write(&path, &*CONTENT).unwrap();
+        let file = File::open(&path).await.unwrap();
+        assert!(assert_waits_for_the_pool(&file).await, "it was read in the loop");
     });
 }
 
 #[test]
 fn a_miss_goes_to_the_pool() {
-    with_one_pool_thread("a_miss_goes_to_the_pool", || {
-        let dir = real_dir();
-        run(async {
-            // On a fast device the read-ahead may bring the page before the kernel looks for it:
-            // then it is a hit.
-            for number in 0..10 {
-                let path = dir.path().join(number.to_string());
-                uncached(&path);
-                let file = File::open(&path).await.unwrap();
-                if assert_waits_for_the_pool(&file).await {
-                    return;
-                }
+    let dir = real_dir();
+    run_with_one_pool_thread(async {
+        // On a fast device the read-ahead may bring the page before the kernel looks for it: then
+        // it is a hit.
+        for number in 0..10 {
+            let path = dir.path().join(number.to_string());
+            uncached(&path);
+            let file = File::open(&path).await.unwrap();
+            if assert_waits_for_the_pool(&file).await {
+                return;
             }
-            eprintln!("no miss on this device");
-        });
+        }
+        eprintln!("no miss on this device");
     });
 }
