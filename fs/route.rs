@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::alignment::{Direct, explain_refusal};
 use super::known_len::KnownLen;
-use crate::reactor::{Buf, FileOperation, Request, explain};
+use crate::reactor::{Buf, Detour, FileOperation, Request, explain};
 use crate::runtime::blocking::{Failure, Pooled};
 use crate::runtime::context;
 
@@ -46,8 +46,8 @@ enum Route {
     Context,
     /// On the context with `RWF_NOWAIT`: what would block there fails, and goes to the pool.
     NowaitFirst,
-    /// On the blocking pool, since `io_submit` would block.
-    Pool,
+    /// On the blocking pool, since `io_submit` would block, or for too long.
+    Pool(Detour),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,11 +151,11 @@ impl RoutedFile {
         let done = match route {
             Route::Context => Ok(run(request).await),
             Route::NowaitFirst => self.nowait_outcome(transfer, run(request.nowait()).await),
-            Route::Pool => Err(request.into_buf()),
+            Route::Pool(detour) => Err((detour, request.into_buf())),
         };
         let (result, buf) = match done {
             Ok(done) => done,
-            Err(buf) => self.transfer_on_pool(transfer, buf, offset).await,
+            Err((detour, buf)) => self.transfer_on_pool(detour, transfer, buf, offset).await,
         };
         (self.explained(transfer, offset, &buf, result), buf)
     }
@@ -166,9 +166,9 @@ impl RoutedFile {
         match (self.direct, transfer) {
             (Some(_), Transfer::Read) => Route::Context,
             (Some(_), Transfer::Write) if self.is_inside(end) => Route::Context,
-            (Some(_), Transfer::Write) => Route::Pool,
+            (Some(_), Transfer::Write) => Route::Pool(Detour::Extending),
             (None, _) if self.nowait_works(transfer).get() => Route::NowaitFirst,
-            (None, _) => Route::Pool,
+            (None, _) => Route::Pool(Detour::Unsupported),
         }
     }
 
@@ -184,20 +184,22 @@ impl RoutedFile {
         }
     }
 
-    /// The result of a transfer with `RWF_NOWAIT`, or its buffer if it would have blocked.
-    fn nowait_outcome(&self, transfer: Transfer, done: Done) -> Result<Done, Buf> {
+    /// The result of a transfer with `RWF_NOWAIT`, or why it goes to the pool, and its buffer.
+    fn nowait_outcome(&self, transfer: Transfer, done: Done) -> Result<Done, (Detour, Buf)> {
         match done {
-            (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err(buf),
+            (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err((Detour::Miss, buf)),
             (Err(error), buf) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                 self.nowait_works(transfer).set(false);
-                Err(buf)
+                tracing::debug!(file = ?self.file, call = transfer.call(), "no RWF_NOWAIT here: the blocking pool does it");
+                Err((Detour::Unsupported, buf))
             }
             done => Ok(done),
         }
     }
 
     /// Does a transfer on the pool, which keeps file and buffer until it is over.
-    async fn transfer_on_pool(&self, transfer: Transfer, buf: Buf, offset: u64) -> Done {
+    async fn transfer_on_pool(&self, detour: Detour, transfer: Transfer, buf: Buf, offset: u64) -> Done {
+        context::current().reactor().counters().count_detour(detour);
         let file = Arc::clone(&self.file);
         let asked = self.known_len.ask();
         let done = on_pool((file, buf), move |(file, mut buf)| {
@@ -336,11 +338,15 @@ mod tests {
         assert_eq!(file.route(Transfer::Read, LEN), Route::Context);
         assert_eq!(file.route(Transfer::Read, u64::MAX), Route::Context);
         assert_eq!(file.route(Transfer::Write, LEN), Route::Context);
-        assert_eq!(file.route(Transfer::Write, LEN + 1), Route::Pool);
+        assert_eq!(file.route(Transfer::Write, LEN + 1), Route::Pool(Detour::Extending));
 
         let appended = open(fs::OpenOptions::new().append(true), Some(Direct::UNKNOWN));
         assert_eq!(appended.route(Transfer::Read, LEN), Route::Context);
-        assert_eq!(appended.route(Transfer::Write, 1), Route::Pool, "it goes to the end, whatever its offset");
+        assert_eq!(
+            appended.route(Transfer::Write, 1),
+            Route::Pool(Detour::Extending),
+            "it goes to the end, whatever its offset"
+        );
     }
 
     #[test]
@@ -353,7 +359,7 @@ mod tests {
             assert!(file.nowait_outcome(transfer, refused(Errno::AGAIN)).is_err());
             assert_eq!(file.route(transfer, LEN + 1), Route::NowaitFirst, "the next one may be a hit");
             assert!(file.nowait_outcome(transfer, refused(Errno::OPNOTSUPP)).is_err());
-            assert_eq!(file.route(transfer, LEN + 1), Route::Pool);
+            assert_eq!(file.route(transfer, LEN + 1), Route::Pool(Detour::Unsupported));
             assert_eq!(file.route(other, LEN), others, "reads and writes are apart");
         }
         for done in [Ok(0), Ok(1), Err(Errno::IO.into())] {

@@ -61,7 +61,7 @@ pub(crate) use ids::Direction;
 pub(crate) use io::Io;
 pub(crate) use kernel::credentials::peer_credentials;
 pub(crate) use kernel::process::number as process_number;
-pub(crate) use metrics::Counters;
+pub(crate) use metrics::{Counters, Detour};
 pub(crate) use operation::FileOperation;
 pub(crate) use requests::Request;
 pub(crate) use unpark::Unparker;
