@@ -50,6 +50,9 @@ enum Route {
     Pool(Detour),
 }
 
+/// The largest buffered transfer that the loop's thread copies.
+const LARGEST_COPY: usize = 256 << 10;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transfer {
     Read,
@@ -146,11 +149,11 @@ impl RoutedFile {
             Ok(position) => position,
             Err(error) => return (Err(error), buf),
         };
-        let route = self.route(transfer, offset.saturating_add(buf.len() as u64));
+        let route = self.route(transfer, offset, buf.len());
         let request = transfer.request(&self.file, buf, position);
         let done = match route {
             Route::Context => Ok(run(request).await),
-            Route::NowaitFirst => self.nowait_outcome(transfer, run(request.nowait()).await),
+            Route::NowaitFirst => self.nowait_outcome(transfer, run(request.nowait().buffered()).await),
             Route::Pool(detour) => Err((detour, request.into_buf())),
         };
         let (result, buf) = match done {
@@ -160,15 +163,17 @@ impl RoutedFile {
         (self.explained(transfer, offset, &buf, result), buf)
     }
 
-    /// The table of the [module](super) for a transfer that ends at `end`. What it does not name is
+    /// The table of the [module](super) for a transfer of that many bytes. What it does not name is
     /// always the same: a sync runs on the context, everything else on the pool.
-    fn route(&self, transfer: Transfer, end: u64) -> Route {
+    fn route(&self, transfer: Transfer, offset: u64, len: usize) -> Route {
+        let end = offset.saturating_add(len as u64);
         match (self.direct, transfer) {
             (Some(_), Transfer::Read) => Route::Context,
             (Some(_), Transfer::Write) if self.is_inside(end) => Route::Context,
             (Some(_), Transfer::Write) => Route::Pool(Detour::Extending),
-            (None, _) if self.nowait_works(transfer).get() => Route::NowaitFirst,
-            (None, _) => Route::Pool(Detour::Unsupported),
+            (None, _) if !self.nowait_works(transfer).get() => Route::Pool(Detour::Unsupported),
+            (None, _) if len > LARGEST_COPY => Route::Pool(Detour::Large),
+            (None, _) => Route::NowaitFirst,
         }
     }
 
@@ -335,15 +340,15 @@ mod tests {
     #[test]
     fn direct_transfers_use_the_context_unless_they_extend_the_file() {
         let file = open(fs::OpenOptions::new().write(true), Some(Direct::UNKNOWN));
-        assert_eq!(file.route(Transfer::Read, LEN), Route::Context);
-        assert_eq!(file.route(Transfer::Read, u64::MAX), Route::Context);
-        assert_eq!(file.route(Transfer::Write, LEN), Route::Context);
-        assert_eq!(file.route(Transfer::Write, LEN + 1), Route::Pool(Detour::Extending));
+        assert_eq!(file.route(Transfer::Read, LEN, 0), Route::Context);
+        assert_eq!(file.route(Transfer::Read, u64::MAX, 1), Route::Context);
+        assert_eq!(file.route(Transfer::Write, 0, LEN as usize), Route::Context);
+        assert_eq!(file.route(Transfer::Write, LEN, 1), Route::Pool(Detour::Extending));
 
         let appended = open(fs::OpenOptions::new().append(true), Some(Direct::UNKNOWN));
-        assert_eq!(appended.route(Transfer::Read, LEN), Route::Context);
+        assert_eq!(appended.route(Transfer::Read, LEN, 0), Route::Context);
         assert_eq!(
-            appended.route(Transfer::Write, 1),
+            appended.route(Transfer::Write, 0, 1),
             Route::Pool(Detour::Extending),
             "it goes to the end, whatever its offset"
         );
@@ -354,13 +359,14 @@ mod tests {
         let file = open(fs::OpenOptions::new().write(true), None);
         let refused = |errno: Errno| (Err(errno.into()), Buf::zeroed(1));
         for (transfer, other) in [(Transfer::Read, Transfer::Write), (Transfer::Write, Transfer::Read)] {
-            let others = file.route(other, LEN);
-            assert_eq!(file.route(transfer, LEN + 1), Route::NowaitFirst);
+            let others = file.route(other, LEN, 0);
+            assert_eq!(file.route(transfer, LEN, LARGEST_COPY), Route::NowaitFirst);
+            assert_eq!(file.route(transfer, LEN, LARGEST_COPY + 1), Route::Pool(Detour::Large));
             assert!(file.nowait_outcome(transfer, refused(Errno::AGAIN)).is_err());
-            assert_eq!(file.route(transfer, LEN + 1), Route::NowaitFirst, "the next one may be a hit");
+            assert_eq!(file.route(transfer, LEN, 1), Route::NowaitFirst, "the next one may be a hit");
             assert!(file.nowait_outcome(transfer, refused(Errno::OPNOTSUPP)).is_err());
-            assert_eq!(file.route(transfer, LEN + 1), Route::Pool(Detour::Unsupported));
-            assert_eq!(file.route(other, LEN), others, "reads and writes are apart");
+            assert_eq!(file.route(transfer, LEN, 1), Route::Pool(Detour::Unsupported));
+            assert_eq!(file.route(other, LEN, 0), others, "reads and writes are apart");
         }
         for done in [Ok(0), Ok(1), Err(Errno::IO.into())] {
             assert!(file.nowait_outcome(Transfer::Read, (done, Buf::zeroed(1))).is_ok());

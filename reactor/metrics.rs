@@ -71,6 +71,9 @@ metrics! {
     /// Buffered transfers that went to the blocking pool because the file system has no
     /// `RWF_NOWAIT` for them.
     pool_unsupported,
+    /// Buffered transfers that went to the blocking pool because they are too large to be copied on
+    /// the loop's thread.
+    pool_large,
     /// Gauge: file operations whose future was dropped while the kernel has their buffer.
     orphans,
     /// Gauge: requests that are queued for the kernel or in flight.
@@ -90,6 +93,7 @@ pub(crate) enum Detour {
     Miss,
     Extending,
     Unsupported,
+    Large,
 }
 
 impl Counters {
@@ -99,6 +103,7 @@ impl Counters {
             Detour::Miss => &self.pool_misses,
             Detour::Extending => &self.pool_extending,
             Detour::Unsupported => &self.pool_unsupported,
+            Detour::Large => &self.pool_large,
         };
         counter.add(1);
     }

@@ -4,14 +4,16 @@
 mod common;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
-use aio_runtime::Builder;
 use aio_runtime::fs::{Buf, File};
+use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::task::spawn_blocking;
-use aio_runtime::time::timeout;
-use common::{pattern, real_dir, run, run_on, soon};
+use aio_runtime::time::{sleep, timeout};
+use aio_runtime::{Builder, Handle};
+use common::{pattern, poll_once, real_dir, run, run_on, soon, stream_pair, turn};
 use rustix::fs::{Advice, fadvise};
 
 const LEN: usize = 1 << 20;
@@ -76,6 +78,101 @@ fn a_hit_needs_no_thread() {
         let (hit, buf) = with_busy_pool(soon("a hit", hit)).await;
         hit.unwrap();
         assert!(buf[..] == CONTENT[LEN / 2..][..4096]);
+    });
+}
+
+type Done = (std::io::Result<usize>, Buf);
+
+/// Reads of cached data, 8 MiB in all, each of which has been polled once.
+fn reads_at_once(file: &File) -> Vec<Pin<Box<impl Future<Output = Done>>>> {
+    let read = |at| Box::pin(file.read_at(Buf::zeroed(PIECE), (at * PIECE % LEN) as u64));
+    let mut reads: Vec<_> = (0..64).map(read).collect();
+    assert!(!reads.iter_mut().any(|read| poll_once(read.as_mut())));
+    reads
+}
+
+const PIECE: usize = 128 << 10;
+
+/// What one flush copies: 1 MiB.
+const PIECES_OF_A_FLUSH: u64 = 8;
+
+#[test]
+fn a_turn_copies_a_bounded_number_of_bytes() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, &*CONTENT).unwrap();
+    run(async {
+        let file = File::open(&path).await.unwrap();
+        let mut reads = reads_at_once(&file);
+        for flushes in 1..=8 {
+            turn().await;
+            let metrics = Handle::current().metrics();
+            assert_eq!(metrics.submitted_reads, flushes * PIECES_OF_A_FLUSH, "{metrics:#?}");
+        }
+        for (at, read) in reads.drain(..).enumerate() {
+            let (read, buf) = soon("a read", read).await;
+            assert_eq!(read.unwrap(), PIECE);
+            assert!(buf[..] == CONTENT[at * PIECE % LEN..][..PIECE]);
+        }
+    });
+}
+
+#[test]
+fn the_loop_does_not_sleep_on_copies_that_wait_for_their_turn() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, &*CONTENT).unwrap();
+    run(async {
+        let file = File::open(&path).await.unwrap();
+        let reads = reads_at_once(&file);
+        // Nothing is ready until then: their wakers do nothing.
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(Handle::current().metrics().submitted_reads, 64);
+        drop(reads);
+    });
+}
+
+#[test]
+fn polls_do_not_wait_for_copies() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, &*CONTENT).unwrap();
+    run(async {
+        let file = File::open(&path).await.unwrap();
+        let (mut near, mut far) = stream_pair();
+        let reads = reads_at_once(&file);
+        let mut byte = [0];
+        let mut waiting = near.read(&mut byte);
+        assert!(!poll_once(Pin::new(&mut waiting)));
+        far.write_all(b"x").await.unwrap();
+        turn().await;
+        turn().await;
+        assert!(poll_once(Pin::new(&mut waiting)), "the socket's poll was behind the reads");
+        drop(reads);
+    });
+}
+
+#[test]
+fn copies_that_wait_for_their_turn_can_be_dropped() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, &*CONTENT).unwrap();
+    run(async {
+        let file = File::open(&path).await.unwrap();
+        let mut reads = reads_at_once(&file);
+        turn().await;
+        // Every second one.
+        let mut number = 0;
+        reads.retain(|_| {
+            number += 1;
+            number % 2 == 0
+        });
+        for read in reads {
+            let (read, buf) = soon("a read", read).await;
+            assert_eq!((read.unwrap(), buf.len()), (PIECE, PIECE));
+        }
+        let submitted = Handle::current().metrics().submitted_reads;
+        assert_eq!(submitted, PIECES_OF_A_FLUSH + (64 - PIECES_OF_A_FLUSH) / 2);
     });
 }
 

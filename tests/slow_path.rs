@@ -49,6 +49,31 @@ fn a_miss_is_counted() {
 }
 
 #[test]
+fn a_large_buffered_transfer_is_counted() {
+    const LARGE: usize = 1 << 20;
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    let content = pattern(LARGE);
+    std::fs::write(&path, &content).unwrap();
+    run(async {
+        let file = open_read_write(&path, false).await;
+        let (read, buf) = soon("a read", file.read_at(Buf::zeroed(LARGE), 0)).await;
+        assert_eq!(read.unwrap(), LARGE);
+        assert!(buf[..] == content);
+        assert_eq!(Handle::current().metrics().pool_large, 1);
+        let (written, buf) = soon("a write", file.write_at(buf, LARGE as u64)).await;
+        assert_eq!(written.unwrap(), LARGE);
+        assert_eq!(Handle::current().metrics().pool_large, 2);
+        // In pieces it needs no thread.
+        for at in (0..2 * LARGE).step_by(256 << 10) {
+            let (read, piece) = soon("a read", file.read_at(Buf::zeroed(256 << 10), at as u64)).await;
+            assert!(piece[..read.unwrap()] == buf[at % LARGE..][..256 << 10]);
+        }
+        assert_eq!(Handle::current().metrics().pool_large, 2);
+    });
+}
+
+#[test]
 fn an_extending_write_is_counted() {
     let dir = real_dir();
     let path = dir.path().join("file");
