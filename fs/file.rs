@@ -392,11 +392,9 @@ impl File {
     ///
     /// Those of `fstat(2)`.
     ///
-    /// # Examples
-    ///
-    /// See [`set_len`](Self::set_len).
-    pub async fn metadata(&self) -> io::Result<Metadata> {
-        self.routed.metadata().await
+    /// Panics are those of [`set_len`](Self::set_len), and so is the example.
+    pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> {
+        InRuntime::new(self.routed.metadata())
     }
 
     /// Truncates the file to `len` bytes, or extends it with zeros.
@@ -405,6 +403,10 @@ impl File {
     ///
     /// Those of `ftruncate(2)`: `EINVAL` if the file is not open for writing, `EFBIG` past the
     /// largest size, `EPERM` for a sealed or append-only file, and others.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
     ///
     /// # Cancel safety
     ///
@@ -422,8 +424,8 @@ impl File {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn set_len(&self, len: u64) -> io::Result<()> {
-        self.routed.set_len(len).await
+    pub fn set_len(&self, len: u64) -> impl Future<Output = io::Result<()>> {
+        InRuntime::new(self.routed.set_len(len))
     }
 }
 

@@ -87,8 +87,12 @@
 //! | direct write that extends the file | on the blocking pool, since `io_submit` would wait for the device |
 //! | buffered read | on the context with `RWF_NOWAIT`: a page-cache hit completes at once; a miss goes to the blocking pool |
 //! | buffered write | on the context with `RWF_NOWAIT` where the file system can do that, else on the blocking pool |
+//! | buffered read or write of more than 256 KiB | on the blocking pool, since copying it would hold up the loop |
 //! | `sync_all`, `sync_data` | on the context, which uses a kernel worker |
 //! | open, metadata, set_len | on the blocking pool |
+//!
+//! Of smaller buffered transfers, one turn of the loop copies about 1 MiB; the rest waits for the
+//! next turns. [`Metrics`](crate::Metrics) count what went to the pool and why.
 //!
 //! A file system that refuses `RWF_NOWAIT` (`EOPNOTSUPP`) is not asked again for this file. The
 //! known length is that at `open`, or the latest from `metadata` or `set_len`, and grows with our

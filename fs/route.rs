@@ -12,7 +12,8 @@ use rustix::io::Errno;
 
 use super::alignment::{Direct, explain_refusal};
 use super::known_len::KnownLen;
-use crate::reactor::{Buf, FileOperation, Request, explain};
+use crate::reactor::{Buf, Detour, FileOperation, Request, explain};
+use crate::runtime::blocking::{Failure, Pooled};
 use crate::runtime::context;
 
 /// An open file, and the state that decides where its operations run.
@@ -45,9 +46,12 @@ enum Route {
     Context,
     /// On the context with `RWF_NOWAIT`: what would block there fails, and goes to the pool.
     NowaitFirst,
-    /// On the blocking pool, since `io_submit` would block.
-    Pool,
+    /// On the blocking pool, since `io_submit` would block, or for too long.
+    Pool(Detour),
 }
+
+/// The largest buffered transfer that the loop's thread copies.
+const LARGEST_COPY: usize = 256 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transfer {
@@ -67,13 +71,13 @@ impl RoutedFile {
     ) -> impl Future<Output = io::Result<Self>> + use<> {
         let (mut options, path) = (options.clone(), path.to_owned());
         options.custom_flags(flags);
-        let open = move || {
+        let open = move |()| {
             let opened = options.open(&path).and_then(Self::opened);
             let direct = flags & libc::O_DIRECT != 0;
             opened.map_err(|error| if direct { explain_refusal(error, &path) } else { error })
         };
-        // `unblock` starts at once: in a future, so that nothing is opened before it is awaited.
-        async { blocking::unblock(open).await }
+        // The pool starts at once: in a future, so that nothing is opened before it is awaited.
+        async { on_pool((), open).await? }
     }
 
     /// Fails with `EINVAL` if the file was opened with `O_DIRECT` and has no direct I/O.
@@ -127,7 +131,7 @@ impl RoutedFile {
     pub(super) async fn metadata(&self) -> io::Result<Metadata> {
         let file = Arc::clone(&self.file);
         let asked = self.known_len.ask();
-        let metadata = blocking::unblock(move || file.metadata()).await?;
+        let metadata = on_pool(file, |file| file.metadata()).await??;
         self.known_len.learnt(asked, metadata.len());
         Ok(metadata)
     }
@@ -135,9 +139,9 @@ impl RoutedFile {
     pub(super) async fn set_len(&self, len: u64) -> io::Result<()> {
         let file = Arc::clone(&self.file);
         let resize = self.known_len.begin_resize(len);
-        let result = blocking::unblock(move || file.set_len(len)).await;
-        self.known_len.end_resize(resize, result.is_ok());
-        result
+        let result = on_pool(file, move |file| file.set_len(len)).await;
+        self.known_len.end_resize(resize, matches!(result, Ok(Ok(()))));
+        result?
     }
 
     async fn transfer(&self, transfer: Transfer, buf: Buf, offset: u64) -> Done {
@@ -145,29 +149,31 @@ impl RoutedFile {
             Ok(position) => position,
             Err(error) => return (Err(error), buf),
         };
-        let route = self.route(transfer, offset.saturating_add(buf.len() as u64));
+        let route = self.route(transfer, offset, buf.len());
         let request = transfer.request(&self.file, buf, position);
         let done = match route {
             Route::Context => Ok(run(request).await),
-            Route::NowaitFirst => self.nowait_outcome(transfer, run(request.nowait()).await),
-            Route::Pool => Err(request.into_buf()),
+            Route::NowaitFirst => self.nowait_outcome(transfer, run(request.nowait().buffered()).await),
+            Route::Pool(detour) => Err((detour, request.into_buf())),
         };
         let (result, buf) = match done {
             Ok(done) => done,
-            Err(buf) => self.on_pool(transfer, buf, offset).await,
+            Err((detour, buf)) => self.transfer_on_pool(detour, transfer, buf, offset).await,
         };
         (self.explained(transfer, offset, &buf, result), buf)
     }
 
-    /// The table of the [module](super) for a transfer that ends at `end`. What it does not name is
+    /// The table of the [module](super) for a transfer of that many bytes. What it does not name is
     /// always the same: a sync runs on the context, everything else on the pool.
-    fn route(&self, transfer: Transfer, end: u64) -> Route {
+    fn route(&self, transfer: Transfer, offset: u64, len: usize) -> Route {
+        let end = offset.saturating_add(len as u64);
         match (self.direct, transfer) {
             (Some(_), Transfer::Read) => Route::Context,
             (Some(_), Transfer::Write) if self.is_inside(end) => Route::Context,
-            (Some(_), Transfer::Write) => Route::Pool,
-            (None, _) if self.nowait_works(transfer).get() => Route::NowaitFirst,
-            (None, _) => Route::Pool,
+            (Some(_), Transfer::Write) => Route::Pool(Detour::Extending),
+            (None, _) if !self.nowait_works(transfer).get() => Route::Pool(Detour::Unsupported),
+            (None, _) if len > LARGEST_COPY => Route::Pool(Detour::Large),
+            (None, _) => Route::NowaitFirst,
         }
     }
 
@@ -183,30 +189,36 @@ impl RoutedFile {
         }
     }
 
-    /// The result of a transfer with `RWF_NOWAIT`, or its buffer if it would have blocked.
-    fn nowait_outcome(&self, transfer: Transfer, done: Done) -> Result<Done, Buf> {
+    /// The result of a transfer with `RWF_NOWAIT`, or why it goes to the pool, and its buffer.
+    fn nowait_outcome(&self, transfer: Transfer, done: Done) -> Result<Done, (Detour, Buf)> {
         match done {
-            (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err(buf),
+            (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err((Detour::Miss, buf)),
             (Err(error), buf) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                 self.nowait_works(transfer).set(false);
-                Err(buf)
+                tracing::debug!(file = ?self.file, call = transfer.call(), "no RWF_NOWAIT here: the blocking pool does it");
+                Err((Detour::Unsupported, buf))
             }
             done => Ok(done),
         }
     }
 
     /// Does a transfer on the pool, which keeps file and buffer until it is over.
-    async fn on_pool(&self, transfer: Transfer, mut buf: Buf, offset: u64) -> Done {
+    async fn transfer_on_pool(&self, detour: Detour, transfer: Transfer, buf: Buf, offset: u64) -> Done {
+        context::current().reactor().counters().count_detour(detour);
         let file = Arc::clone(&self.file);
         let asked = self.known_len.ask();
-        let (result, buf) = blocking::unblock(move || {
+        let done = on_pool((file, buf), move |(file, mut buf)| {
             let result = match transfer {
                 Transfer::Read => file.read_at(&mut buf, offset),
                 Transfer::Write => file.write_at(&buf, offset),
             };
             (result, buf)
-        })
-        .await;
+        });
+        let (result, buf) = match done.await {
+            Ok(done) => done,
+            Err(Failure::Refused { error, argument: (_, buf) }) => (Err(error), buf),
+            Err(panicked @ Failure::Panicked(_)) => (Err(panicked.into()), Buf::default()),
+        };
         if let (Transfer::Write, Ok(written)) = (transfer, &result) {
             self.known_len.written(asked, offset + *written as u64);
         }
@@ -266,6 +278,16 @@ fn check_length(call: &str, buf: &Buf) -> io::Result<()> {
     }
 }
 
+/// Runs a function on the pool of the current runtime.
+fn on_pool<A, F, T>(argument: A, function: F) -> Pooled<A, T>
+where
+    A: Send + 'static,
+    F: FnOnce(A) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    context::current().blocking().run(argument, function)
+}
+
 /// Does a request in the context of the current runtime.
 fn run(request: Request) -> FileOperation {
     FileOperation::new(context::home(), request)
@@ -318,14 +340,18 @@ mod tests {
     #[test]
     fn direct_transfers_use_the_context_unless_they_extend_the_file() {
         let file = open(fs::OpenOptions::new().write(true), Some(Direct::UNKNOWN));
-        assert_eq!(file.route(Transfer::Read, LEN), Route::Context);
-        assert_eq!(file.route(Transfer::Read, u64::MAX), Route::Context);
-        assert_eq!(file.route(Transfer::Write, LEN), Route::Context);
-        assert_eq!(file.route(Transfer::Write, LEN + 1), Route::Pool);
+        assert_eq!(file.route(Transfer::Read, LEN, 0), Route::Context);
+        assert_eq!(file.route(Transfer::Read, u64::MAX, 1), Route::Context);
+        assert_eq!(file.route(Transfer::Write, 0, LEN as usize), Route::Context);
+        assert_eq!(file.route(Transfer::Write, LEN, 1), Route::Pool(Detour::Extending));
 
         let appended = open(fs::OpenOptions::new().append(true), Some(Direct::UNKNOWN));
-        assert_eq!(appended.route(Transfer::Read, LEN), Route::Context);
-        assert_eq!(appended.route(Transfer::Write, 1), Route::Pool, "it goes to the end, whatever its offset");
+        assert_eq!(appended.route(Transfer::Read, LEN, 0), Route::Context);
+        assert_eq!(
+            appended.route(Transfer::Write, 0, 1),
+            Route::Pool(Detour::Extending),
+            "it goes to the end, whatever its offset"
+        );
     }
 
     #[test]
@@ -333,13 +359,14 @@ mod tests {
         let file = open(fs::OpenOptions::new().write(true), None);
         let refused = |errno: Errno| (Err(errno.into()), Buf::zeroed(1));
         for (transfer, other) in [(Transfer::Read, Transfer::Write), (Transfer::Write, Transfer::Read)] {
-            let others = file.route(other, LEN);
-            assert_eq!(file.route(transfer, LEN + 1), Route::NowaitFirst);
+            let others = file.route(other, LEN, 0);
+            assert_eq!(file.route(transfer, LEN, LARGEST_COPY), Route::NowaitFirst);
+            assert_eq!(file.route(transfer, LEN, LARGEST_COPY + 1), Route::Pool(Detour::Large));
             assert!(file.nowait_outcome(transfer, refused(Errno::AGAIN)).is_err());
-            assert_eq!(file.route(transfer, LEN + 1), Route::NowaitFirst, "the next one may be a hit");
+            assert_eq!(file.route(transfer, LEN, 1), Route::NowaitFirst, "the next one may be a hit");
             assert!(file.nowait_outcome(transfer, refused(Errno::OPNOTSUPP)).is_err());
-            assert_eq!(file.route(transfer, LEN + 1), Route::Pool);
-            assert_eq!(file.route(other, LEN), others, "reads and writes are apart");
+            assert_eq!(file.route(transfer, LEN, 1), Route::Pool(Detour::Unsupported));
+            assert_eq!(file.route(other, LEN, 0), others, "reads and writes are apart");
         }
         for done in [Ok(0), Ok(1), Err(Errno::IO.into())] {
             assert!(file.nowait_outcome(Transfer::Read, (done, Buf::zeroed(1))).is_ok());

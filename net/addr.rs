@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _};
 
+use crate::runtime::context;
+
 /// What std's [`ToSocketAddrs`](std::net::ToSocketAddrs) turns into socket addresses. A host name
 /// is looked up on the blocking pool; an address in text form needs no thread.
 ///
@@ -16,11 +18,11 @@ pub(super) async fn resolve(addr: impl ToSocketAddrs) -> io::Result<Vec<SocketAd
     match addr.known_or_name() {
         Ok(known) => Ok(known),
         Err(name) => {
-            blocking::unblock(move || match name {
+            let looking_up = context::current().blocking().run(name, |name| match name {
                 sealed::Name::HostAndPort(text) => text.to_socket_addrs().map(Iterator::collect),
                 sealed::Name::Host(host, port) => (host.as_str(), port).to_socket_addrs().map(Iterator::collect),
-            })
-            .await
+            });
+            looking_up.await?
         }
     }
 }

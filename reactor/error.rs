@@ -30,7 +30,7 @@ pub(crate) fn explain(cause: impl Into<io::Error>, text: impl Into<String>) -> i
 }
 
 /// The error of anything that was registered with a reactor that has gone.
-pub(super) fn gone() -> io::Error {
+pub(crate) fn gone() -> io::Error {
     io::Error::other(
         "the aio-runtime this was registered with has been dropped, or belongs to the process before the fork",
     )

@@ -62,6 +62,18 @@ metrics! {
     polls_demoted,
     /// Calls of `io_cancel`.
     cancels,
+    /// File transfers that went to the blocking pool because the AIO context would have blocked
+    /// (`EAGAIN` to `RWF_NOWAIT`): not in the page cache, a hole, a busy file.
+    pool_misses,
+    /// Direct writes that went to the blocking pool because they end beyond the length that we
+    /// know, so that they may extend the file.
+    pool_extending,
+    /// Buffered transfers that went to the blocking pool because the file system has no
+    /// `RWF_NOWAIT` for them.
+    pool_unsupported,
+    /// Buffered transfers that went to the blocking pool because they are too large to be copied on
+    /// the loop's thread.
+    pool_large,
     /// Gauge: file operations whose future was dropped while the kernel has their buffer.
     orphans,
     /// Gauge: requests that are queued for the kernel or in flight.
@@ -73,6 +85,28 @@ metrics! {
     /// Requests that can be in flight at a time; set by
     /// [`Builder::capacity`](crate::Builder::capacity) and `fs.aio-max-nr`.
     capacity,
+}
+
+/// Why a file transfer goes to the blocking pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detour {
+    Miss,
+    Extending,
+    Unsupported,
+    Large,
+}
+
+impl Counters {
+    /// Counts a file transfer that goes to the blocking pool. Only for the loop's thread.
+    pub(crate) fn count_detour(&self, detour: Detour) {
+        let counter = match detour {
+            Detour::Miss => &self.pool_misses,
+            Detour::Extending => &self.pool_extending,
+            Detour::Unsupported => &self.pool_unsupported,
+            Detour::Large => &self.pool_large,
+        };
+        counter.add(1);
+    }
 }
 
 /// A number that one thread writes and others read.

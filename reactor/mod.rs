@@ -63,15 +63,17 @@ pub use buf::Buf;
 pub use metrics::Metrics;
 
 pub(crate) use driver::{Close, Config};
-pub(crate) use error::explain;
+pub(crate) use error::{explain, gone};
 pub(crate) use ids::{Direction, Home};
 pub(crate) use io::Io;
 pub(crate) use kernel::credentials::peer_credentials;
-pub(crate) use metrics::Counters;
+pub(crate) use kernel::process::number as process_number;
+pub(crate) use metrics::{Counters, Detour};
 pub(crate) use operation::FileOperation;
 pub(crate) use requests::Request;
 pub(crate) use timers::{TimerKey, Timers};
 pub(crate) use unpark::Unparker;
+pub(crate) use wake::wake_all;
 
 /// Where [`park`] takes its atomics from.
 mod sync {

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Runtime;
+use super::blocking;
 use super::scheduler::Scheduler;
 use crate::reactor::{Config, Reactor};
 
@@ -16,6 +17,12 @@ const DEFAULT_CAPACITY: u32 = 4096;
 /// Tasks to run between two looks at the reactor. A longer interval makes larger batches for
 /// `io_submit`, and completions wait longer.
 const DEFAULT_EVENT_INTERVAL: u32 = 128;
+
+/// The most threads of the blocking pool, as in tokio.
+const DEFAULT_BLOCKING_THREADS: usize = 512;
+
+/// How long a thread of the blocking pool stays without work, as in tokio.
+const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Environment variable that does what [`Builder::force_syscalls`] does, unless it is empty or `0`.
 const FORCE_SYSCALLS: &str = "AIO_RUNTIME_FORCE_SYSCALLS";
@@ -37,6 +44,7 @@ const FORCE_SYSCALLS: &str = "AIO_RUNTIME_FORCE_SYSCALLS";
 pub struct Builder {
     config: Config,
     event_interval: u32,
+    blocking: blocking::Config,
 }
 
 impl Builder {
@@ -48,7 +56,12 @@ impl Builder {
             force_syscalls: std::env::var_os(FORCE_SYSCALLS).is_some_and(|value| !value.is_empty() && value != "0"),
             signal_mask: None,
         };
-        Self { config, event_interval: DEFAULT_EVENT_INTERVAL }
+        let blocking = blocking::Config {
+            max_threads: DEFAULT_BLOCKING_THREADS,
+            keep_alive: DEFAULT_KEEP_ALIVE,
+            thread_name: "aio-blocking".to_owned(),
+        };
+        Self { config, event_interval: DEFAULT_EVENT_INTERVAL, blocking }
     }
 
     /// The same as [`new`](Self::new), under tokio's name.
@@ -133,6 +146,43 @@ impl Builder {
         self
     }
 
+    /// Sets how many threads the blocking pool may have: for [`spawn_blocking`], host names, and
+    /// [file operations](crate::fs#how-an-operation-runs) that would block the loop. The default is
+    /// 512. What finds no free thread waits for one.
+    ///
+    /// # Panics
+    ///
+    /// If `threads` is 0.
+    ///
+    /// [`spawn_blocking`]: crate::task::spawn_blocking
+    #[track_caller]
+    pub fn max_blocking_threads(&mut self, threads: usize) -> &mut Self {
+        assert!(threads > 0, "Builder::max_blocking_threads: with 0 threads no file could be opened");
+        self.blocking.max_threads = threads;
+        self
+    }
+
+    /// Sets how long a thread of the blocking pool stays without work. The default is 10 seconds.
+    pub fn thread_keep_alive(&mut self, duration: Duration) -> &mut Self {
+        self.blocking.keep_alive = duration;
+        self
+    }
+
+    /// Sets the name of the blocking pool's threads. The default is `aio-blocking`.
+    ///
+    /// Linux shows the first 15 bytes of it.
+    ///
+    /// # Panics
+    ///
+    /// If the name contains a zero byte.
+    #[track_caller]
+    pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
+        let name = name.into();
+        assert!(!name.contains('\0'), "Builder::thread_name: {name:?} contains a zero byte");
+        self.blocking.thread_name = name;
+        self
+    }
+
     /// Builds the runtime: one AIO context, one eventfd and one epoll. It starts no threads.
     ///
     /// # Errors
@@ -146,7 +196,7 @@ impl Builder {
     /// - `EMFILE`, `ENFILE`, `ENOMEM`: out of descriptors or memory.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let reactor = Reactor::new(self.config.clone())?;
-        Ok(Runtime::with_scheduler(Scheduler::new(reactor, self.event_interval)))
+        Ok(Runtime::with_scheduler(Scheduler::new(reactor, self.event_interval, self.blocking.clone())))
     }
 }
 
@@ -174,6 +224,7 @@ impl fmt::Debug for Builder {
             .field("spin", &self.config.spin)
             .field("force_syscalls", &self.config.force_syscalls)
             .field("event_interval", &self.event_interval)
+            .field("blocking", &self.blocking)
             .finish_non_exhaustive()
     }
 }

@@ -45,7 +45,8 @@
 //
 // A file for each part. Each one names only files above it:
 //
-//   shared.rs      what other threads see: the inbox, the flags, the metadata of a task
+//   blocking/      threads for what would block the loop
+//   shared.rs      what other threads see: the inbox, the flags, the pool, the metadata of a task
 //   own_waker.rs   the waker with which the runtime polls, which cannot panic
 //   scheduler.rs   the ready queue, the active tasks, and the loop
 //   context.rs     which runtime this thread is in: where `spawn`, sleeps and sockets find it
@@ -54,6 +55,7 @@
 //   handle.rs, mod.rs, builder.rs
 //                  the runtime as users see it: from other threads, on its own, before it exists
 
+pub(crate) mod blocking;
 mod builder;
 pub(crate) mod context;
 mod handle;

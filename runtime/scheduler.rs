@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
+use super::blocking::{self, Pool};
 use super::own_waker;
 use super::shared::{Runnable, Shared};
 use crate::reactor::{Reactor, Timers, coop};
@@ -27,8 +28,8 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(super) fn new(reactor: Reactor, event_interval: u32) -> Rc<Self> {
-        let shared = Arc::new(Shared::new(&reactor));
+    pub(super) fn new(reactor: Reactor, event_interval: u32, blocking: blocking::Config) -> Rc<Self> {
+        let shared = Arc::new(Shared::new(&reactor, blocking));
         Rc::new(Self {
             reactor,
             ready: RefCell::default(),
@@ -48,6 +49,10 @@ impl Scheduler {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    pub(crate) fn blocking(&self) -> &Pool {
+        self.shared.blocking()
     }
 
     /// # Panics
@@ -165,6 +170,7 @@ impl Scheduler {
             return;
         }
         self.end_tasks();
+        self.shared.blocking().close();
         self.reactor.shutdown();
         self.shared.close_inbox();
         // Once more, for tasks that were spawned or handed over while the others ended.

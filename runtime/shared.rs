@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::blocking::{self, Pool};
 use crate::reactor::{Counters, Reactor, Unparker};
 
 /// A task that is ready to run.
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     main_woken: AtomicBool,
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
+    blocking: Pool,
 }
 
 /// What other threads have left for the loop.
@@ -35,17 +37,22 @@ struct Inbox {
 }
 
 impl Shared {
-    pub(super) fn new(reactor: &Reactor) -> Self {
+    pub(super) fn new(reactor: &Reactor, blocking: blocking::Config) -> Self {
         Self {
             inbox: Mutex::default(),
             main_woken: AtomicBool::new(false),
             unparker: Arc::clone(reactor.unparker()),
             counters: Arc::clone(reactor.counters()),
+            blocking: Pool::new(blocking),
         }
     }
 
     pub(super) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    pub(super) fn blocking(&self) -> &Pool {
+        &self.blocking
     }
 
     // ---- for any thread ----

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::process::{Command, Stdio};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use aio_runtime::fs::Buf;
@@ -233,6 +234,47 @@ fn a_child_forked_with_reads_in_flight_takes_none_of_their_events() {
             reap(pid);
         });
         assert_nothing_lost(&runtime, reads);
+    });
+}
+
+#[test]
+fn a_child_forked_beside_an_idle_pool_thread_has_a_pool_of_its_own() {
+    alone("a_child_forked_beside_an_idle_pool_thread_has_a_pool_of_its_own", || {
+        let runtime = Runtime::new().unwrap();
+        let open = async { soon("an open", aio_runtime::fs::File::open("/proc/self/stat")).await.unwrap() };
+        runtime.block_on(open);
+        // By now the pool's thread is idle, and it holds no lock while it waits.
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(std::fs::read_dir("/proc/self/task").unwrap().count() > 2, "the pool has no thread");
+        let pid = fork(|| {
+            let own = Runtime::new().unwrap();
+            own.block_on(async {
+                soon("an open", aio_runtime::fs::File::open("/proc/self/stat")).await.unwrap();
+                let connecting = soon("a name", aio_runtime::net::TcpStream::connect("localhost:1"));
+                assert!(connecting.await.is_err(), "nobody listens there");
+                assert_eq!(soon("a function", spawn_blocking(|| 1)).await.unwrap(), 1);
+            });
+            // What is the parent's goes without a wait for its threads.
+            drop(runtime);
+        });
+        reap(pid);
+    });
+}
+
+#[test]
+fn a_child_forked_by_a_task_does_not_wait_for_the_pool_of_its_parent() {
+    alone("a_child_forked_by_a_task_does_not_wait_for_the_pool_of_its_parent", || {
+        let runtime = Runtime::new().unwrap();
+        let pid = runtime.block_on(async {
+            spawn_blocking(|| ()).await.unwrap();
+            fork(|| {
+                let open = pin!(aio_runtime::fs::File::open("/proc/self/stat"));
+                let opened = open.poll(&mut Context::from_waker(Waker::noop()));
+                let Poll::Ready(Err(error)) = opened else { panic!("it would wait for the parent's thread") };
+                assert!(error.to_string().contains("before the fork"), "{error}");
+            })
+        });
+        reap(pid);
     });
 }
 

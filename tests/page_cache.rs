@@ -4,13 +4,16 @@
 mod common;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File};
+use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::task::spawn_blocking;
-use aio_runtime::time::timeout;
-use common::{Clean, assert_passed, child, is_child, pattern, real_dir, run, soon};
+use aio_runtime::time::{sleep, timeout};
+use aio_runtime::{Builder, Handle};
+use common::{pattern, poll_once, real_dir, run, run_on, soon, stream_pair, turn};
 use rustix::fs::{Advice, fadvise};
 
 const LEN: usize = 1 << 20;
@@ -44,14 +47,9 @@ fn uncached_data_is_read() {
     });
 }
 
-/// Runs a test in a process whose pool has one thread.
-fn with_one_pool_thread(test: &str, body: fn()) {
-    if is_child() {
-        return body();
-    }
-    let clean = Clean::begin();
-    assert_passed(&child(test).env("BLOCKING_MAX_THREADS", "1").output().unwrap());
-    clean.end_without_runtime();
+/// Runs a test's future on a runtime whose pool has one thread.
+fn run_with_one_pool_thread<F: Future>(future: F) -> F::Output {
+    run_on(Builder::new().max_blocking_threads(1), future)
 }
 
 /// Runs a future while the pool's one thread is busy.
@@ -71,17 +69,110 @@ async fn with_busy_pool<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn a_hit_needs_no_thread() {
-    with_one_pool_thread("a_hit_needs_no_thread", || {
-        let dir = real_dir();
-        run(async {
-            let path = dir.path().join("file");
-            std::fs::write(&path, &*CONTENT).unwrap();
-            let file = File::open(&path).await.unwrap();
-            let hit = file.read_exact_at(Buf::zeroed(4096), LEN as u64 / 2);
-            let (hit, buf) = with_busy_pool(soon("a hit", hit)).await;
-            hit.unwrap();
-            assert!(buf[..] == CONTENT[LEN / 2..][..4096]);
+    let dir = real_dir();
+    run_with_one_pool_thread(async {
+        let path = dir.path().join("file");
+        std::fs::write(&path, &*CONTENT).unwrap();
+        let file = File::open(&path).await.unwrap();
+        let hit = file.read_exact_at(Buf::zeroed(4096), LEN as u64 / 2);
+        let (hit, buf) = with_busy_pool(soon("a hit", hit)).await;
+        hit.unwrap();
+        assert!(buf[..] == CONTENT[LEN / 2..][..4096]);
+    });
+}
+
+type Done = (std::io::Result<usize>, Buf);
+
+/// Reads of cached data, 8 MiB in all, each of which has been polled once.
+fn reads_at_once(file: &File) -> Vec<Pin<Box<impl Future<Output = Done>>>> {
+    let read = |at| Box::pin(file.read_at(Buf::zeroed(PIECE), (at * PIECE % LEN) as u64));
+    let mut reads: Vec<_> = (0..64).map(read).collect();
+    assert!(!reads.iter_mut().any(|read| poll_once(read.as_mut())));
+    reads
+}
+
+const PIECE: usize = 128 << 10;
+
+/// What one flush copies: 1 MiB.
+const PIECES_OF_A_FLUSH: u64 = 8;
+
+#[test]
+fn a_turn_copies_a_bounded_number_of_bytes() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, &*CONTENT).unwrap();
+    run(async {
+        let file = File::open(&path).await.unwrap();
+        let mut reads = reads_at_once(&file);
+        for flushes in 1..=8 {
+            turn().await;
+            let metrics = Handle::current().metrics();
+            assert_eq!(metrics.submitted_reads, flushes * PIECES_OF_A_FLUSH, "{metrics:#?}");
+        }
+        for (at, read) in reads.drain(..).enumerate() {
+            let (read, buf) = soon("a read", read).await;
+            assert_eq!(read.unwrap(), PIECE);
+            assert!(buf[..] == CONTENT[at * PIECE % LEN..][..PIECE]);
+        }
+    });
+}
+
+#[test]
+fn the_loop_does_not_sleep_on_copies_that_wait_for_their_turn() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, &*CONTENT).unwrap();
+    run(async {
+        let file = File::open(&path).await.unwrap();
+        let reads = reads_at_once(&file);
+        // Nothing is ready until then: their wakers do nothing.
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(Handle::current().metrics().submitted_reads, 64);
+        drop(reads);
+    });
+}
+
+#[test]
+fn polls_do_not_wait_for_copies() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, &*CONTENT).unwrap();
+    run(async {
+        let file = File::open(&path).await.unwrap();
+        let (mut near, mut far) = stream_pair();
+        let reads = reads_at_once(&file);
+        let mut byte = [0];
+        let mut waiting = near.read(&mut byte);
+        assert!(!poll_once(Pin::new(&mut waiting)));
+        far.write_all(b"x").await.unwrap();
+        turn().await;
+        turn().await;
+        assert!(poll_once(Pin::new(&mut waiting)), "the socket's poll was behind the reads");
+        drop(reads);
+    });
+}
+
+#[test]
+fn copies_that_wait_for_their_turn_can_be_dropped() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, &*CONTENT).unwrap();
+    run(async {
+        let file = File::open(&path).await.unwrap();
+        let mut reads = reads_at_once(&file);
+        turn().await;
+        // Every second one.
+        let mut number = 0;
+        reads.retain(|_| {
+            number += 1;
+            number % 2 == 0
         });
+        for read in reads {
+            let (read, buf) = soon("a read", read).await;
+            assert_eq!((read.unwrap(), buf.len()), (PIECE, PIECE));
+        }
+        let submitted = Handle::current().metrics().submitted_reads;
+        assert_eq!(submitted, PIECES_OF_A_FLUSH + (64 - PIECES_OF_A_FLUSH) / 2);
     });
 }
 
@@ -104,33 +195,29 @@ fn unsupported_nowait_falls_back_to_the_pool() {
     if !memory.is_dir() {
         return eprintln!("no tmpfs here");
     }
-    with_one_pool_thread("unsupported_nowait_falls_back_to_the_pool", || {
-        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-        run(async {
-            let path = dir.path().join("file");
-            std::fs::write(&path, &*CONTENT).unwrap();
-            let file = File::open(&path).await.unwrap();
-            assert!(assert_waits_for_the_pool(&file).await, "it was read in the loop");
-        });
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    run_with_one_pool_thread(async {
+        let path = dir.path().join("file");
+        std::fs::write(&path, &*CONTENT).unwrap();
+        let file = File::open(&path).await.unwrap();
+        assert!(assert_waits_for_the_pool(&file).await, "it was read in the loop");
     });
 }
 
 #[test]
 fn a_miss_goes_to_the_pool() {
-    with_one_pool_thread("a_miss_goes_to_the_pool", || {
-        let dir = real_dir();
-        run(async {
-            // On a fast device the read-ahead may bring the page before the kernel looks for it:
-            // then it is a hit.
-            for number in 0..10 {
-                let path = dir.path().join(number.to_string());
-                uncached(&path);
-                let file = File::open(&path).await.unwrap();
-                if assert_waits_for_the_pool(&file).await {
-                    return;
-                }
+    let dir = real_dir();
+    run_with_one_pool_thread(async {
+        // On a fast device the read-ahead may bring the page before the kernel looks for it: then
+        // it is a hit.
+        for number in 0..10 {
+            let path = dir.path().join(number.to_string());
+            uncached(&path);
+            let file = File::open(&path).await.unwrap();
+            if assert_waits_for_the_pool(&file).await {
+                return;
             }
-            eprintln!("no miss on this device");
-        });
+        }
+        eprintln!("no miss on this device");
     });
 }

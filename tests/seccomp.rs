@@ -5,15 +5,19 @@
 mod common;
 
 use std::io::{ErrorKind, Read};
+use std::pin::pin;
+use std::sync::mpsc;
 use std::time::Duration;
 
-use aio_runtime::fs::Buf;
+use aio_runtime::fs::{Buf, File};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
-use aio_runtime::net::TcpListener;
+use aio_runtime::net::{TcpListener, TcpStream};
+use aio_runtime::task::spawn_blocking;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Runtime, spawn};
 use common::{ANY_PORT, Clean, assert_passed, in_child, is_child, open_direct, pattern, real_dir, soon};
 use common::{stream_and_peer, stream_pair, turn};
+use futures::channel::oneshot;
 
 /// libc does not know its number.
 #[cfg(target_arch = "x86_64")]
@@ -143,6 +147,67 @@ fn io_pgetevents_is_denied_while_the_runtime_runs() {
         deny(&[IO_PGETEVENTS], libc::ENOSYS);
         use_runtime(&runtime);
         use_runtime(&Runtime::new().unwrap());
+    });
+}
+
+/// As at a limit of threads (`RLIMIT_NPROC`, `pids.max` of the cgroup).
+fn deny_threads() {
+    deny(&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN);
+}
+
+#[test]
+fn no_thread_can_be_started() {
+    alone("no_thread_can_be_started", || {
+        let runtime = Runtime::new().unwrap();
+        deny_threads();
+        runtime.block_on(async {
+            let ticking = spawn(async {
+                for _ in 0..10 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            });
+            let error = soon("an error", File::open("/proc/self/stat")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            let text = error.to_string();
+            assert!(text.contains("pthread_create") && text.contains("pids.max"), "{text}");
+
+            // The buffer comes back.
+            let file = File::from_std(tempfile::tempfile().unwrap());
+            file.set_len(1).await.unwrap_err();
+            let (written, buf) = soon("an error", file.write_at(vec![7; 100], 0)).await;
+            // (With a file system that writes without a thread.)
+            assert!(written.is_ok() || written.unwrap_err().to_string().contains("pthread_create"));
+            assert_eq!(buf[..], [7; 100]);
+
+            let error = soon("an error", spawn_blocking(|| ())).await.unwrap_err();
+            assert!(error.is_panic() && error.to_string().contains("pthread_create"), "{error}");
+            let error = soon("an error", TcpStream::connect("localhost:1")).await.unwrap_err();
+            assert!(error.to_string().contains("pthread_create"), "{error}");
+            soon("the other tasks", ticking).await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn no_further_thread_can_be_started() {
+    alone("no_further_thread_can_be_started", || {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            let (release, released) = mpsc::channel::<()>();
+            let (began, begun) = oneshot::channel();
+            let busy = spawn_blocking(move || {
+                began.send(()).unwrap();
+                released.recv().unwrap();
+            });
+            begun.await.unwrap();
+            deny_threads();
+            // It waits for the one thread that there is, and the loop goes on.
+            let mut open = pin!(File::open("/proc/self/stat"));
+            assert!(timeout(Duration::from_millis(20), open.as_mut()).await.is_err());
+            release.send(()).unwrap();
+            soon("an open", open).await.unwrap();
+            busy.await.unwrap();
+        });
     });
 }
 

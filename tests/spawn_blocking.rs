@@ -2,14 +2,17 @@
 
 mod common;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aio_runtime::task::spawn_blocking;
+use aio_runtime::Builder;
+use aio_runtime::fs::File;
+use aio_runtime::task::{JoinHandle, spawn_blocking, yield_now};
 use aio_runtime::time::sleep;
-use common::{panic_text, run, soon};
+use common::{Clean, DropLog, panic_of, panic_text, poll_once, run, run_on, soon, wait_until};
 
 #[test]
 fn spawn_blocking_yields_the_result() {
@@ -67,4 +70,202 @@ fn an_aborted_spawn_blocking_runs_to_its_end() {
             sleep(Duration::from_millis(1)).await;
         }
     });
+}
+
+/// Occupies a thread of the pool, until the sender sends or is dropped.
+async fn occupy_thread() -> (mpsc::Sender<()>, JoinHandle<()>) {
+    let (release, released) = mpsc::channel();
+    let (began, begun) = futures::channel::oneshot::channel();
+    let task = spawn_blocking(move || {
+        began.send(()).unwrap();
+        let _ = released.recv();
+    });
+    begun.await.unwrap();
+    (release, task)
+}
+
+/// The number of this process's threads of that name.
+fn threads_named(name: &str) -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path().join("comm"));
+    // One that has just ended has no name any more.
+    let names = threads.filter_map(|comm| std::fs::read_to_string(comm).ok());
+    names.filter(|found| found.trim() == name).count()
+}
+
+#[test]
+fn the_pool_has_at_most_max_blocking_threads() {
+    let mut builder = Builder::new();
+    run_on(builder.max_blocking_threads(2).thread_name("at-most-two"), async {
+        let first = occupy_thread().await;
+        let (release, second) = occupy_thread().await;
+        let third = spawn_blocking(|| 3);
+        sleep(Duration::from_millis(20)).await;
+        assert!(!third.is_finished());
+        assert_eq!(threads_named("at-most-two"), 2);
+        release.send(()).unwrap();
+        assert_eq!(soon("the third function", third).await.unwrap(), 3);
+        drop(first.0);
+        soon("the first two", async { (first.1.await.unwrap(), second.await.unwrap()) }).await;
+    });
+}
+
+#[test]
+fn functions_that_wait_for_each_other_get_a_thread_each() {
+    const FUNCTIONS: usize = 100;
+    run(async {
+        let barrier = Arc::new(Barrier::new(FUNCTIONS));
+        let tasks: Vec<_> = (0..FUNCTIONS)
+            .map(|_| {
+                let barrier = barrier.clone();
+                spawn_blocking(move || barrier.wait().is_leader())
+            })
+            .collect();
+        let leaders = soon("all functions", futures::future::join_all(tasks)).await;
+        assert_eq!(leaders.into_iter().filter(|leader| *leader.as_ref().unwrap()).count(), 1);
+    });
+}
+
+#[test]
+fn an_idle_thread_is_used_again_and_ends_in_time() {
+    let mut builder = Builder::new();
+    run_on(builder.thread_keep_alive(Duration::from_millis(300)).thread_name("keep-alive"), async {
+        assert_eq!(threads_named("keep-alive"), 0, "a runtime starts no threads");
+        for _ in 0..100 {
+            spawn_blocking(|| ()).await.unwrap();
+            // Its thread becomes idle a little after the output is there.
+            sleep(Duration::from_micros(100)).await;
+        }
+        let threads = threads_named("keep-alive");
+        assert!((1..50).contains(&threads), "{threads} threads for one function after the other");
+        wait_until("the threads have ended", || threads_named("keep-alive") == 0);
+        soon("a function on a new thread", spawn_blocking(|| ())).await.unwrap();
+    });
+}
+
+#[test]
+fn functions_race_with_threads_that_end() {
+    for keep_alive in [Duration::ZERO, Duration::from_micros(60)] {
+        run_on(Builder::new().thread_keep_alive(keep_alive).max_blocking_threads(3), async {
+            for round in 0..1000_u64 {
+                let burst: Vec<_> = (0..round % 5).map(|number| spawn_blocking(move || number)).collect();
+                for (number, task) in burst.into_iter().enumerate() {
+                    assert_eq!(soon("a function", task).await.unwrap(), number as u64);
+                }
+                // At about that time the threads give up.
+                if round % 3 == 0 {
+                    sleep(Duration::from_micros(round % 100)).await;
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn the_threads_of_a_runtime_end_with_it() {
+    let clean = Clean::begin();
+    let runtime = Builder::new().thread_name("ends-with-it").build().unwrap();
+    let release = runtime.block_on(async {
+        spawn_blocking(|| ()).await.unwrap();
+        occupy_thread().await.0
+    });
+    drop(runtime);
+    // The busy one with its function.
+    wait_until("the idle thread has ended", || threads_named("ends-with-it") == 1);
+    drop(release);
+    wait_until("the busy thread has ended", || threads_named("ends-with-it") == 0);
+    clean.end_without_runtime();
+}
+
+#[test]
+fn a_function_that_has_not_begun_ends_with_the_runtime() {
+    let clean = Clean::begin();
+    let runtime = Builder::new().max_blocking_threads(1).build().unwrap();
+    let dropped = DropLog::default();
+    let (release, queued, open) = runtime.block_on(async {
+        let (release, _) = occupy_thread().await;
+        let guard = dropped.guard();
+        let queued = spawn_blocking(move || drop(guard));
+        let mut open = Box::pin(File::open("/proc/self/stat"));
+        assert!(!poll_once(open.as_mut()));
+        (release, queued, open)
+    });
+    drop(runtime);
+    assert_eq!(dropped.take(), [thread::current().id()], "it was dropped, and not run");
+    assert!(futures::executor::block_on(queued).unwrap_err().is_cancelled());
+    // Its future has outlived the runtime.
+    Builder::new().build().unwrap().block_on(async move {
+        let error = soon("an error", open).await.unwrap_err();
+        assert!(error.to_string().contains("has been dropped"), "{error}");
+    });
+    drop(release);
+    clean.end_without_runtime();
+}
+
+#[test]
+fn an_aborted_function_that_has_not_begun_is_not_run() {
+    run_on(Builder::new().max_blocking_threads(1), async {
+        let (release, busy) = occupy_thread().await;
+        let (ran, has_run) = mpsc::channel::<()>();
+        let queued = spawn_blocking(move || ran.send(()));
+        yield_now().await;
+        queued.abort();
+        assert!(soon("the abort", queued).await.unwrap_err().is_cancelled());
+        drop(release);
+        soon("the thread", busy).await.unwrap();
+        soon("the next function", spawn_blocking(|| ())).await.unwrap();
+        assert!(has_run.recv().is_err(), "it ran");
+    });
+}
+
+#[test]
+fn a_dropped_open_that_has_begun_closes_its_file() {
+    // `Clean`, in `run`, looks for the descriptor.
+    run(async {
+        for _ in 0..100 {
+            let open = pin!(File::open("/proc/self/stat"));
+            let _ = futures::poll!(open);
+        }
+    });
+}
+
+#[test]
+fn an_output_that_panics_in_its_drop_leaves_the_thread_usable() {
+    struct PanicsInDrop;
+    impl Drop for PanicsInDrop {
+        fn drop(&mut self) {
+            std::panic::panic_any(PanicsInDrop2);
+        }
+    }
+    struct PanicsInDrop2;
+    impl Drop for PanicsInDrop2 {
+        fn drop(&mut self) {
+            if !thread::panicking() {
+                panic!("the payload, too");
+            }
+        }
+    }
+    run_on(Builder::new().max_blocking_threads(1), async {
+        let (release, released) = mpsc::channel::<()>();
+        let (began, begun) = futures::channel::oneshot::channel();
+        let task = spawn_blocking(move || {
+            began.send(()).unwrap();
+            let _ = released.recv();
+            PanicsInDrop
+        });
+        begun.await.unwrap();
+        task.abort();
+        assert!(soon("the abort", task).await.is_err());
+        drop(release);
+        assert_eq!(soon("the next function", spawn_blocking(|| 1)).await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_pool_that_could_not_work_is_refused() {
+    let clean = Clean::begin();
+    let (file, text) = panic_of(|| drop(Builder::new().max_blocking_threads(0).build()));
+    assert!(file == file!() && text.contains("max_blocking_threads"), "{file}: {text}");
+    let (file, text) = panic_of(|| drop(Builder::new().thread_name("a\0b").build()));
+    assert!(file == file!() && text.contains("thread_name"), "{file}: {text}");
+    clean.end_without_runtime();
 }

@@ -9,12 +9,13 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use aio_runtime::fs::File;
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::{TcpListener, TcpStream};
-use aio_runtime::task::yield_now;
+use aio_runtime::task::{spawn_blocking, yield_now};
 use aio_runtime::time::sleep;
-use aio_runtime::{Handle, Runtime, spawn};
-use common::{ANY_PORT, Clean, rest, run, soon};
+use aio_runtime::{Builder, Handle, Runtime, spawn};
+use common::{ANY_PORT, Clean, rest, run, run_on, soon};
 use futures::channel::{mpsc as channel, oneshot};
 use futures::{SinkExt, StreamExt};
 
@@ -303,6 +304,22 @@ fn ping_pong_of_two_runtimes_by_sockets() {
             task.await.unwrap();
         }
         other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_stuck_pool_holds_up_no_other_runtime() {
+    run_on(Builder::new().max_blocking_threads(1), async {
+        let (release, released) = mpsc::channel::<()>();
+        let stuck = spawn_blocking(move || released.recv().unwrap());
+        let other = thread::spawn(|| {
+            let runtime = Builder::new().max_blocking_threads(1).build().unwrap();
+            runtime.block_on(async { soon("an open", File::open("/proc/self/stat")).await.map(drop) })
+        });
+        other.join().unwrap().unwrap();
+        assert!(!stuck.is_finished());
+        release.send(()).unwrap();
+        soon("the function", stuck).await.unwrap();
     });
 }
 

@@ -10,6 +10,7 @@ mod closing;
 mod complete;
 mod submit;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::Waker;
@@ -67,6 +68,8 @@ pub(super) struct Driver {
     closing: Closing,
     /// Do not submit before this time unless an event comes: the kernel had no room.
     stalled_until: Option<Instant>,
+    /// Queued slots whose copies this flush had no time for.
+    deferred_copies: VecDeque<Key>,
     /// Directions to be retried in the next turn, without a poll.
     retries: Vec<(SourceId, Direction)>,
     /// Wakers to wake once the borrow is released.
@@ -102,6 +105,7 @@ impl Driver {
             counters: Arc::clone(counters),
             closing: Closing::default(),
             stalled_until: None,
+            deferred_copies: VecDeque::new(),
             retries: Vec::new(),
             wakers: Vec::new(),
             incidents: Vec::new(),

@@ -32,5 +32,5 @@ pub(super) mod fault;
 pub(super) mod kioctx;
 pub(super) mod overflow;
 pub(super) mod probe;
-mod process;
+pub(super) mod process;
 mod ring;

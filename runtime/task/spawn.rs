@@ -4,11 +4,13 @@
 //! polled and dropped there.
 #![allow(unsafe_code)]
 
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::future::TaskFuture;
 use super::join::JoinHandle;
+use crate::runtime::blocking::Failure;
 use crate::runtime::context;
 use crate::runtime::scheduler::Scheduler;
 use crate::runtime::shared::{Shared, TaskMeta};
@@ -59,13 +61,18 @@ where
     spawn(future)
 }
 
-/// Runs a blocking function on a thread of the process-wide pool.
+/// Runs a blocking function on a thread of the runtime's blocking pool.
 ///
-/// The pool is that of the `blocking` crate. It has at most 500 threads, or as many as the
-/// environment variable `BLOCKING_MAX_THREADS` says.
+/// Threads are started on demand, at most [`Builder::max_blocking_threads`] of them.
 ///
 /// A function that has begun runs to its end, even if the task is aborted or the runtime dropped;
-/// its output is then dropped.
+/// its output is then dropped. One that has not begun by then is not run.
+///
+/// # Errors
+///
+/// If the pool has no thread and the system refuses to start one, awaiting the task yields an error
+/// for which [`JoinError::is_panic`] is true and whose message says so. The function is then not
+/// called.
 ///
 /// # Panics
 ///
@@ -81,15 +88,24 @@ where
 /// # Ok(())
 /// # }
 /// ```
+///
+/// [`Builder::max_blocking_threads`]: crate::Builder::max_blocking_threads
+/// [`JoinError::is_panic`]: super::JoinError::is_panic
 #[track_caller]
 pub fn spawn_blocking<F, R>(function: F) -> JoinHandle<R>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    // First, since it may panic: `unblock` would start the function.
     let scheduler = context::current();
-    spawn_on(&scheduler, blocking::unblock(function))
+    let pooled = scheduler.blocking().run((), |()| function());
+    spawn_on(&scheduler, async {
+        match pooled.await {
+            Ok(output) => output,
+            Err(Failure::Panicked(payload)) => resume_unwind(payload),
+            Err(Failure::Refused { error, .. }) => panic!("spawn_blocking: {error}"),
+        }
+    })
 }
 
 /// Starts a task on a runtime of this thread. The future need not be `Send`.

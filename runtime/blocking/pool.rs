@@ -1,0 +1,228 @@
+//! The threads, and the queue that they empty.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::call::{Call, Job, Pooled};
+use crate::reactor::{explain, gone, process_number};
+
+/// What a pool is made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) max_threads: usize,
+    /// How long a thread stays without work.
+    pub(crate) keep_alive: Duration,
+    pub(crate) thread_name: String,
+}
+
+/// The blocking pool of a runtime; see the [module](super). Any thread may use it.
+pub(crate) struct Pool {
+    core: Arc<Core>,
+    /// The process that made it: a forked child has none of its threads, and its lock may be held
+    /// by one of them forever.
+    process: u32,
+}
+
+impl Pool {
+    pub(crate) fn new(config: Config) -> Self {
+        let core = Core { state: Mutex::default(), called: Condvar::new(), config };
+        Self { core: Arc::new(core), process: process_number() }
+    }
+
+    /// Runs a function on a thread of the pool. It begins as soon as a thread is free, whether the
+    /// future is polled or not. If it cannot be run, the future says why, and gives the argument
+    /// back.
+    pub(crate) fn run<A, F, T>(&self, argument: A, function: F) -> Pooled<A, T>
+    where
+        A: Send + 'static,
+        F: FnOnce(A) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let call = Arc::new(Call::new(argument, function));
+        let pooled = Pooled::new(Arc::clone(&call));
+        if self.is_ours() {
+            self.core.submit(call);
+        } else {
+            call.refuse(gone());
+        }
+        pooled
+    }
+
+    /// Ends the pool with its runtime. Functions that have not begun are not run any more, those
+    /// that have run to their end, and each thread ends with its function. Nobody waits for that;
+    /// whoever wants to waits here until `State::threads` is 0.
+    pub(crate) fn close(&self) {
+        if !self.is_ours() {
+            return;
+        }
+        let queue = {
+            let mut state = self.core.state();
+            state.closed = true;
+            mem::take(&mut state.queue)
+        };
+        self.core.called.notify_all();
+        queue.iter().for_each(|job| contain(|| job.refuse(gone())));
+    }
+
+    fn is_ours(&self) -> bool {
+        self.process == process_number()
+    }
+}
+
+impl Drop for Pool {
+    /// A runtime that is dropped has closed its pool before.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("config", &self.core.config).finish_non_exhaustive()
+    }
+}
+
+/// What the threads share. (In a forked child the references of the parent's threads remain, so
+/// what the parent has queued is never dropped there.)
+struct Core {
+    state: Mutex<State>,
+    /// Tells idle threads that they were called, or that the pool is closed.
+    called: Condvar,
+    config: Config,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Arc<dyn Job>>,
+    /// All threads, with the one that is just starting.
+    threads: usize,
+    starting: bool,
+    /// Threads that wait, and were not called.
+    idle: usize,
+    /// Threads that waited and were called, and have not come to the queue yet.
+    coming: usize,
+    closed: bool,
+}
+
+/// How another thread comes to the queue.
+enum Help {
+    NotNeeded,
+    Call,
+    Start,
+}
+
+impl State {
+    /// Sees to it that for each queued job a thread is on its way, if there can be one.
+    fn find_help(&mut self, max_threads: usize) -> Help {
+        if self.queue.len() <= self.coming + usize::from(self.starting) {
+            Help::NotNeeded
+        } else if self.idle > 0 {
+            self.idle -= 1;
+            self.coming += 1;
+            Help::Call
+        } else if !self.starting && self.threads < max_threads {
+            self.starting = true;
+            self.threads += 1;
+            Help::Start
+        } else {
+            // All are busy, or the one that starts will start the next.
+            Help::NotNeeded
+        }
+    }
+}
+
+impl Core {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn submit(self: &Arc<Self>, job: Arc<dyn Job>) {
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            return job.refuse(gone());
+        }
+        state.queue.push_back(job);
+        let help = state.find_help(self.config.max_threads);
+        drop(state);
+        self.send_for(help);
+    }
+
+    /// With the lock released: a thread that is called would only meet it, and a start takes long.
+    fn send_for(self: &Arc<Self>, help: Help) {
+        match help {
+            Help::NotNeeded => {}
+            Help::Call => self.called.notify_one(),
+            Help::Start => self.start_thread(),
+        }
+    }
+
+    fn start_thread(self: &Arc<Self>) {
+        let core = Arc::clone(self);
+        let name = self.config.thread_name.clone();
+        let Err(error) = thread::Builder::new().name(name).spawn(move || core.work()) else { return };
+        let unserved = {
+            let mut state = self.state();
+            state.threads -= 1;
+            state.starting = false;
+            if state.threads == 0 { mem::take(&mut state.queue) } else { VecDeque::new() }
+        };
+        for job in unserved {
+            let error = error.raw_os_error().map_or(io::ErrorKind::WouldBlock.into(), io::Error::from_raw_os_error);
+            let text = "the blocking pool has no thread, and pthread_create makes none (see RLIMIT_NPROC, and pids.max \
+                        of the cgroup)";
+            contain(|| job.refuse(explain(error, text)));
+        }
+    }
+
+    /// A thread's life.
+    fn work(self: Arc<Self>) {
+        let mut state = self.state();
+        state.starting = false;
+        loop {
+            while let Some(job) = state.queue.pop_front() {
+                let help = state.find_help(self.config.max_threads);
+                drop(state);
+                self.send_for(help);
+                contain(|| job.run());
+                drop(job);
+                state = self.state();
+            }
+            let called;
+            (state, called) = self.rest(state);
+            if !called {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+
+    /// Waits for a call. False if none has come for long enough, or the pool is closed.
+    fn rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+        state.idle += 1;
+        let is_idle = |state: &mut State| state.coming == 0 && !state.closed;
+        let rested = self.called.wait_timeout_while(state, self.config.keep_alive, is_idle);
+        let (mut state, _) = rested.unwrap_or_else(PoisonError::into_inner);
+        if state.coming > 0 {
+            state.coming -= 1;
+            return (state, true);
+        }
+        state.idle -= 1;
+        (state, false)
+    }
+}
+
+/// Does something with a job. What unwinds is the drop of something that nobody wants any more, or
+/// what was logged; it must not take the thread, or the other jobs, with it.
+fn contain(act: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(act)) {
+        // Its drop may panic, too.
+        mem::forget(payload);
+    }
+}

@@ -1,0 +1,151 @@
+//! What goes to the blocking pool shows: the metrics count it by its reason, and a file that falls
+//! back for good is logged.
+
+mod common;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use aio_runtime::fs::{Buf, File};
+use aio_runtime::{Handle, Metrics};
+use common::files::{BLOCK, aligned, open_read_write};
+use common::{pattern, real_dir, run, soon};
+use rustix::fs::{Advice, fadvise};
+use tracing::field::{Field, Visit};
+use tracing::span;
+
+/// How often transfers went to the pool: misses, extending, unsupported.
+fn detours() -> [u64; 3] {
+    let Metrics { pool_misses, pool_extending, pool_unsupported, .. } = Handle::current().metrics();
+    [pool_misses, pool_extending, pool_unsupported]
+}
+
+#[test]
+fn a_miss_is_counted() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, pattern(1 << 20)).unwrap();
+    run(async {
+        let file = File::open(&path).await.unwrap();
+        let (hit, buf) = soon("a hit", file.read_at(Buf::zeroed(4096), 0)).await;
+        assert_eq!((hit.unwrap(), detours()), (4096, [0; 3]));
+        let std = std::fs::File::open(&path).unwrap();
+        std.sync_all().unwrap();
+        let mut buf = buf;
+        // On a fast device the read-ahead may bring the page before the kernel looks for it: then
+        // it is a hit.
+        for block in (0..256).rev() {
+            fadvise(&std, 0, None, Advice::DontNeed).unwrap();
+            let read;
+            (read, buf) = soon("a read", file.read_at(buf, block * 4096)).await;
+            assert_eq!(read.unwrap(), 4096);
+            if detours() == [1, 0, 0] {
+                return;
+            }
+        }
+        assert_eq!(detours(), [0; 3]);
+        eprintln!("no miss on this device");
+    });
+}
+
+#[test]
+fn a_large_buffered_transfer_is_counted() {
+    const LARGE: usize = 1 << 20;
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    let content = pattern(LARGE);
+    std::fs::write(&path, &content).unwrap();
+    run(async {
+        let file = open_read_write(&path, false).await;
+        let (read, buf) = soon("a read", file.read_at(Buf::zeroed(LARGE), 0)).await;
+        assert_eq!(read.unwrap(), LARGE);
+        assert!(buf[..] == content);
+        assert_eq!(Handle::current().metrics().pool_large, 1);
+        let (written, buf) = soon("a write", file.write_at(buf, LARGE as u64)).await;
+        assert_eq!(written.unwrap(), LARGE);
+        assert_eq!(Handle::current().metrics().pool_large, 2);
+        // In pieces it needs no thread.
+        for at in (0..2 * LARGE).step_by(256 << 10) {
+            let (read, piece) = soon("a read", file.read_at(Buf::zeroed(256 << 10), at as u64)).await;
+            assert!(piece[..read.unwrap()] == buf[at % LARGE..][..256 << 10]);
+        }
+        assert_eq!(Handle::current().metrics().pool_large, 2);
+    });
+}
+
+#[test]
+fn an_extending_write_is_counted() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, pattern(BLOCK)).unwrap();
+    run(async {
+        let file = open_read_write(&path, true).await;
+        for (blocks, extending) in [(1, 1), (2, 2)] {
+            let content = aligned(&pattern(BLOCK));
+            soon("a write", file.write_at(content, blocks * BLOCK as u64)).await.0.unwrap();
+            assert_eq!(detours()[1], extending);
+        }
+        // Inside the file, by now.
+        soon("a write", file.write_at(aligned(&pattern(BLOCK)), BLOCK as u64)).await.0.unwrap();
+        assert_eq!(detours()[1..], [2, 0]);
+    });
+}
+
+#[test]
+fn a_file_without_nowait_is_counted_and_logged_once() {
+    if !Path::new("/dev/shm").is_dir() {
+        return eprintln!("no tmpfs here");
+    }
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = dir.path().join("on-tmpfs");
+    std::fs::write(&path, pattern(8192)).unwrap();
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        run(async {
+            let file = File::open(&path).await.unwrap();
+            for reads in 1..=3 {
+                soon("a read", file.read_at(Buf::zeroed(4096), 0)).await.0.unwrap();
+                assert_eq!(detours(), [0, 0, reads]);
+            }
+        });
+    });
+    let lines = log.0.lock().unwrap();
+    let [line] = &lines[..] else { panic!("not one line: {lines:#?}") };
+    assert!(line.starts_with("DEBUG") && line.contains("RWF_NOWAIT") && line.contains("on-tmpfs"), "{line}");
+}
+
+/// Keeps what the library logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.is_event() && metadata.target().starts_with("aio_runtime::fs")
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0 += &format!(" {field}={value:?}");
+    }
+}
