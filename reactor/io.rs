@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::driver::Close;
+use super::driver::{Close, Late};
 use super::ids::{Direction, SourceId};
 use super::readiness::{Until, Waiter};
 use super::{Reactor, gone};
@@ -141,11 +141,12 @@ impl Io {
     }
 
     /// Ends the registration, and closes the descriptor if it is given.
-    fn deregister(&self, fd: Option<OwnedFd>, close: Close) {
+    fn deregister(&self, owned: Option<Late>, close: Close) {
         // Outside the loop nobody would see what is left to be closed.
         let close = if self.reactor.is_in_loop() { close } else { Close::BeforeReturn };
-        // The source holds wakers, whose drop is user code: it outlives the borrow.
-        let _source = self.reactor.with(|driver| driver.deregister(self.id, fd, close));
+        // The source holds wakers, whose drop is user code; a close may block. Both outlive the
+        // borrow.
+        let _ended = self.reactor.with(|driver| driver.deregister(self.id, owned, close));
     }
 }
 
@@ -162,7 +163,7 @@ impl AsFd for Io {
 impl Drop for Io {
     fn drop(&mut self) {
         if let Some(fd) = self.fd.take() {
-            self.deregister(Some(fd), self.close);
+            self.deregister(Some(fd.into()), self.close);
         }
     }
 }

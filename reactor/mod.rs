@@ -50,7 +50,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use driver::Driver;
+use driver::{Aftermath, Driver, Late};
 
 pub use buf::Buf;
 pub use metrics::Metrics;
@@ -153,7 +153,10 @@ impl Reactor {
         let Some(driver) = self.driver.borrow_mut().take() else { return };
         // In a forked child it is only dropped: all that it could end is the parent's.
         if driver.kioctx.is_ours() {
-            wake_all(driver.shutdown());
+            let Aftermath { wakers, late, incidents } = driver.shutdown();
+            wake_all(wakers);
+            drop_all(late);
+            log(incidents);
         }
     }
 
@@ -168,19 +171,17 @@ impl Reactor {
         Some(f(driver))
     }
 
-    /// Wakes the wakers that the driver has found and logs what it has met, with the borrow
-    /// released.
+    /// Wakes the wakers that the driver has found, drops what it has released and logs what it has
+    /// met, with the borrow released.
     fn wake(&self) {
-        let Some((mut wakers, incidents)) = self.with(Driver::take_wakeups) else { return };
-        for (what, errno) in incidents {
-            let error = errno.map(std::io::Error::from);
-            tracing::error!(error = error.as_ref().map(tracing::field::display), "{what}");
-        }
-        if wakers.is_empty() {
+        let Some(Aftermath { mut wakers, mut late, incidents }) = self.with(Driver::take_aftermath) else { return };
+        log(incidents);
+        if wakers.is_empty() && late.is_empty() {
             return;
         }
         wake_all(wakers.drain(..));
-        self.with(|driver| driver.give_back(wakers));
+        drop_all(late.drain(..));
+        self.with(|driver| driver.give_back(wakers, late));
     }
 }
 
@@ -199,10 +200,12 @@ impl Drop for InLoop<'_> {
         let Self(reactor) = self;
         reactor.in_loop.set(false);
         reactor.coop.lift();
-        reactor.with(|driver| {
-            driver.close_all();
+        let late = reactor.with(|driver| {
+            let late = driver.close_all();
             driver.publish_gauges();
+            late
         });
+        drop_all(late.into_iter().flatten());
     }
 }
 
@@ -214,6 +217,23 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
             std::mem::forget(payload);
             tracing::error!("a waker panicked; the others are woken anyway");
         }
+    }
+}
+
+/// Drops all, also when one of them panics.
+fn drop_all(late: impl IntoIterator<Item = Late>) {
+    for late in late {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(late))) {
+            std::mem::forget(payload);
+            tracing::error!("the owner of a descriptor panicked when it was dropped");
+        }
+    }
+}
+
+fn log(incidents: Vec<(&'static str, Option<rustix::io::Errno>)>) {
+    for (what, errno) in incidents {
+        let error = errno.map(std::io::Error::from);
+        tracing::error!(error = error.as_ref().map(tracing::field::display), "{what}");
     }
 }
 
