@@ -12,6 +12,7 @@ mod submit;
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ use super::requests::{Request, Requests};
 use super::unpark::Unparker;
 use closing::Closing;
 
-pub(crate) use closing::Close;
+pub(crate) use closing::{Close, Late};
 
 /// After `EAGAIN` from `io_submit`: how long to wait for an event before retrying anyway.
 const BACK_OFF: Duration = Duration::from_millis(10);
@@ -50,12 +51,24 @@ pub(crate) struct Config {
     pub(crate) signal_mask: Option<libc::sigset_t>,
 }
 
+/// What is left to be done once the borrow is released: user code, and what may block.
+#[derive(Debug)]
+pub(super) struct Aftermath {
+    pub(super) wakers: Vec<Waker>,
+    /// To be dropped.
+    pub(super) late: Vec<Late>,
+    /// What went wrong without being anyone's error, to be logged.
+    pub(super) incidents: Vec<(&'static str, Option<Errno>)>,
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Driver {
-    /// The first field: dropped, it ends all requests, and only then may their buffers go.
     pub(super) kioctx: Kioctx,
-    pub(super) requests: Requests<Request>,
+    /// Not dropped with the driver: the kernel may write to its buffers until the context is
+    /// destroyed, which can fail. [`shutdown`](Self::shutdown) frees it when it may be freed; a
+    /// driver that is dropped otherwise (a panic, a forked child) leaks it.
+    pub(super) requests: ManuallyDrop<Requests<Request>>,
     batch: Batch,
     config: Config,
     sources: Slab<Source>,
@@ -74,8 +87,7 @@ pub(super) struct Driver {
     retries: Vec<(SourceId, Direction)>,
     /// Wakers to wake once the borrow is released.
     wakers: Vec<Waker>,
-    /// What went wrong without being anyone's error, to be logged then: logging is user code (a
-    /// subscriber's).
+    /// What went wrong without being anyone's error, to be logged then.
     incidents: Vec<(&'static str, Option<Errno>)>,
     /// Scratch space, empty between calls.
     events: Vec<IoEvent>,
@@ -90,7 +102,7 @@ impl Driver {
             let probed = kioctx.wait(Some(Duration::ZERO), Some(&abi::all_signals()), &mut Vec::new());
             probed.map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
         }
-        let requests = Requests::new(kioctx.capacity());
+        let requests = ManuallyDrop::new(Requests::new(kioctx.capacity()));
         counters.capacity.set(requests.slots.capacity());
         Ok(Self {
             batch: Batch::new(requests.slots.capacity()),
@@ -131,14 +143,15 @@ impl Driver {
         }
         self.submit_and_reap();
         self.publish_gauges();
-        // What the reaping woke or admitted comes first.
-        if self.wakers.is_empty() && !self.can_submit() {
+        // What the reaping woke, admitted or released comes first.
+        if self.wakers.is_empty() && !self.can_submit() && !self.closing.is_due() {
             self.sleep(timeout);
             self.publish_gauges();
         }
     }
 
     fn submit_and_reap(&mut self) {
+        self.cancel_share();
         self.flush();
         self.take_completions();
         self.wake_retries();
@@ -155,7 +168,9 @@ impl Driver {
         // No long sleep while something that ought to end it is not armed.
         let deaf = self.unpark_poll.is_none() || (self.overflow.len() > 0 && self.overflow_poll.is_none());
         let limit = (deaf || self.stalled_until.is_some()).then_some(BACK_OFF);
-        self.take_by_syscall([timeout, limit].into_iter().flatten().min());
+        // Only here are signals let in: no look for events and no close is a sleep of the loop.
+        let mask = self.config.signal_mask;
+        self.take_by_syscall([timeout, limit].into_iter().flatten().min(), mask.as_ref());
         self.unparker.state.wake_up();
         self.take_completions();
     }
@@ -184,16 +199,21 @@ impl Driver {
         }
     }
 
-    /// The wakers to wake and the incidents to log.
-    pub(super) fn take_wakeups(&mut self) -> (Vec<Waker>, Vec<(&'static str, Option<Errno>)>) {
-        (std::mem::take(&mut self.wakers), std::mem::take(&mut self.incidents))
+    /// Takes what is to be done outside the borrow: of what is to be dropped, a turn's share.
+    pub(super) fn take_aftermath(&mut self) -> Aftermath {
+        Aftermath {
+            wakers: std::mem::take(&mut self.wakers),
+            late: self.closing.take_share(),
+            incidents: std::mem::take(&mut self.incidents),
+        }
     }
 
-    /// Takes an allocation back.
-    pub(super) fn give_back(&mut self, wakers: Vec<Waker>) {
+    /// Takes the allocations back.
+    pub(super) fn give_back(&mut self, wakers: Vec<Waker>, late: Vec<Late>) {
         if self.wakers.is_empty() {
             self.wakers = wakers;
         }
+        self.closing.give_back(late);
     }
 
     // ---- what all parts use ----
