@@ -108,6 +108,7 @@ mod into_buf;
 mod known_len;
 mod open_options;
 mod route;
+mod transfer;
 mod whole;
 
 pub use crate::reactor::Buf;

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::alignment::{Direct, explain_refusal};
 use super::known_len::KnownLen;
+use super::transfer::Transfer;
 use crate::reactor::{Buf, Detour, FileOperation, Request, explain};
 use crate::runtime::blocking::{Failure, Pooled};
 use crate::runtime::context;
@@ -52,12 +53,6 @@ enum Route {
 
 /// The largest buffered transfer that the loop's thread copies.
 const LARGEST_COPY: usize = 256 << 10;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transfer {
-    Read,
-    Write,
-}
 
 /// The outcome of a transfer.
 type Done = (io::Result<usize>, Buf);
@@ -116,14 +111,6 @@ impl RoutedFile {
         }
     }
 
-    pub(super) fn read(&self, buf: Buf, offset: u64) -> impl Future<Output = Done> {
-        self.transfer(Transfer::Read, buf, offset)
-    }
-
-    pub(super) fn write(&self, buf: Buf, offset: u64) -> impl Future<Output = Done> {
-        self.transfer(Transfer::Write, buf, offset)
-    }
-
     pub(super) async fn sync(&self, data_only: bool) -> io::Result<()> {
         run(Request::sync(&self.file, data_only)).await.0.map(drop)
     }
@@ -144,7 +131,7 @@ impl RoutedFile {
         result?
     }
 
-    async fn transfer(&self, transfer: Transfer, mut buf: Buf, offset: u64) -> Done {
+    pub(super) async fn transfer(&self, transfer: Transfer, mut buf: Buf, offset: u64) -> Done {
         let position = match self.check(transfer, &buf, offset) {
             Ok(position) => position,
             Err(error) => return (Err(error), buf),
@@ -241,8 +228,8 @@ impl RoutedFile {
     }
 
     /// Whether a direct transfer of this length ended in the middle of a block.
-    pub(super) fn is_tail(&self, moved: usize) -> bool {
-        self.direct.is_some_and(|direct| direct.is_tail(moved))
+    pub(super) fn is_tail(&self, transfer: Transfer, moved: usize) -> bool {
+        self.direct.is_some_and(|direct| direct.is_tail(transfer, moved))
     }
 
     /// Checks offset and buffer; returns the offset as the kernel's type.
@@ -253,7 +240,7 @@ impl RoutedFile {
             return Err(explain(Errno::INVAL, text));
         };
         if let Some(direct) = &self.direct {
-            direct.check(call, buf, offset)?;
+            direct.check(transfer, buf, offset)?;
         }
         if transfer == Transfer::Read {
             check_length(call, buf)?;
@@ -271,7 +258,7 @@ impl RoutedFile {
 
     fn explained(&self, transfer: Transfer, offset: u64, buf: &Buf, result: io::Result<usize>) -> io::Result<usize> {
         match (result, &self.direct) {
-            (Err(error), Some(direct)) => Err(direct.explain(transfer.call(), buf, offset, error)),
+            (Err(error), Some(direct)) => Err(direct.explain(transfer, buf, offset, error)),
             (result, _) => result,
         }
     }
@@ -306,16 +293,6 @@ where
 /// Does a request in the context of the current runtime.
 fn run(request: Request) -> FileOperation {
     FileOperation::new(context::current().reactor(), request)
-}
-
-impl Transfer {
-    /// Its name in error texts.
-    fn call(self) -> &'static str {
-        match self {
-            Self::Read => "read_at",
-            Self::Write => "write_at",
-        }
-    }
 }
 
 impl Kind {
