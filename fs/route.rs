@@ -1,11 +1,11 @@
 //! Where an operation runs: on the context, there with `RWF_NOWAIT` first, or on the blocking pool.
 
-use std::cell::Cell;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
@@ -27,8 +27,8 @@ pub(super) struct RoutedFile {
     pub(super) direct: Option<Direct>,
     known_len: KnownLen,
     /// Whether the file system takes `RWF_NOWAIT`, until it says that it does not.
-    nowait_reads_work: Cell<bool>,
-    nowait_writes_work: Cell<bool>,
+    nowait_reads_work: AtomicBool,
+    nowait_writes_work: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,8 +97,8 @@ impl RoutedFile {
             append: fcntl_getfl(&file).is_ok_and(|flags| flags.contains(OFlags::APPEND)),
             direct,
             known_len: KnownLen::new(len),
-            nowait_reads_work: Cell::new(true),
-            nowait_writes_work: Cell::new(true),
+            nowait_reads_work: AtomicBool::new(true),
+            nowait_writes_work: AtomicBool::new(true),
             file: Arc::new(file),
         }
     }
@@ -167,9 +167,9 @@ impl RoutedFile {
             (Some(_), Transfer::Write) if !self.is_inside(end) => Route::Pool(Detour::Extending),
             // All that it can wait for is its queue, and a thread would wait for that too.
             (Some(_), Transfer::Write) if self.kind == Kind::BlockDevice => Route::Context,
-            (Some(_), Transfer::Write) if self.nowait_works(transfer).get() => Route::NowaitFirst,
+            (Some(_), Transfer::Write) if self.nowait_works(transfer) => Route::NowaitFirst,
             (Some(_), Transfer::Write) => Route::Context,
-            (None, _) if !self.nowait_works(transfer).get() => Route::Pool(Detour::Unsupported),
+            (None, _) if !self.nowait_works(transfer) => Route::Pool(Detour::Unsupported),
             (None, _) if len > LARGEST_COPY => Route::Pool(Detour::Large),
             (None, _) => Route::NowaitFirst,
         }
@@ -180,7 +180,11 @@ impl RoutedFile {
         self.kind == Kind::BlockDevice || (!self.append && self.known_len.covers(end))
     }
 
-    fn nowait_works(&self, transfer: Transfer) -> &Cell<bool> {
+    fn nowait_works(&self, transfer: Transfer) -> bool {
+        self.nowait_flag(transfer).load(Ordering::Relaxed)
+    }
+
+    fn nowait_flag(&self, transfer: Transfer) -> &AtomicBool {
         match transfer {
             Transfer::Read => &self.nowait_reads_work,
             Transfer::Write => &self.nowait_writes_work,
@@ -189,7 +193,7 @@ impl RoutedFile {
 
     /// The file system has no `RWF_NOWAIT` for such transfers.
     fn forgo_nowait(&self, transfer: Transfer) {
-        if self.nowait_works(transfer).replace(false) {
+        if self.nowait_flag(transfer).swap(false, Ordering::Relaxed) {
             let instead = if self.direct.is_some() { "io_submit may block" } else { "the blocking pool is used" };
             tracing::debug!(file = ?self.file, call = transfer.call(), "the file system has no RWF_NOWAIT: {instead}");
         }
