@@ -296,7 +296,7 @@ where
 
 /// Does a request in the context of the current runtime.
 fn run(request: Request) -> FileOperation {
-    FileOperation::new(context::current().reactor(), request)
+    FileOperation::new(context::home(), request)
 }
 
 impl Kind {

@@ -13,6 +13,24 @@
 //!   woken; `readable` and `writable` wake all.
 //! - Writing to a peer that has gone is an error (`BrokenPipe`) and never a signal.
 //!
+//! # Other threads
+//!
+//! Sockets, and the futures that use them, are `Send` and `Sync`, so that libraries which ask for
+//! that take them. A socket belongs to the runtime that made it. On that runtime's thread nothing
+//! is locked; elsewhere this is what happens:
+//!
+//! | where | attempts | waits | drop |
+//! |---|---|---|---|
+//! | on another thread | at once, as `try_read` | sent to the socket's runtime, whose loop wakes the task; they end when it runs | the descriptor is closed by the runtime's thread: in the next turn of its loop, or when the runtime is dropped |
+//! | on its thread, in no runtime | at once | end in the next `block_on` | closes it |
+//! | on its thread, in another runtime | at once | fail with an error that names the runtime: its loop cannot run meanwhile | closes it |
+//! | after its runtime was dropped | fail, but for `try_read` and its like | fail | closes it |
+//!
+//! A connection belongs to its listener's runtime. Accepted on another thread, it belongs to the
+//! runtime that this thread is in; where there is none, `accept` fails and takes no connection.
+//! `into_std` on another thread returns a duplicate of the descriptor, and the original is closed
+//! by the runtime's thread.
+//!
 //! # Examples
 //!
 //! A server that returns what it is sent:

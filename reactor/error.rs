@@ -28,3 +28,10 @@ pub(crate) fn explain(cause: impl Into<io::Error>, text: impl Into<String>) -> i
     let cause = cause.into();
     io::Error::new(cause.kind(), Explained { text: text.into(), cause })
 }
+
+/// The error of anything that was registered with a reactor that has gone.
+pub(crate) fn gone() -> io::Error {
+    io::Error::other(
+        "the aio-runtime this was registered with has been dropped, or belongs to the process before the fork",
+    )
+}

@@ -2,6 +2,27 @@
 //! a [`Key`] then names nothing; a [`SourceId`] may name its successor, which at worst is woken for
 //! nothing.
 
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The number of a reactor, by which it is found from any thread: see `home.rs`. Never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Home(u64);
+
+impl Home {
+    /// A number that no reactor has had.
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl fmt::Display for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "aio-runtime #{}", self.0)
+    }
+}
+
 /// A registered descriptor's place in the driver's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SourceId(pub(crate) u32);

@@ -16,8 +16,10 @@
 //!   └────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! - [`Reactor`], here, is the driver behind a `RefCell`. [`io`] and [`operation`] are what the
-//!   layers above use of it; [`coop`] is the budget of the tasks that do.
+//! - [`Reactor`], here, is what a runtime drives. Its [`core`] is the driver behind a `RefCell`.
+//! - [`io`], [`operation`] and [`timers`] are what the layers above wait with. They know their
+//!   reactor by a number, and find it from any thread: [`home`], [`mailbox`]. [`registration`] is
+//!   what `io` stands on, and [`coop`] is the budget of the tasks that wait.
 //! - [`driver`] puts the parts together: it decides how a descriptor waits, submits, completes,
 //!   closes.
 //! - [`readiness`] and [`requests`] are pure state machines: what is known of a descriptor, what
@@ -27,78 +29,84 @@
 //! - [`park`] and [`unpark`] wake the loop from other threads.
 
 mod buf;
-mod coop;
+pub(crate) mod coop;
+mod core;
 mod driver;
 mod error;
+mod home;
 mod ids;
 mod io;
 mod kernel;
+mod mailbox;
 mod metrics;
 mod operation;
 mod park;
 mod readiness;
+mod registration;
 mod requests;
+mod timers;
 mod unpark;
+mod wake;
 
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
+use self::core::Core;
 use driver::Driver;
+use mailbox::Mailbox;
 
 pub use buf::Buf;
 pub use metrics::Metrics;
 
 pub(crate) use driver::{Close, Config};
-pub(crate) use error::explain;
-pub(crate) use ids::Direction;
+pub(crate) use error::{explain, gone};
+pub(crate) use ids::{Direction, Home};
 pub(crate) use io::Io;
 pub(crate) use kernel::credentials::peer_credentials;
 pub(crate) use kernel::process::number as process_number;
 pub(crate) use metrics::{Counters, Detour};
 pub(crate) use operation::FileOperation;
 pub(crate) use requests::Request;
+pub(crate) use timers::{TimerKey, Timers};
 pub(crate) use unpark::Unparker;
+pub(crate) use wake::wake_all;
 
 /// Where [`park`] takes its atomics from.
 mod sync {
     pub(super) use std::sync::atomic::{AtomicU8, Ordering};
 }
 
-/// The one event source of a runtime.
-///
-/// All methods take `&self` and borrow the driver for a moment. Law: no user code runs under the
-/// borrow; wakers are cloned, woken and dropped outside of it, and so is what is logged.
+/// The one event source of a runtime: the [`Core`], which everything registered finds by its
+/// number, and what drives it.
 #[derive(Debug)]
 pub(crate) struct Reactor {
-    /// `None` after [`shutdown`](Self::shutdown): what is registered then gets an error.
-    driver: RefCell<Option<Driver>>,
-    coop: coop::Coop,
-    /// Whether the thread is in the loop, which will finish pending closes soon.
-    in_loop: Cell<bool>,
+    core: Rc<Core>,
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
 }
 
 impl Reactor {
     /// Makes the context and what belongs to it.
-    pub(crate) fn new(config: Config) -> std::io::Result<Rc<Self>> {
+    pub(crate) fn new(config: Config) -> std::io::Result<Self> {
         let unparker = Arc::new(Unparker::new()?);
         let counters = Arc::new(Counters::default());
         let driver = Driver::new(config, &unparker, &counters)?;
-        Ok(Rc::new(Self {
-            driver: RefCell::new(Some(driver)),
-            coop: coop::Coop::default(),
-            in_loop: Cell::new(false),
-            unparker,
-            counters,
-        }))
+        let core = Rc::new(Core::new(driver, Mailbox::new(&unparker)));
+        home::open(&core);
+        Ok(Self { core, unparker, counters })
+    }
+
+    /// Its number.
+    pub(crate) fn home(&self) -> Home {
+        self.core.home()
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        self.core.timers()
     }
 
     pub(crate) fn unparker(&self) -> &Arc<Unparker> {
@@ -112,76 +120,47 @@ impl Reactor {
     /// The counters as they are at this moment. (Other threads see what is held now as of the end
     /// of the latest turn.)
     pub(crate) fn metrics(&self) -> Metrics {
-        self.with(|driver| driver.publish_gauges());
+        self.core.with(|driver| driver.publish_gauges());
         self.counters.snapshot()
-    }
-
-    /// The budget of the task that is being polled.
-    pub(crate) fn coop(&self) -> &coop::Coop {
-        &self.coop
     }
 
     /// Whether the calling process made this reactor; a forked child did not.
     pub(crate) fn is_ours(&self) -> bool {
-        self.driver.borrow().as_ref().is_none_or(|driver| driver.kioctx.is_ours())
+        self.core.is_ours()
     }
 
     /// Marks the thread as inside the loop. Dropping the guard completes the closes still pending.
     pub(crate) fn enter_loop(&self) -> InLoop<'_> {
-        self.in_loop.set(true);
+        home::move_to_front(self.home());
+        self.core.set_in_loop(true);
         InLoop(self)
-    }
-
-    fn is_in_loop(&self) -> bool {
-        self.in_loop.get()
     }
 
     /// Submits what is queued, takes what has completed, wakes. Never sleeps.
     pub(crate) fn turn(&self) {
-        self.with(Driver::turn);
-        self.wake();
+        self.core.carry_out_commands();
+        self.core.with(Driver::turn);
+        self.core.wake();
     }
 
     /// Waits until something completes, a notification arrives or `timeout` is over (`None`: no
     /// limit), and wakes.
     pub(crate) fn park(&self, timeout: Option<Duration>) {
-        self.with(|driver| driver.park(timeout));
-        self.wake();
+        self.core.with(|driver| driver.park(timeout));
+        self.core.wake();
+    }
+
+    /// The door to the driver.
+    #[cfg(test)]
+    fn with<R>(&self, f: impl FnOnce(&mut Driver) -> R) -> Option<R> {
+        self.core.with(f)
     }
 
     /// Ends the reactor. Registrations and operations that are still held get an error from now on.
     pub(crate) fn shutdown(&self) {
-        let Some(driver) = self.driver.borrow_mut().take() else { return };
-        // In a forked child it is only dropped: all that it could end is the parent's.
-        if driver.kioctx.is_ours() {
-            wake_all(driver.shutdown());
+        if self.core.shutdown() {
+            home::close(self.home());
         }
-    }
-
-    /// The door to the driver: closed after `shutdown`, and for a forked child, which must not
-    /// touch its parent's context, ring and epoll. (So a stream that a child inherits fails at
-    /// once, and does not first attempt to read what may be its parent's.)
-    fn with<R>(&self, f: impl FnOnce(&mut Driver) -> R) -> Option<R> {
-        let mut driver = self.driver.borrow_mut();
-        // Not `Option::map`: what `f` has captured must not be dropped under the borrow, called or
-        // not.
-        let driver = driver.as_mut().filter(|driver| driver.kioctx.is_ours())?;
-        Some(f(driver))
-    }
-
-    /// Wakes the wakers that the driver has found and logs what it has met, with the borrow
-    /// released.
-    fn wake(&self) {
-        let Some((mut wakers, incidents)) = self.with(Driver::take_wakeups) else { return };
-        for (what, errno) in incidents {
-            let error = errno.map(std::io::Error::from);
-            tracing::error!(error = error.as_ref().map(tracing::field::display), "{what}");
-        }
-        if wakers.is_empty() {
-            return;
-        }
-        wake_all(wakers.drain(..));
-        self.with(|driver| driver.give_back(wakers));
     }
 }
 
@@ -197,30 +176,13 @@ pub(crate) struct InLoop<'a>(&'a Reactor);
 
 impl Drop for InLoop<'_> {
     fn drop(&mut self) {
-        let Self(reactor) = self;
-        reactor.in_loop.set(false);
-        reactor.coop.lift();
-        reactor.with(|driver| {
+        let core = &self.0.core;
+        core.carry_out_commands();
+        core.set_in_loop(false);
+        coop::lift();
+        core.with(|driver| {
             driver.close_all();
             driver.publish_gauges();
         });
     }
-}
-
-/// Wakes all, also when one of them panics.
-pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
-    for waker in wakers {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            // Its drop is user code too, and may panic.
-            std::mem::forget(payload);
-            tracing::error!("a waker panicked; the others are woken anyway");
-        }
-    }
-}
-
-/// The error of anything that was registered with a reactor that has gone.
-pub(crate) fn gone() -> std::io::Error {
-    std::io::Error::other(
-        "the aio-runtime this was registered with has been dropped, or belongs to the process before the fork",
-    )
 }

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::buf::Buf;
-use super::ids::OperationId;
+use super::coop;
+use super::error::gone;
+use super::ids::{Home, OperationId};
+use super::mailbox::Command;
 use super::requests::{Request, bytes};
-use super::{Reactor, gone};
 
 /// A request on its way. Submitted when first polled.
 ///
@@ -18,7 +19,7 @@ use super::{Reactor, gone};
 /// after that it takes place, and the buffer is kept until it has.
 #[derive(Debug)]
 pub(crate) struct FileOperation {
-    reactor: Rc<Reactor>,
+    home: Home,
     state: State,
 }
 
@@ -30,8 +31,8 @@ enum State {
 }
 
 impl FileOperation {
-    pub(crate) fn new(reactor: &Rc<Reactor>, request: Request) -> Self {
-        Self { reactor: Rc::clone(reactor), state: State::New(request) }
+    pub(crate) fn new(home: Home, request: Request) -> Self {
+        Self { home, state: State::New(request) }
     }
 }
 
@@ -48,14 +49,14 @@ impl Future for FileOperation {
     type Output = (io::Result<usize>, Buf);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { reactor, state } = &mut *self;
-        let unit = ready!(reactor.coop().poll_proceed(cx));
+        let Self { home, state } = &mut *self;
+        let unit = ready!(coop::poll_proceed(cx));
         // `New` and `Started` stay until a waker's clone has been made: it is user code, and where
         // it panics `drop` abandons the operation.
         let done = match state {
             State::New(_) => {
                 let waker = cx.waker().clone();
-                match reactor.with(|driver| driver.requests.start(state.take_request(), waker)) {
+                match home.with_driver(|driver| driver.requests.start(state.take_request(), waker)) {
                     Some(id) => {
                         *state = State::Started(id);
                         return Poll::Pending;
@@ -63,40 +64,53 @@ impl Future for FileOperation {
                     None => (Err(gone()), state.take_request().into_buf()),
                 }
             }
-            State::Started(id) => match ready!(poll_fetch(reactor, id, cx)) {
-                Some((request, result)) => (bytes(result), request.into_buf()),
-                // The reactor has gone, and the buffer with it.
-                None => (Err(gone()), Buf::default()),
+            State::Started(id) => match ready!(poll_fetch(*home, id, cx)) {
+                Ok((request, result)) => (bytes(result), request.into_buf()),
+                // The buffer stays with the reactor, or has gone with it.
+                Err(error) => {
+                    self.abandon();
+                    (Err(error), Buf::default())
+                }
             },
             State::Finished => panic!("a file operation was polled after it was complete"),
         };
-        *state = State::Finished;
+        self.state = State::Finished;
         unit.made_progress();
         Poll::Ready(done)
     }
 }
 
-/// The result, once it is there; `None` if the reactor has gone.
-fn poll_fetch(reactor: &Reactor, id: &OperationId, cx: &mut Context<'_>) -> Poll<Option<(Request, i64)>> {
-    match reactor.with(|driver| driver.requests.operations.fetch(id)) {
-        Some(None) => {}
-        Some(done) => return Poll::Ready(done),
-        None => return Poll::Ready(None),
+/// The result, once it is there. Fails where it cannot be had: the reactor has gone, or its loop
+/// does not run on this thread.
+fn poll_fetch(home: Home, id: &OperationId, cx: &mut Context<'_>) -> Poll<io::Result<(Request, i64)>> {
+    let fetched = home.with_driver(|driver| driver.requests.operations.fetch(id));
+    if let Some(done) = fetched.ok_or_else(|| home.wait_error())? {
+        return Poll::Ready(Ok(done));
     }
+    home.check_driven()?;
     // User code, which may have completed this very operation.
     let waker = cx.waker().clone();
-    match reactor.with(|driver| driver.requests.operations.fetch_or_wait(id, waker)) {
-        Some((None, _replaced)) => Poll::Pending,
-        Some((done, _unused)) => Poll::Ready(done),
-        None => Poll::Ready(None),
+    let fetched = home.with_driver(|driver| driver.requests.operations.fetch_or_wait(id, waker));
+    match fetched.ok_or_else(gone)? {
+        (Some(done), _unused) => Poll::Ready(Ok(done)),
+        (None, _replaced) => Poll::Pending,
+    }
+}
+
+impl FileOperation {
+    fn abandon(&mut self) {
+        let State::Started(id) = std::mem::replace(&mut self.state, State::Finished) else { return };
+        let mut id = Some(id);
+        // What comes back is dropped outside the borrow.
+        let _withdrawn = self.home.with_driver(|driver| id.take().map(|id| driver.requests.abandon(id)));
+        if let Some(id) = id {
+            let _gone = self.home.send(Command::Abandon(id));
+        }
     }
 }
 
 impl Drop for FileOperation {
     fn drop(&mut self) {
-        if let State::Started(id) = std::mem::replace(&mut self.state, State::Finished) {
-            // What comes back is dropped outside the borrow.
-            let _withdrawn = self.reactor.with(|driver| driver.requests.abandon(id));
-        }
+        self.abandon();
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::scheduler::Scheduler;
 use super::shared::Shared;
+use crate::reactor::Home;
 
 thread_local! {
     /// Empty unless an `Entered` exists, so `ManuallyDrop` leaks nothing. It is there because a
@@ -46,6 +47,16 @@ pub(crate) fn current() -> Rc<Scheduler> {
         Some(scheduler) => scheduler,
         None => panic!("{OUTSIDE}"),
     }
+}
+
+/// Where the sockets and operations of the current runtime live.
+///
+/// # Panics
+///
+/// At the caller's location, if there is none.
+#[track_caller]
+pub(crate) fn home() -> Home {
+    current().reactor().home()
 }
 
 /// Whether this thread is in a runtime.

@@ -57,8 +57,8 @@ impl Handle {
 
     /// Starts a task on the runtime's thread, and wakes that thread if it sleeps.
     ///
-    /// The future moves to the runtime's thread, so it must be `Send`. For one that sleeps or does
-    /// I/O see [`spawn_with`](Self::spawn_with).
+    /// The future moves to the runtime's thread, so it must be `Send`. For one that is not see
+    /// [`spawn_with`](Self::spawn_with).
     ///
     /// If the runtime has been dropped, the future is dropped here, and awaiting the task yields an
     /// error for which [`JoinError::is_cancelled`](task::JoinError::is_cancelled) is true.
@@ -71,7 +71,7 @@ impl Handle {
     }
 
     /// Starts a task whose future is made on the runtime's thread. Only the function that makes it
-    /// must be `Send`, so the future may sleep and do I/O.
+    /// must be `Send`, and the future may hold what is not.
     ///
     /// If the runtime has been dropped, the function is dropped and not called, and awaiting the
     /// task yields an error for which [`JoinError::is_cancelled`](task::JoinError::is_cancelled) is
@@ -84,10 +84,11 @@ impl Handle {
     /// # let handle = runtime.handle().clone();
     /// // On another thread:
     /// let task = handle.spawn_with(|| async {
+    ///     let shared = std::rc::Rc::new("not `Send`");
     ///     aio_runtime::time::sleep(std::time::Duration::from_millis(1)).await;
-    ///     "slept on the runtime's thread"
+    ///     shared.len()
     /// });
-    /// # assert_eq!(runtime.block_on(task).unwrap(), "slept on the runtime's thread");
+    /// # assert_eq!(runtime.block_on(task).unwrap(), 10);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn spawn_with<F, Fut>(&self, make: F) -> JoinHandle<Fut::Output>

@@ -48,7 +48,6 @@
 //   blocking/      threads for what would block the loop
 //   shared.rs      what other threads see: the inbox, the flags, the pool, the metadata of a task
 //   own_waker.rs   the waker with which the runtime polls, which cannot panic
-//   time/timers.rs the timers
 //   scheduler.rs   the ready queue, the active tasks, and the loop
 //   context.rs     which runtime this thread is in: where `spawn`, sleeps and sockets find it
 //   wake.rs        how things become ready: a task is woken or aborted, `block_on` is woken

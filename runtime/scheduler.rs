@@ -13,14 +13,12 @@ use slab::Slab;
 use super::blocking::{self, Pool};
 use super::own_waker;
 use super::shared::{Runnable, Shared};
-use super::time::Timers;
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, Timers, coop};
 
 /// One runtime, as its own thread sees it. It is handed the waker of `block_on` and enters no
 /// context itself: both belong to the layers above.
 pub(crate) struct Scheduler {
-    reactor: Rc<Reactor>,
-    timers: Rc<Timers>,
+    reactor: Reactor,
     ready: RefCell<VecDeque<Runnable>>,
     /// Wakers of all tasks that have been polled and are not complete. The runtime's end finds the
     /// tasks by them.
@@ -30,11 +28,10 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(super) fn new(reactor: Rc<Reactor>, event_interval: u32, blocking: blocking::Config) -> Rc<Self> {
+    pub(super) fn new(reactor: Reactor, event_interval: u32, blocking: blocking::Config) -> Rc<Self> {
         let shared = Arc::new(Shared::new(&reactor, blocking));
         Rc::new(Self {
             reactor,
-            timers: Rc::new(Timers::new()),
             ready: RefCell::default(),
             active: RefCell::default(),
             shared,
@@ -42,12 +39,12 @@ impl Scheduler {
         })
     }
 
-    pub(crate) fn reactor(&self) -> &Rc<Reactor> {
+    pub(crate) fn reactor(&self) -> &Reactor {
         &self.reactor
     }
 
-    pub(crate) fn timers(&self) -> &Rc<Timers> {
-        &self.timers
+    pub(crate) fn timers(&self) -> &Timers {
+        self.reactor.timers()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -85,7 +82,7 @@ impl Scheduler {
                 if self.shared.take_main_wake() {
                     interval -= 1;
                     own_waker::set(waker);
-                    self.reactor.coop().refill();
+                    coop::refill();
                     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                         return output;
                     }
@@ -98,10 +95,10 @@ impl Scheduler {
             // A task may have forked, and this may be the child.
             self.assert_ours();
             self.reactor.turn();
-            self.timers.fire();
+            self.timers().fire();
             if self.is_idle() {
-                self.reactor.park(self.timers.time_to_next());
-                self.timers.fire();
+                self.reactor.park(self.timers().time_to_next());
+                self.timers().fire();
             }
         }
     }
@@ -110,11 +107,10 @@ impl Scheduler {
     /// used up. A task that wakes itself (it yields, or has used up its budget) cuts the interval
     /// short, so that the loop checks for completions before running it again.
     fn run_ready(&self, interval: &mut usize) {
-        let reactor = &*self.reactor;
         while *interval > 0 {
             let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
-            reactor.coop().refill();
+            coop::refill();
             // Does not unwind: a panic of the future is caught inside the task.
             let woke_itself = runnable.run();
             if woke_itself {
@@ -186,7 +182,7 @@ impl Scheduler {
     /// since its future must be dropped on this thread.
     fn end_tasks(&self) {
         loop {
-            self.timers.clear();
+            self.timers().clear();
             let wakers: Vec<Waker> = self.active.borrow().iter().map(|(_, waker)| waker.clone()).collect();
             wakers.into_iter().for_each(Waker::wake);
             // Aborted tasks are active, and have just been woken with the others.

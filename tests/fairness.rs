@@ -301,3 +301,22 @@ fn a_yield_lets_the_loop_look_for_completions() {
         task.await.unwrap();
     });
 }
+
+#[test]
+fn an_executor_inside_a_task_is_not_refused_forever() {
+    run(async {
+        let (mut near, mut far) = stream_pair();
+        near.write_all(&[1; 1000]).await.unwrap();
+        // More reads than a poll has budget for, by an executor that never returns to the loop.
+        let read = futures::executor::block_on(async {
+            let mut sum = 0;
+            for _ in 0..1000 {
+                let mut byte = [0];
+                far.read_exact(&mut byte).await.unwrap();
+                sum += u32::from(byte[0]);
+            }
+            sum
+        });
+        assert_eq!(read, 1000);
+    });
+}

@@ -89,8 +89,8 @@ async fn measure(server: &Server, file: &File) -> io::Result<Measured> {
 }
 
 async fn mark_both_ends(plan: Plan) -> io::Result<(Mark, Mark)> {
-    time::sleep_until(plan.from).await;
+    time::sleep_until(plan.from.into()).await;
     let from = Mark::take()?;
-    time::sleep_until(plan.until).await;
+    time::sleep_until(plan.until.into()).await;
     Ok((from, Mark::take()?))
 }

@@ -4,14 +4,13 @@
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use super::kind::{End, Socket};
-use crate::reactor::{Close, Direction, Io, Reactor};
+use crate::reactor::{Close, Direction, Home, Io};
 use crate::runtime::context;
 
 /// Connections that the kernel keeps for `accept`; it lowers the number to `net.core.somaxconn`.
@@ -25,9 +24,9 @@ pub(crate) struct Listener<K> {
 
 impl<K: Socket> Listener<K> {
     /// Listens on a socket that is bound and in non-blocking mode.
-    pub(crate) fn listen(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn listen(home: Home, fd: OwnedFd) -> io::Result<Self> {
         rustix::net::listen(&fd, BACKLOG)?;
-        Self::new(reactor, fd)
+        Self::new(home, fd)
     }
 
     /// Registers a listening socket of any mode with the current runtime.
@@ -38,28 +37,36 @@ impl<K: Socket> Listener<K> {
     #[track_caller]
     pub(crate) fn from_blocking(fd: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Self::new(context::current().reactor(), fd)
+        Self::new(context::home(), fd)
     }
 
-    fn new(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
+    fn new(home: Home, fd: OwnedFd) -> io::Result<Self> {
         // Its address is to be free when it has been dropped.
-        Ok(Self { io: Io::new(reactor, fd, Close::BeforeReturn)?, kind: PhantomData })
+        Ok(Self { io: Io::new(home, fd, Close::BeforeReturn)?, kind: PhantomData })
     }
 
-    pub(crate) fn into_fd(self) -> OwnedFd {
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
         self.io.into_fd()
     }
 
-    /// A new connection belongs to this runtime, wherever it is accepted.
-    pub(crate) fn reactor(&self) -> &Rc<Reactor> {
-        self.io.reactor()
+    /// Where a connection lives that is accepted now: with the listener on its thread; on another
+    /// one, in the runtime which that is in. Fails where there is none: the connection stays in the
+    /// queue.
+    pub(crate) fn home_of_accepted(&self) -> io::Result<Home> {
+        let home = self.io.home();
+        if home.is_here() {
+            return Ok(home);
+        }
+        context::with(|scheduler| scheduler.reactor().home()).ok_or_else(|| home.wait_error())
     }
 
     pub(crate) async fn accept(&self) -> io::Result<(OwnedFd, K::Addr)> {
+        self.home_of_accepted()?;
         self.io.io(Direction::Read, accept::<K>).await
     }
 
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(OwnedFd, K::Addr)>> {
+        self.home_of_accepted()?;
         self.io.poll_io(cx, Direction::Read, accept::<K>)
     }
 
@@ -121,7 +128,7 @@ macro_rules! listener_surface {
                 }
 
                 fn registered(&self, (fd, peer): (OwnedFd, $Addr)) -> io::Result<($Stream, $Addr)> {
-                    Ok(($Stream::register(self.0.reactor(), fd)?, peer))
+                    Ok(($Stream::register(self.0.home_of_accepted()?, fd)?, peer))
                 }
 
                 /// The address that it is bound to.
@@ -160,9 +167,10 @@ macro_rules! listener_surface {
                 ///
                 /// # Errors
                 ///
-                /// None at present.
+                /// On the thread of its runtime, none. On another one it returns a duplicate, and
+                /// fails with `EMFILE` if the process has no descriptor left.
                 pub fn into_std(self) -> io::Result<$Std> {
-                    Ok(self.0.into_fd().into())
+                    Ok(self.0.into_fd()?.into())
                 }
             }
 

@@ -1,7 +1,7 @@
 //! The two halves of a stream, borrowed or owned.
 
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A stream whose write side can be ended while reading goes on.
 pub(crate) trait ShutdownWrite {
@@ -12,23 +12,23 @@ pub(crate) trait ShutdownWrite {
 /// The write side of a stream that two halves own together. Ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct WriteSide<S: ShutdownWrite> {
-    stream: Rc<S>,
+    stream: Arc<S>,
     shutdown_on_drop: bool,
 }
 
 /// The stream for the half that reads, and its write side for the other one.
-pub(crate) fn into_split<S: ShutdownWrite>(stream: S) -> (Rc<S>, WriteSide<S>) {
-    let stream = Rc::new(stream);
-    (Rc::clone(&stream), WriteSide { stream, shutdown_on_drop: true })
+pub(crate) fn into_split<S: ShutdownWrite>(stream: S) -> (Arc<S>, WriteSide<S>) {
+    let stream = Arc::new(stream);
+    (Arc::clone(&stream), WriteSide { stream, shutdown_on_drop: true })
 }
 
 /// Undoes [`into_split`]. If the two are not of one stream they are returned.
-pub(crate) fn reunite<S: ShutdownWrite>(stream: Rc<S>, write: WriteSide<S>) -> Result<S, (Rc<S>, WriteSide<S>)> {
-    if !Rc::ptr_eq(&stream, &write.stream) {
+pub(crate) fn reunite<S: ShutdownWrite>(stream: Arc<S>, write: WriteSide<S>) -> Result<S, (Arc<S>, WriteSide<S>)> {
+    if !Arc::ptr_eq(&stream, &write.stream) {
         return Err((stream, write));
     }
     write.forget();
-    Ok(Rc::into_inner(stream).expect("a stream has two halves, and the other one is gone"))
+    Ok(Arc::into_inner(stream).expect("a stream has two halves, and the other one is gone"))
 }
 
 impl<S: ShutdownWrite> WriteSide<S> {
@@ -72,7 +72,7 @@ macro_rules! split_types {
         #[doc = concat!("The half of a [`", stringify!($Stream), "`] that reads.")]
         ///
         /// The descriptor is closed when both halves have been dropped.
-        pub struct OwnedReadHalf(std::rc::Rc<$Stream>);
+        pub struct OwnedReadHalf(std::sync::Arc<$Stream>);
 
         #[doc = concat!("The half of a [`", stringify!($Stream), "`] that writes.")]
         ///
@@ -244,17 +244,17 @@ pub(crate) use {half, split_types};
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
 
     /// Counts how often its write side is ended.
     #[derive(Debug, Default)]
-    struct Counted(Rc<Cell<u32>>);
+    struct Counted(Arc<AtomicU32>);
 
     impl ShutdownWrite for Counted {
         fn shutdown_write(&self) -> io::Result<()> {
-            self.0.set(self.0.get() + 1);
+            self.0.fetch_add(1, Ordering::Relaxed);
             Ok(())
         }
     }
@@ -269,7 +269,7 @@ mod tests {
                 write.shutdown_write().unwrap();
             }
             drop(write);
-            assert_eq!(times.get(), 1);
+            assert_eq!(times.load(Ordering::Relaxed), 1);
         }
     }
 }

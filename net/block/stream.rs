@@ -3,7 +3,6 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use rustix::buffer::Buffer;
@@ -11,7 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 
 use super::kind::{MAX_BUFS, Reads, Socket, Writes};
-use crate::reactor::{Close, Direction, Io, Reactor};
+use crate::reactor::{Close, Direction, Home, Io};
 use crate::runtime::context;
 
 /// A registered descriptor of kind `K`.
@@ -22,8 +21,8 @@ pub(crate) struct Stream<K> {
 
 impl<K> Stream<K> {
     /// Registers a descriptor that is in non-blocking mode.
-    pub(crate) fn new(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { io: Io::new(reactor, fd, Close::Soon)?, kind: PhantomData })
+    pub(crate) fn new(home: Home, fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self { io: Io::new(home, fd, Close::Soon)?, kind: PhantomData })
     }
 
     /// Registers a descriptor of any mode with the current runtime.
@@ -34,10 +33,10 @@ impl<K> Stream<K> {
     #[track_caller]
     pub(crate) fn from_blocking(fd: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Self::new(context::current().reactor(), fd)
+        Self::new(context::home(), fd)
     }
 
-    pub(crate) fn into_fd(self) -> OwnedFd {
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
         self.io.into_fd()
     }
 

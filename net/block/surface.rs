@@ -11,16 +11,15 @@ macro_rules! stream_surface {
         const _: () = {
             use std::io;
             use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-            use std::rc::Rc;
 
             use $crate::net::block::split::ShutdownWrite;
             use $crate::net::block::stream::Stream;
-            use $crate::reactor::Reactor;
+            use $crate::reactor::Home;
 
             impl $Stream {
                 /// Registers a socket that is in non-blocking mode.
-                pub(super) fn register(reactor: &Rc<Reactor>, fd: OwnedFd) -> io::Result<Self> {
-                    Ok(Self(Stream::new(reactor, fd)?))
+                pub(super) fn register(home: Home, fd: OwnedFd) -> io::Result<Self> {
+                    Ok(Self(Stream::new(home, fd)?))
                 }
 
                 fn block(&self) -> &Stream<$Kind> {
@@ -45,9 +44,10 @@ macro_rules! stream_surface {
                 ///
                 /// # Errors
                 ///
-                /// None at present.
+                /// On the thread of its runtime, none. On another one it returns a duplicate, and
+                /// fails with `EMFILE` if the process has no descriptor left.
                 pub fn into_std(self) -> io::Result<$Std> {
-                    Ok(self.0.into_fd().into())
+                    Ok(self.0.into_fd()?.into())
                 }
 
                 /// Reads and leaves the data there: the next read returns the same bytes. 0 bytes

@@ -59,7 +59,7 @@ impl TcpListener {
         let fd = socket_for(&addr)?;
         sockopt::set_socket_reuseaddr(&fd, true)?;
         rustix::net::bind(&fd, &addr)?;
-        Ok(Self(Listener::listen(context::current().reactor(), fd)?))
+        Ok(Self(Listener::listen(context::home(), fd)?))
     }
 }
 

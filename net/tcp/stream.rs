@@ -75,7 +75,7 @@ impl TcpStream {
             Err(Errno::INPROGRESS) => true,
             Err(errno) => return Err(errno.into()),
         };
-        let this = Self::register(context::current().reactor(), fd)?;
+        let this = Self::register(context::home(), fd)?;
         if pending {
             let io = this.block().io();
             io.clear_ready(Direction::Write);

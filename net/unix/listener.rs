@@ -61,10 +61,10 @@ impl UnixListener {
     #[track_caller]
     pub fn bind_addr(socket_addr: &SocketAddr) -> io::Result<Self> {
         // First, so that a panic leaves no path behind.
-        let runtime = context::current();
+        let home = context::home();
         let fd = new_socket()?;
         rustix::net::bind(&fd, &socket_addr.to_kernel()?)?;
-        Ok(Self(Listener::listen(runtime.reactor(), fd)?))
+        Ok(Self(Listener::listen(home, fd)?))
     }
 }
 

@@ -91,7 +91,7 @@ impl UnixStream {
         let mut pause = FIRST_PAUSE;
         loop {
             match rustix::net::connect(&fd, &address) {
-                Ok(()) => return Ok(Self(Stream::new(context::current().reactor(), fd)?)),
+                Ok(()) => return Ok(Self(Stream::new(context::home(), fd)?)),
                 // The queue is full. Unlike EINPROGRESS of TCP this starts nothing, and no event
                 // says that there is room: the socket has no peer yet that could cause one.
                 Err(Errno::AGAIN) => sleep(pause).await,
@@ -112,9 +112,9 @@ impl UnixStream {
     /// Outside a runtime.
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
-        let runtime = context::current();
+        let home = context::home();
         let (left, right) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
-        Ok((Self(Stream::new(runtime.reactor(), left)?), Self(Stream::new(runtime.reactor(), right)?)))
+        Ok((Self(Stream::new(home, left)?), Self(Stream::new(home, right)?)))
     }
 
     /// The credentials of the process at the other end, as they were when it called `connect`,

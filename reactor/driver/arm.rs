@@ -43,6 +43,28 @@ impl Driver {
         (self.act_on(id, direction, next), replaced)
     }
 
+    /// The same for a waiter on another thread, where an attempt has met `EAGAIN` if it is `until`
+    /// one. Returns a waker to be dropped outside the borrow.
+    pub(in crate::reactor) fn wait_from_elsewhere(
+        &mut self,
+        id: SourceId,
+        direction: Direction,
+        until: Until,
+        waker: Waker,
+    ) -> Option<Waker> {
+        let waiter = &mut Waiter::Elsewhere;
+        let (waited, waker) = match until {
+            Until::Attempt => self.block(id, direction, waiter, waker),
+            Until::Event => self.wait(id, direction, until, waiter, waker),
+        };
+        if waited.is_pending() {
+            return waker;
+        }
+        // Here nobody asks for the reason; it tries again there.
+        self.wakers.extend(waker);
+        None
+    }
+
     fn act_on(&mut self, id: SourceId, direction: Direction, next: Next) -> Poll<io::Result<()>> {
         match next {
             Next::Ready => Poll::Ready(Ok(())),

@@ -4,14 +4,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use std::task::Poll;
 
 use super::super::{Direction, Io, Reactor};
 use super::{ManualPoll, assert_sleeps, eventfd_pair, fire, in_each_mode, metrics, next_counter, read_counter};
 
 /// An eventfd whose latest polls completed inline, so that the next one will be skipped.
-fn busy_pair(reactor: &Rc<Reactor>) -> (Io, OwnedFd) {
+fn busy_pair(reactor: &Reactor) -> (Io, OwnedFd) {
     let (io, trigger) = eventfd_pair(reactor);
     for _ in 0..2 {
         let waits = ManualPoll::pending(reactor, next_counter(&io));

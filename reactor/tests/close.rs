@@ -5,13 +5,12 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::{Close, Direction, Io, Reactor};
+use super::super::{Close, Direction, Io, Reactor, coop};
 use super::{
     ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_byte,
     next_counter, read_byte, read_counter, register, set_nonblocking, turn_and_park, turn_until, wait_until,
@@ -51,7 +50,7 @@ fn the_peer_of_a_dropped_registration_sees_the_end() {
         for directions in [&[Read][..], &[Write], &[Read, Write], &[Write, Read], &[]] {
             for close in [Close::Soon, Close::BeforeReturn] {
                 for (reader, writer) in pairs() {
-                    let io = Io::new(reactor, writer, close).unwrap();
+                    let io = Io::new(reactor.home(), writer, close).unwrap();
                     arm(reactor, &io, directions);
                     drop(io);
                     let begin = Instant::now();
@@ -79,7 +78,7 @@ fn a_dropped_listener_frees_its_address() {
             let listener = rebind(address);
             set_nonblocking(&listener);
             address = listener.local_addr().unwrap();
-            let io = Io::new(reactor, listener.into(), Close::BeforeReturn).unwrap();
+            let io = Io::new(reactor.home(), listener.into(), Close::BeforeReturn).unwrap();
             arm(reactor, &io, &[Direction::Read]);
             drop(io);
         }
@@ -107,7 +106,7 @@ fn a_descriptor_comes_back_with_nothing_armed_on_it() {
             if armed {
                 arm(reactor, &io, &[Direction::Read]);
             }
-            let fd = io.into_fd();
+            let fd = io.into_fd().unwrap();
             assert_eq!(metrics(reactor).slots_in_use, 0);
             // Firing it now wakes nobody, and the count stays.
             fire(&trigger);
@@ -115,7 +114,7 @@ fn a_descriptor_comes_back_with_nothing_armed_on_it() {
             assert_eq!(read_counter(fd.as_fd()).unwrap(), 1);
         }
         let (io, trigger) = eventfd_pair(reactor);
-        let io = register(reactor, io.into_fd());
+        let io = register(reactor, io.into_fd().unwrap());
         let waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1, "it can be registered again");
@@ -211,14 +210,14 @@ impl Wake for DropsOnWake {
 #[test]
 fn registrations_that_end_while_others_are_woken_do_no_harm() {
     in_each_mode(1, |reactor| {
-        let reactor: &Rc<Reactor> = reactor;
+        let reactor: &Reactor = reactor;
         for _ in 0..20 {
             // All fire at once, and the first wakes end the rest.
             let (ios, triggers): (Vec<_>, Vec<_>) = (0..100).map(|_| eventfd_pair(reactor)).unzip();
             for (at, io) in ios.iter().enumerate() {
                 let waker = Waker::from(Arc::new(DropsOnWake(vec![(at + 1) % 100, (at + 50) % 100, at].into())));
                 let mut cx = Context::from_waker(&waker);
-                reactor.coop().refill();
+                coop::refill();
                 assert!(io.poll_io(&mut cx, Direction::Read, read_counter).is_pending());
             }
             VICTIMS.set(ios.into_iter().map(Some).collect());
@@ -247,7 +246,7 @@ fn bytes_that_came_before_the_close_are_there_for_the_next_owner() {
             rustix::io::write(&far, &[byte]).unwrap();
             // The poll has fired or is about to, and nobody has read.
             drop(waits);
-            let fd = io.into_fd();
+            let fd = io.into_fd().unwrap();
             assert_eq!(read_byte(fd.as_fd()).unwrap(), Some(byte));
             io = register(reactor, fd);
         }

@@ -93,11 +93,15 @@ fn a_context_with_something_in_flight_is_not_used_again() {
         let capacity = fresh_capacity();
         let file = Arc::new(File::from(memfd_create("", MemfdFlags::CLOEXEC).unwrap()));
         let reactor = Reactor::new(Config { force_syscalls: true, ..config(capacity) }).unwrap();
-        drop(ManualPoll::pending(&reactor, FileOperation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0))));
+        drop(ManualPoll::pending(
+            &reactor,
+            FileOperation::new(reactor.home(), Request::read(&file, Buf::zeroed(8), 0)),
+        ));
         assert_at_rest(&reactor);
         // It is submitted, but its event is never seen.
         fault::inject(Call::Pgetevents, Errno::INTR, usize::MAX);
-        let read = ManualPoll::pending(&reactor, FileOperation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0)));
+        let read =
+            ManualPoll::pending(&reactor, FileOperation::new(reactor.home(), Request::read(&file, Buf::zeroed(8), 0)));
         reactor.turn();
         drop((read, reactor));
         assert!(fault::clear());

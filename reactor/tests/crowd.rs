@@ -1,7 +1,5 @@
 //! Idle registrations that take all the slots, so that the next one finds none.
 
-use std::rc::Rc;
-
 use super::super::{Io, Reactor};
 use super::{ManualPoll, metrics, new_eventfd, next_counter, register, turn_until};
 
@@ -11,14 +9,14 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    pub(super) fn new(reactor: &Rc<Reactor>) -> Self {
+    pub(super) fn new(reactor: &Reactor) -> Self {
         let mut crowd = Self { idle: Vec::new() };
         crowd.fill_up(reactor);
         crowd
     }
 
     /// Arms polls until one more would find no slot.
-    pub(super) fn fill_up(&mut self, reactor: &Rc<Reactor>) {
+    pub(super) fn fill_up(&mut self, reactor: &Reactor) {
         let members = metrics(reactor).overflow_fds;
         loop {
             let io = register(reactor, new_eventfd());

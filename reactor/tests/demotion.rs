@@ -2,7 +2,6 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::rc::Rc;
 
 use rustix::io::Errno;
 
@@ -16,7 +15,7 @@ use crate::reactor::kernel::fault::{self, Call};
 
 /// Has the registration wait and fire, again and again, until an idle poll is demoted to give it a
 /// slot.
-fn come_and_go_until_there_is_room(reactor: &Rc<Reactor>, io: &Io, trigger: impl AsFd) {
+fn come_and_go_until_there_is_room(reactor: &Reactor, io: &Io, trigger: impl AsFd) {
     let capacity = metrics(reactor).capacity;
     // By then the whole crowd is idle, and each wait checks a few of its slots.
     for _ in 0..20 * capacity {
@@ -77,7 +76,7 @@ fn an_event_during_a_demotion_is_not_missed() {
 }
 
 /// Sockets whose polls take all the slots, and their peers.
-fn crowd_of_sockets(reactor: &Rc<Reactor>) -> (Vec<Io>, Vec<UnixStream>) {
+fn crowd_of_sockets(reactor: &Reactor) -> (Vec<Io>, Vec<UnixStream>) {
     let mut idle = Vec::new();
     while metrics(reactor).overflow_fds == 0 {
         let (near, far) = UnixStream::pair().unwrap();

@@ -27,7 +27,6 @@ mod wakers;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -36,7 +35,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use super::{Close, Config, Direction, Io, Reactor};
+use super::{Close, Config, Direction, Io, Reactor, coop};
 use crate::reactor::kernel::fault::{self, Call};
 
 /// How long to wait for what should come at once, on a machine that may be busy. Longer is a hang.
@@ -92,12 +91,12 @@ fn config(capacity: u32) -> Config {
 }
 
 /// Runs a test with a reactor, which must be at rest at the end.
-fn with_reactor(config: Config, test: impl FnOnce(&Rc<Reactor>)) {
+fn with_reactor(config: Config, test: impl FnOnce(&Reactor)) {
     alone(|| run(config, test));
 }
 
 /// Runs a test with a reactor of each kind. They differ only in how they reap completions.
-fn in_each_mode(capacity: u32, test: impl Fn(&Rc<Reactor>)) {
+fn in_each_mode(capacity: u32, test: impl Fn(&Reactor)) {
     alone(|| {
         run(config(capacity), &test);
         run(Config { force_syscalls: true, ..config(capacity) }, |reactor| {
@@ -119,14 +118,13 @@ fn fresh_capacity() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-fn run(config: Config, test: impl FnOnce(&Rc<Reactor>)) {
+fn run(config: Config, test: impl FnOnce(&Reactor)) {
     let reactor = Reactor::new(config).unwrap();
     {
         let _driven = reactor.enter_loop();
         test(&reactor);
     }
     assert_at_rest(&reactor);
-    assert_eq!(Rc::strong_count(&reactor), 1, "nobody keeps the reactor");
 }
 
 /// Everything was given back, or is as soon as its event comes.
@@ -193,8 +191,8 @@ impl<'a, T> ManualPoll<'a, T> {
         pending
     }
 
-    fn poll(&mut self, reactor: &Reactor) -> Poll<T> {
-        reactor.coop().refill();
+    fn poll(&mut self, _reactor: &Reactor) -> Poll<T> {
+        coop::refill();
         let waker = Waker::from(Arc::clone(&self.flag));
         self.future.as_mut().poll(&mut Context::from_waker(&waker))
     }
@@ -271,12 +269,12 @@ fn new_eventfd() -> OwnedFd {
     eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap()
 }
 
-fn register(reactor: &Rc<Reactor>, fd: impl Into<OwnedFd>) -> Io {
-    Io::new(reactor, fd.into(), Close::Soon).unwrap()
+fn register(reactor: &Reactor, fd: impl Into<OwnedFd>) -> Io {
+    Io::new(reactor.home(), fd.into(), Close::Soon).unwrap()
 }
 
 /// A registered eventfd, and a duplicate to fire it by.
-fn eventfd_pair(reactor: &Rc<Reactor>) -> (Io, OwnedFd) {
+fn eventfd_pair(reactor: &Reactor) -> (Io, OwnedFd) {
     let fd = new_eventfd();
     let trigger = fd.try_clone().unwrap();
     (register(reactor, fd), trigger)

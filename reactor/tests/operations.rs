@@ -5,7 +5,6 @@ use std::io;
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -27,8 +26,8 @@ fn numbered_file(blocks: usize) -> Arc<File> {
     file
 }
 
-fn read_block(reactor: &Rc<Reactor>, file: &Arc<File>, block: usize) -> FileOperation {
-    FileOperation::new(reactor, Request::read(file, Buf::zeroed(512), block as i64 * 512))
+fn read_block(reactor: &Reactor, file: &Arc<File>, block: usize) -> FileOperation {
+    FileOperation::new(reactor.home(), Request::read(file, Buf::zeroed(512), block as i64 * 512))
 }
 
 /// Submits everything, and fails to see any of the events.
@@ -49,7 +48,7 @@ fn blind(capacity: u32) -> Config {
 fn reads_writes_and_syncs_do_what_they_say() {
     in_each_mode(1, |reactor| {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let run = |request| block_on(reactor, FileOperation::new(reactor, request));
+        let run = |request| block_on(reactor, FileOperation::new(reactor.home(), request));
 
         let (written, buf) = run(Request::write(&file, Buf::from(b"hello world".to_vec()).slice(6..), 3));
         assert_eq!((written.unwrap(), &buf[..]), (5, &b"world"[..]));
@@ -78,7 +77,7 @@ fn an_error_comes_with_the_buffer() {
             (Request::read(&file, buf(), -1), Errno::INVAL),
             (Request::read(&file, buf(), 0).nowait(), Errno::OPNOTSUPP),
         ] {
-            let (result, buf) = block_on(reactor, FileOperation::new(reactor, request));
+            let (result, buf) = block_on(reactor, FileOperation::new(reactor.home(), request));
             assert_eq!(result.unwrap_err().raw_os_error(), Some(errno.raw_os_error()));
             assert_eq!(&buf[..], b"mine");
         }
@@ -101,7 +100,7 @@ fn a_bad_request_fails_alone_wherever_it_is_in_the_batch() {
             for bad in 0..BATCH {
                 let batch: Vec<_> = (0..BATCH)
                     .map(|at| match at == bad {
-                        true => FileOperation::new(reactor, bad_request()),
+                        true => FileOperation::new(reactor.home(), bad_request()),
                         false => read_block(reactor, &file, at),
                     })
                     .map(|operation| ManualPoll::pending(reactor, operation))
@@ -230,7 +229,9 @@ fn reads_that_are_dropped_at_any_time_never_write_into_other_buffers() {
         let file = Arc::new(direct.unwrap_or_else(|_| File::open(named.path()).unwrap()));
         for round in 0..20 {
             let reads: Vec<_> = (0..64)
-                .map(|block| FileOperation::new(reactor, Request::read(&file, Buf::aligned(4096, 4096), block * 4096)))
+                .map(|block| {
+                    FileOperation::new(reactor.home(), Request::read(&file, Buf::aligned(4096, 4096), block * 4096))
+                })
                 .map(|read| ManualPoll::pending(reactor, read))
                 .collect();
             for _ in 0..round % 4 {
@@ -285,8 +286,10 @@ fn a_reactor_that_ends_with_requests_in_flight_frees_them_after_its_context() {
             let reactor = Reactor::new(blind(1)).unwrap();
             // The shutdown waits in vain for the event of the read.
             fault::inject(Call::Pgetevents, Errno::INTR, usize::MAX);
-            let read =
-                ManualPoll::pending(&reactor, FileOperation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0)));
+            let read = ManualPoll::pending(
+                &reactor,
+                FileOperation::new(reactor.home(), Request::read(&file, Buf::zeroed(8), 0)),
+            );
             reactor.turn();
             drop(read);
             assert_eq!(metrics(&reactor).orphans, 1);

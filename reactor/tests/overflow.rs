@@ -209,7 +209,7 @@ fn a_member_that_was_closed_behind_the_reactors_back_does_no_harm() {
             // SAFETY: the number is ours to close. Only the registration uses it afterwards, which
             // is the test.
             assert_eq!(unsafe { libc::close(io.as_fd().as_raw_fd()) }, 0);
-            let _closed_already = io.into_fd().into_raw_fd();
+            let _closed_already = io.into_fd().unwrap().into_raw_fd();
             let _next = place_is_taken.then(|| register(reactor, new_eventfd()));
             fire(&duplicate);
             assert_sleeps(reactor);

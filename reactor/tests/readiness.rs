@@ -216,11 +216,11 @@ fn a_registration_outlives_its_reactor_with_an_error() {
         assert!(block_on_without(&reactor, idle.ready(Direction::Read)).is_err());
         // Nothing else can go wrong any more.
         drop(io);
-        idle.into_fd();
+        drop(idle.into_fd().unwrap());
         reactor.turn();
         drop(reactor.enter_loop());
         reactor.shutdown();
-        assert!(Io::new(&reactor, new_eventfd(), Close::Soon).is_err());
+        assert!(Io::new(reactor.home(), new_eventfd(), Close::Soon).is_err());
     });
 }
 

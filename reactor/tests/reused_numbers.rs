@@ -3,7 +3,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -53,7 +52,7 @@ fn the_event_of_a_closed_file_does_not_reach_the_next_owner_of_its_number() {
         assert_eq!(new_waits.complete(reactor).unwrap(), 1);
 
         drop(old_waits);
-        let _owned_by_new_io = io.into_fd().into_raw_fd();
+        let _owned_by_new_io = io.into_fd().unwrap().into_raw_fd();
     });
 }
 
@@ -92,7 +91,7 @@ fn a_poll_that_could_not_be_cancelled_wakes_nobody() {
 }
 
 /// One wait for reading, past the hint that an attempt may succeed.
-fn wait_for(reactor: &Rc<Reactor>, id: SourceId, flag: &Arc<Flag>) -> Poll<io::Result<()>> {
+fn wait_for(reactor: &Reactor, id: SourceId, flag: &Arc<Flag>) -> Poll<io::Result<()>> {
     let waker = Waker::from(Arc::clone(flag));
     let waited = reactor.with(|driver| {
         driver.readiness(id, Direction::Read).clear();

@@ -336,7 +336,7 @@ fn a_registration_ends_under_a_storm_of_signals() {
                 let (io, trigger) = eventfd_pair(reactor);
                 drop(ManualPoll::pending(reactor, next_counter(&io)));
                 reactor.turn();
-                let fd = io.into_fd();
+                let fd = io.into_fd().unwrap();
                 fire(&trigger);
                 assert_eq!(super::read_counter(fd.as_fd()).unwrap(), 1);
             }

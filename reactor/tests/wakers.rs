@@ -1,18 +1,18 @@
 //! Hostile wakers: their wake and their drop run user code, which must never find the reactor
 //! borrowed. Nor may a waker that panics take the others down.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::{Buf, Config, Direction, FileOperation, Io, Reactor, Request};
+use super::super::driver::Driver;
+use super::super::{Buf, Config, Direction, FileOperation, Home, Io, Reactor, Request, coop};
 use super::{
     ManualPoll, alone, assert_at_rest, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_counter,
     read_counter, register, turn_and_park,
@@ -21,7 +21,7 @@ use crate::reactor::kernel::fault::{self, Call};
 
 thread_local! {
     /// The reactor that the wakers of this thread meddle with.
-    static REACTOR: RefCell<Option<Rc<Reactor>>> = const { RefCell::new(None) };
+    static REACTOR: Cell<Option<Home>> = const { Cell::new(None) };
     static WAKES: Cell<usize> = const { Cell::new(0) };
     static DROPS: Cell<usize> = const { Cell::new(0) };
 }
@@ -35,10 +35,13 @@ impl Meddler {
     }
 
     fn meddle() {
-        let Some(reactor) = REACTOR.with_borrow(Option::clone) else { return };
-        reactor.turn();
-        // Fails once the reactor is gone, which is fine.
-        if let Ok(io) = Io::new(&reactor, new_eventfd(), super::Close::Soon) {
+        let Some(reactor) = REACTOR.get() else { return };
+        // Both fail once the reactor is gone, which is fine.
+        reactor.with(|core| {
+            core.with(Driver::turn);
+            core.wake();
+        });
+        if let Ok(io) = Io::new(reactor, new_eventfd(), super::Close::Soon) {
             let mut cx = Context::from_waker(Waker::noop());
             let _ = io.poll_io(&mut cx, Direction::Read, read_counter);
         }
@@ -60,9 +63,9 @@ impl Drop for Meddler {
 }
 
 /// Runs a test whose wakers meddle with its reactor.
-fn with_meddlers(test: impl Fn(&Rc<Reactor>)) {
+fn with_meddlers(test: impl Fn(&Reactor)) {
     in_each_mode(1, |reactor| {
-        REACTOR.set(Some(Rc::clone(reactor)));
+        REACTOR.set(Some(reactor.home()));
         test(reactor);
         REACTOR.take();
     });
@@ -70,8 +73,8 @@ fn with_meddlers(test: impl Fn(&Rc<Reactor>)) {
 
 /// Polls with a waker that only the reactor holds afterwards.
 #[track_caller]
-fn poll_pending<T>(reactor: &Reactor, future: &mut (impl Future<Output = T> + Unpin)) {
-    reactor.coop().refill();
+fn poll_pending<T>(_reactor: &Reactor, future: &mut (impl Future<Output = T> + Unpin)) {
+    coop::refill();
     let waker = Meddler::waker();
     let polled = pin!(future).poll(&mut Context::from_waker(&waker));
     assert!(polled.is_pending());
@@ -85,9 +88,9 @@ fn count(f: impl FnOnce()) -> (usize, usize) {
     (DROPS.get(), WAKES.get())
 }
 
-fn read_of_a_file(reactor: &Rc<Reactor>) -> FileOperation {
+fn read_of_a_file(reactor: &Reactor) -> FileOperation {
     let file = Arc::new(memfd_create("", MemfdFlags::CLOEXEC).unwrap().into());
-    FileOperation::new(reactor, Request::read(&file, Buf::zeroed(8), 0))
+    FileOperation::new(reactor.home(), Request::read(&file, Buf::zeroed(8), 0))
 }
 
 #[test]
@@ -146,7 +149,7 @@ fn the_waker_of_a_file_operation_is_dropped_and_woken_outside_the_borrow() {
 fn the_waker_of_an_orphan_is_dropped_outside_the_borrow() {
     alone(|| {
         let reactor = Reactor::new(Config { force_syscalls: true, ..config(1) }).unwrap();
-        REACTOR.set(Some(Rc::clone(&reactor)));
+        REACTOR.set(Some(reactor.home()));
         let mut read = read_of_a_file(&reactor);
         poll_pending(&reactor, &mut read);
         // It is submitted, and its event has not been seen yet.
@@ -175,7 +178,7 @@ fn all_wakers_are_woken_outside_the_borrow_when_the_reactor_ends() {
     alone(|| {
         for config in [config(1), Config { force_syscalls: true, ..config(1) }] {
             let reactor = Reactor::new(config).unwrap();
-            REACTOR.set(Some(Rc::clone(&reactor)));
+            REACTOR.set(Some(reactor.home()));
             let ios: Vec<_> = (0..100).map(|_| eventfd_pair(&reactor).0).collect();
             let mut waits: Vec<_> = ios.iter().map(|io| Box::pin(next_counter(io))).collect();
             waits.iter_mut().for_each(|wait| poll_pending(&reactor, wait));
@@ -185,9 +188,9 @@ fn all_wakers_are_woken_outside_the_borrow_when_the_reactor_ends() {
 
             assert_eq!(count(|| reactor.shutdown()), (200, 200), "file operations too: their results will not come");
             let mut cx = Context::from_waker(Waker::noop());
-            reactor.coop().refill();
+            coop::refill();
             assert!(waits.iter_mut().all(|wait| matches!(wait.as_mut().poll(&mut cx), Poll::Ready(Err(_)))));
-            reactor.coop().refill();
+            coop::refill();
             assert!(reads.iter_mut().all(|read| matches!(pin!(read).poll(&mut cx), Poll::Ready((Err(_), _)))));
             drop((waits, reads));
             REACTOR.take();
@@ -218,7 +221,7 @@ fn a_waker_that_panics_keeps_nobody_else_from_being_woken() {
         let (ios, triggers): (Vec<_>, Vec<_>) = (0..100).map(|_| eventfd_pair(reactor)).unzip();
         let bomb = Waker::from(Arc::new(Bomb));
         for io in &ios {
-            reactor.coop().refill();
+            coop::refill();
             assert!(io.poll_io(&mut Context::from_waker(&bomb), Direction::Read, read_counter).is_pending());
         }
         let mut reads: Vec<_> = (0..5).map(|_| read_of_a_file(reactor)).collect();

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 
@@ -12,7 +11,7 @@ use async_task::Task;
 use super::contain::Contained;
 use super::error::JoinError;
 use super::future::Output;
-use crate::runtime::context;
+use crate::reactor::coop;
 use crate::runtime::own_waker;
 use crate::runtime::shared::TaskMeta;
 use crate::runtime::wake;
@@ -81,11 +80,7 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let scheduler = context::with(Rc::clone);
-        let unit = match &scheduler {
-            Some(scheduler) => Some(ready!(scheduler.reactor().coop().poll_proceed(cx))),
-            None => None,
-        };
+        let unit = ready!(coop::poll_proceed(cx));
         let task = self.task.as_mut().expect("a handle has its task until it is dropped");
         let ended = if own_waker::is_current(cx.waker()) {
             ready!(Pin::new(task).poll(cx))
@@ -94,9 +89,7 @@ impl<T> Future for JoinHandle<T> {
             let waker = Waker::from(Arc::new(ContainedWaker(Contained::new(cx.waker().clone()))));
             ready!(Pin::new(task).poll(&mut Context::from_waker(&waker)))
         };
-        if let Some(unit) = unit {
-            unit.made_progress();
-        }
+        unit.made_progress();
         Poll::Ready(ended.into_inner())
     }
 }

@@ -10,16 +10,15 @@
 // How it works: `Timers` wakes what is due, once per turn of the loop, and the next deadline is the
 // timeout of the loop's sleep. No thread, no timerfd.
 
+mod instant;
 mod sleep;
 mod timeout;
-mod timers;
 
-pub use std::time::{Duration, Instant};
+pub use std::time::Duration;
 
+pub use instant::Instant;
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, timeout, timeout_at};
-
-pub(super) use timers::Timers;
 
 /// The errors of this module.
 pub mod error {

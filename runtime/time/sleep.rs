@@ -1,11 +1,11 @@
 //! Waiting for a point in time.
 
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::timers::{TimerKey, Timers};
+use super::instant::Instant;
+use crate::reactor::{Home, TimerKey, coop};
 use crate::runtime::context;
 use crate::runtime::scheduler::Scheduler;
 
@@ -78,8 +78,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Sleep {
     deadline: Instant,
-    /// The timer, from the first wait on, and the runtime's timers that it is one of.
-    timer: Option<(TimerKey, Rc<Timers>)>,
+    /// The timer, from the first wait on, and where it is.
+    timer: Option<(TimerKey, Home)>,
 }
 
 impl Sleep {
@@ -110,22 +110,24 @@ impl Sleep {
     /// ```
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         self.deadline = deadline;
-        self.timer = self.timer.take().and_then(|(key, timers)| Some((timers.reschedule(key, deadline)?, timers)));
+        let Some((key, home)) = self.timer.take() else { return };
+        self.timer = home.reschedule_timer(key, deadline.into_std()).map(|key| (key, home));
     }
 
     fn cancel(&mut self) {
-        if let Some((key, timers)) = self.timer.take() {
-            timers.remove(key);
+        if let Some((key, home)) = self.timer.take() {
+            home.remove_timer(key);
         }
     }
 
     /// `poll`, without a look at the task's budget.
     pub(super) fn poll_unbudgeted(&mut self, scheduler: &Scheduler, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some((key, timers)) = &self.timer
-            && Rc::ptr_eq(timers, scheduler.timers())
+        let timers = scheduler.timers();
+        if let Some((key, home)) = self.timer
+            && home == scheduler.reactor().home()
         {
-            if !timers.is_due(*key) {
-                timers.update(*key, cx.waker());
+            if !timers.is_due(key) {
+                timers.update(key, cx.waker());
                 return Poll::Pending;
             }
             // It has usually fired and is gone. After a reset to the past it is still there, and
@@ -135,13 +137,12 @@ impl Sleep {
         }
         // If the sleep was moved, it waits in this runtime from now on.
         self.cancel();
-        let timers = scheduler.timers();
         // By the clock as it was read for this turn. Reading it again for every sleep would cost
         // more than the turn that a deadline which has just passed has to wait.
-        if timers.is_past(self.deadline) {
+        if timers.is_past(self.deadline.into_std()) {
             return Poll::Ready(());
         }
-        self.timer = Some((timers.insert(self.deadline, cx.waker().clone()), Rc::clone(timers)));
+        self.timer = Some((timers.insert(self.deadline.into_std(), cx.waker().clone()), scheduler.reactor().home()));
         Poll::Pending
     }
 }
@@ -152,7 +153,7 @@ impl Future for Sleep {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let scheduler = context::current();
-        let unit = ready!(scheduler.reactor().coop().poll_proceed(cx));
+        let unit = ready!(coop::poll_proceed(cx));
         ready!(self.poll_unbudgeted(&scheduler, cx));
         unit.made_progress();
         Poll::Ready(())

@@ -4,11 +4,13 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use super::instant::Instant;
 use super::sleep::{Sleep, sleep, sleep_until};
+use crate::reactor::coop;
 use crate::runtime::context;
 
 /// Limits the time that a future may take. If time runs out, the future is dropped together with
@@ -82,12 +84,11 @@ impl<F: Future> Future for Timeout<F> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let has_budget = || context::with(|scheduler| scheduler.reactor().coop().has_budget()).unwrap_or(false);
-        let had_budget = has_budget();
+        let had_budget = coop::has_budget();
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        let elapsed = if had_budget && !has_budget() {
+        let elapsed = if had_budget && !coop::has_budget() {
             // The future used up the budget, perhaps on every poll; the deadline must be checked
             // regardless.
             this.delay.get_mut().poll_unbudgeted(&context::current(), cx)

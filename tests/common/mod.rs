@@ -145,7 +145,7 @@ fn open_files() -> BTreeSet<(PathBuf, PathBuf)> {
 }
 
 /// Polls a future once, with a waker that does nothing. Returns whether it is ready.
-pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> bool {
+pub(crate) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> bool {
     future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 

@@ -7,7 +7,6 @@ mod submit;
 mod wait;
 
 use std::fs::File;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -19,12 +18,12 @@ const FOREVER: usize = usize::MAX;
 
 /// Starts waits and writes, has something happen while they are pending, and expects that all of
 /// them complete.
-fn assert_all_complete(reactor: &Rc<Reactor>, while_they_wait: impl FnOnce()) {
+fn assert_all_complete(reactor: &Reactor, while_they_wait: impl FnOnce()) {
     let file = Arc::new(File::from(memfd_create("", MemfdFlags::CLOEXEC).unwrap()));
     let (ios, triggers): (Vec<_>, Vec<_>) = (0..20).map(|_| eventfd_pair(reactor)).unzip();
     let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
     let writes: Vec<_> = (0..20)
-        .map(|at| FileOperation::new(reactor, Request::write(&file, Buf::from(vec![at; 8]), i64::from(at) * 8)))
+        .map(|at| FileOperation::new(reactor.home(), Request::write(&file, Buf::from(vec![at; 8]), i64::from(at) * 8)))
         .map(|write| ManualPoll::pending(reactor, write))
         .collect();
     while_they_wait();

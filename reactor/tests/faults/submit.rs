@@ -107,7 +107,7 @@ fn an_io_submit_that_is_denied_later_is_an_error_for_every_caller() {
         for _ in 0..3 {
             let denied = block_on(reactor, next_counter(&io)).unwrap_err();
             assert_eq!(denied.raw_os_error(), Some(libc::EPERM));
-            let read = FileOperation::new(reactor, Request::read(&file, Buf::from(b"mine".to_vec()), 0));
+            let read = FileOperation::new(reactor.home(), Request::read(&file, Buf::from(b"mine".to_vec()), 0));
             let (denied, buf) = block_on(reactor, read);
             assert_eq!(denied.unwrap_err().raw_os_error(), Some(libc::EPERM));
             assert_eq!(&buf[..], b"mine");

@@ -24,7 +24,7 @@ fn interrupted_waits_lose_nothing() {
         drop(ManualPoll::pending(reactor, next_counter(&io)));
         reactor.turn();
         fault::inject(Call::Pgetevents, Errno::INTR, 30);
-        io.into_fd();
+        drop(io.into_fd().unwrap());
         turn_until(reactor, |now| now.slots_in_use <= 2);
         fault::clear();
     });

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use crate::reactor::wake_all;
+use super::wake::wake_all;
 
 /// A registered timer: its deadline, its index in the slab, and a number that distinguishes it from
 /// earlier timers at that index. Ordered by deadline, then by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct TimerKey {
+pub(crate) struct TimerKey {
     deadline: Nanos,
     number: u32,
     index: u32,
@@ -53,19 +53,19 @@ struct Timer {
 }
 
 impl Timers {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { queue: RefCell::default(), now: Cell::new(0), stale: Cell::new(false), epoch: Instant::now() }
     }
 
     /// Whether a timer's deadline had passed when the clock was last read. Then it has fired, or is
     /// about to.
-    pub(super) fn is_due(&self, key: TimerKey) -> bool {
+    pub(crate) fn is_due(&self, key: TimerKey) -> bool {
         key.deadline <= self.now.get()
     }
 
     /// Whether a deadline had passed in the loop's latest turn. The clock is read at most once per
     /// turn, however many ask.
-    pub(super) fn is_past(&self, deadline: Instant) -> bool {
+    pub(crate) fn is_past(&self, deadline: Instant) -> bool {
         if self.stale.replace(false) {
             self.now.set(self.nanos(Instant::now()));
         }
@@ -78,12 +78,12 @@ impl Timers {
     }
 
     /// Adds a timer that wakes `waker` at the deadline.
-    pub(super) fn insert(&self, deadline: Instant, waker: Waker) -> TimerKey {
+    pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> TimerKey {
         self.queue.borrow_mut().insert(self.nanos(deadline), waker)
     }
 
     /// Replaces a timer's waker, if it has not fired.
-    pub(super) fn update(&self, key: TimerKey, waker: &Waker) {
+    pub(crate) fn update(&self, key: TimerKey, waker: &Waker) {
         let other = self.queue.borrow_mut().get_mut(key).is_some_and(|timer| !timer.waker.will_wake(waker));
         if other {
             let mut waker = waker.clone();
@@ -95,15 +95,15 @@ impl Timers {
     }
 
     /// Gives a timer a new deadline, if it has not fired.
-    pub(super) fn reschedule(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
+    pub(crate) fn reschedule(&self, key: TimerKey, deadline: Instant) -> Option<TimerKey> {
         let mut queue = self.queue.borrow_mut();
         let timer = queue.remove(key)?;
         Some(queue.insert(self.nanos(deadline), timer.waker))
     }
 
-    /// Removes a timer, if it has not fired.
-    pub(super) fn remove(&self, key: TimerKey) {
-        let _removed = self.queue.borrow_mut().remove(key);
+    /// Removes a timer, if it has not fired. Its waker is to be dropped outside any borrow.
+    pub(crate) fn remove(&self, key: TimerKey) -> Option<Waker> {
+        self.queue.borrow_mut().remove(key).map(|timer| timer.waker)
     }
 
     /// How long until the next timer is due.

@@ -1,0 +1,141 @@
+//! A reactor's parts that only its own thread may touch, behind one borrow.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+
+use super::driver::{Close, Driver};
+use super::ids::{Home, SourceId};
+use super::mailbox::{Command, Mailbox};
+use super::timers::Timers;
+use super::wake::wake_all;
+
+/// The driver, the timers, and what other threads ask of them.
+///
+/// All methods take `&self` and borrow the driver for a moment. Law: no user code runs under the
+/// borrow; wakers are cloned, woken and dropped outside of it, and so is what is logged.
+#[derive(Debug)]
+pub(super) struct Core {
+    home: Home,
+    /// `None` after [`shutdown`](Self::shutdown): what is registered then gets an error.
+    driver: RefCell<Option<Driver>>,
+    timers: Timers,
+    /// Whether the thread is in the loop, which will finish pending closes soon.
+    in_loop: Cell<bool>,
+    mailbox: Mailbox,
+}
+
+impl Core {
+    pub(super) fn new(driver: Driver, mailbox: Mailbox) -> Self {
+        Self {
+            home: Home::new(),
+            driver: RefCell::new(Some(driver)),
+            timers: Timers::new(),
+            in_loop: Cell::new(false),
+            mailbox,
+        }
+    }
+
+    pub(super) fn home(&self) -> Home {
+        self.home
+    }
+
+    pub(super) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    pub(super) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    pub(super) fn is_in_loop(&self) -> bool {
+        self.in_loop.get()
+    }
+
+    pub(super) fn set_in_loop(&self, in_loop: bool) {
+        self.in_loop.set(in_loop);
+    }
+
+    /// Whether the calling process made this reactor; a forked child did not.
+    pub(super) fn is_ours(&self) -> bool {
+        self.driver.borrow().as_ref().is_none_or(|driver| driver.kioctx.is_ours())
+    }
+
+    /// The door to the driver: closed after `shutdown`, and for a forked child, which must not
+    /// touch its parent's context, ring and epoll. (So a stream that a child inherits fails at
+    /// once, and does not first attempt to read what may be its parent's.)
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut Driver) -> R) -> Option<R> {
+        let mut driver = self.driver.borrow_mut();
+        // Not `Option::map`: what `f` has captured must not be dropped under the borrow, called or
+        // not.
+        let driver = driver.as_mut().filter(|driver| driver.kioctx.is_ours())?;
+        Some(f(driver))
+    }
+
+    /// Wakes the wakers that the driver has found and logs what it has met, with the borrow
+    /// released.
+    pub(super) fn wake(&self) {
+        let Some((mut wakers, incidents)) = self.with(Driver::take_wakeups) else { return };
+        for (what, errno) in incidents {
+            let error = errno.map(std::io::Error::from);
+            tracing::error!(error = error.as_ref().map(tracing::field::display), "{what}");
+        }
+        if wakers.is_empty() {
+            return;
+        }
+        wake_all(wakers.drain(..));
+        self.with(|driver| driver.give_back(wakers));
+    }
+
+    /// Ends a registration, and closes its descriptor if that is given.
+    pub(super) fn deregister(&self, id: SourceId, fd: Option<OwnedFd>, close: Close) {
+        // So that none of them comes too late: see `Command`.
+        self.carry_out_commands();
+        self.end_registration(id, fd, close);
+    }
+
+    fn end_registration(&self, id: SourceId, fd: Option<OwnedFd>, close: Close) {
+        // Outside the loop nobody would see what is left to be closed.
+        let close = if self.is_in_loop() { close } else { Close::BeforeReturn };
+        // The source holds wakers, whose drop is user code: it outlives the borrow.
+        let _source = self.with(|driver| driver.deregister(id, fd, close));
+    }
+
+    /// Does what other threads have asked for.
+    pub(super) fn carry_out_commands(&self) {
+        if !self.mailbox.has_mail() || !self.is_ours() {
+            return;
+        }
+        for command in self.mailbox.take() {
+            match command {
+                Command::Wait { source, direction, until, waker } => {
+                    let _replaced = self.with(|driver| driver.wait_from_elsewhere(source, direction, until, waker));
+                }
+                Command::Forget { source, direction, waiter } => {
+                    let _withdrawn = self.with(|driver| driver.readiness(source, direction).forget(&waiter));
+                }
+                Command::Deregister { source, fd, close } => self.end_registration(source, Some(fd), close),
+                Command::Abandon(id) => {
+                    let _withdrawn = self.with(|driver| driver.requests.abandon(id));
+                }
+                Command::EndTimer(key) => wake_all(self.timers.remove(key)),
+            }
+        }
+    }
+
+    /// Ends the driver. False if that was done before, or is the affair of the process before the
+    /// fork.
+    pub(super) fn shutdown(&self) -> bool {
+        self.carry_out_commands();
+        let Some(driver) = self.driver.borrow_mut().take() else { return false };
+        // In a forked child it is only dropped: all that it could end is the parent's.
+        if !driver.kioctx.is_ours() {
+            return false;
+        }
+        wake_all(driver.shutdown());
+        wake_all(self.mailbox.close().into_iter().filter_map(|command| match command {
+            Command::Wait { waker, .. } => Some(waker),
+            _ => None,
+        }));
+        true
+    }
+}
