@@ -205,12 +205,18 @@ fn files_are_used_from_several_threads_at_once() {
 }
 
 #[test]
-fn what_opens_a_file_can_be_sent() {
+fn operations_can_be_sent() {
     run(async {
         let file = assert_send_and_sync(File::open("/proc/self/stat")).await.unwrap();
         assert_send_and_sync(file.metadata()).await.unwrap();
         assert_send_and_sync(file.set_len(1)).await.unwrap_err();
         assert_send_and_sync(file.try_clone()).await.unwrap();
+        assert_send_and_sync(file.read_at(Buf::zeroed(1), 0)).await.0.unwrap();
+        assert_send_and_sync(file.read_exact_at(Buf::zeroed(1), 0)).await.0.unwrap();
+        assert_send_and_sync(file.write_at(Buf::zeroed(1), 0)).await.0.unwrap_err();
+        assert_send_and_sync(file.write_all_at(Buf::zeroed(1), 0)).await.0.unwrap_err();
+        assert_send_and_sync(file.sync_all()).await.unwrap_err();
+        assert_send_and_sync(file.sync_data()).await.unwrap_err();
         assert_send_and_sync(OpenOptions::new().read(true).open("/proc/self/stat")).await.unwrap();
     });
 }
