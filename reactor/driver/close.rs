@@ -11,7 +11,7 @@ use super::Driver;
 use super::closing::{Close, any_in_flight};
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 use crate::reactor::kernel::context_pool;
-use crate::reactor::readiness::{Source, Wait};
+use crate::reactor::readiness::Source;
 use crate::reactor::requests::Disarm;
 
 /// How long an ordinary close waits for its cancelled polls. They take microseconds; the loop
@@ -32,7 +32,7 @@ impl Driver {
     pub(in crate::reactor) fn deregister(&mut self, id: SourceId, fd: Option<OwnedFd>, close: Close) -> Source {
         let polls = self.disarm_all(id, fd.as_ref());
         let source = self.sources.remove(id.index());
-        if polls == [None, None] {
+        if polls == [None; Direction::ALL.len()] {
             return source;
         }
         if let Some(fd) = fd {
@@ -55,11 +55,9 @@ impl Driver {
 
     /// Ends all waiting for a source, which is going to be closed if a descriptor is given. Returns
     /// the polls whose events are still to come.
-    fn disarm_all(&mut self, id: SourceId, closing: Option<&OwnedFd>) -> [Option<Key>; Direction::BOTH.len()] {
-        let polls = Direction::BOTH.map(|direction| {
-            let readiness = self.readiness(id, direction);
-            let Wait::Poll(key) = readiness.current_wait() else { return None };
-            readiness.set_wait(Wait::Idle);
+    fn disarm_all(&mut self, id: SourceId, closing: Option<&OwnedFd>) -> [Option<Key>; Direction::ALL.len()] {
+        let polls = self.sources[id.index()].take_polls().map(|poll| {
+            let key = poll?;
             match self.requests.disarm(key) {
                 Disarm::Vacated => None,
                 Disarm::Cancel => {
@@ -125,8 +123,8 @@ impl Driver {
         }
         self.reap_until(SHUTDOWN_PATIENCE, |driver| driver.requests.slots.in_use() == 0);
         for (_, source) in &mut self.sources {
-            for direction in Direction::BOTH {
-                source[direction].wake_into(&mut self.wakers);
+            for (_, readiness) in source.directions() {
+                readiness.wake_into(&mut self.wakers);
             }
         }
         self.requests.operations.take_wakers(&mut self.wakers);

@@ -19,7 +19,7 @@ pub(crate) enum Close {
 /// the kernel's reference would keep the file open anyway, and the peer would see the close late.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
-    pub(super) fds: Vec<([Option<Key>; Direction::BOTH.len()], OwnedFd)>,
+    pub(super) fds: Vec<([Option<Key>; Direction::ALL.len()], OwnedFd)>,
 }
 
 impl Closing {

@@ -15,6 +15,8 @@ pub(crate) enum Call {
     Pgetevents,
     /// `epoll_ctl`, of what is to be watched.
     Watch,
+    /// `epoll_wait`.
+    Drain,
     /// Not a system call: fails the check of a new ring, as an unknown layout would.
     MapRing,
 }
