@@ -24,7 +24,7 @@ impl fmt::Display for Home {
 }
 
 /// A registered descriptor's place in the driver's list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SourceId(pub(crate) u32);
 
 impl SourceId {
@@ -33,22 +33,32 @@ impl SourceId {
     }
 }
 
-/// The two things that one can wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What one can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Direction {
     /// Data, end of file, a connection to accept.
     Read,
     /// Room to write, the end of a connect.
     Write,
+    /// Urgent data, and what else a file means by `POLLPRI`.
+    Priority,
+    /// An error, such as a message in a socket's error queue.
+    Error,
 }
 
 impl Direction {
+    /// Those that nearly every descriptor is used in.
     pub(crate) const BOTH: [Self; 2] = [Self::Read, Self::Write];
 
-    pub(crate) fn other(self) -> Self {
+    pub(crate) const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Priority, Self::Error];
+
+    /// The events of `poll(2)` that are waited for. The kernel adds `POLLERR` and `POLLHUP`.
+    pub(crate) fn poll_mask(self) -> libc::c_short {
         match self {
-            Self::Read => Self::Write,
-            Self::Write => Self::Read,
+            Self::Read => libc::POLLIN | libc::POLLRDHUP,
+            Self::Write => libc::POLLOUT,
+            Self::Priority => libc::POLLPRI,
+            Self::Error => libc::POLLERR,
         }
     }
 }

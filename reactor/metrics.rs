@@ -60,6 +60,16 @@ metrics! {
     polls_skipped,
     /// Idle polls moved to the nested epoll to free their slots.
     polls_demoted,
+    /// Attempts that found nothing though an event had just said that there was something, as when
+    /// another process or thread was faster.
+    contradictions,
+    /// File descriptors that wait for edges in the nested epoll for as long as they are open: the
+    /// kernel refuses to poll them by AIO (a terminal, a FIFO that was opened for both directions),
+    /// or contradictions followed one another (a socket whose error queue is not read).
+    fds_edge_triggered,
+    /// Waits that ended by a timer, after 1 to 50 ms, because nothing in the kernel tells when such
+    /// a descriptor is ready.
+    waits_backed_off,
     /// Calls of `io_cancel`.
     cancels,
     /// File transfers that went to the blocking pool because the AIO context would have blocked

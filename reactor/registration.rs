@@ -75,16 +75,18 @@ impl Registration {
     /// Attempts once. `WouldBlock` makes the next wait a real one.
     pub(crate) fn try_io<R>(&self, direction: Direction, attempt: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         let result = attempt();
-        if result.as_ref().is_err_and(is_would_block) {
-            self.home.with_driver(|driver| driver.readiness(self.id, direction).would_block());
-        }
+        let is_blocked = result.as_ref().is_err_and(is_would_block);
+        self.home.with_driver(|driver| match is_blocked {
+            true => driver.would_block(self.id, direction),
+            false => driver.readiness(self.id, direction).moved(),
+        });
         result
     }
 
     /// The latest transfer was short: the next one would find nothing, so it waits first. A poll is
     /// checked when it is submitted, so nothing can be missed.
     pub(crate) fn clear_ready(&self, direction: Direction) {
-        self.home.with_driver(|driver| driver.readiness(self.id, direction).clear());
+        self.home.with_driver(|driver| driver.clear_ready(self.id, direction));
     }
 
     /// Ends the registration, and closes the descriptor if it is given. On another thread than the
@@ -143,8 +145,8 @@ impl Registration {
 
     /// An attempt met `EAGAIN`. Ready when there is no reason to wait.
     fn poll_block(&self, cx: &mut Context<'_>, direction: Direction, waiter: &mut Waiter) -> Poll<io::Result<()>> {
-        // User code, which may bring this very direction an event. `block` then notes an EAGAIN
-        // that is older, and no harm is done: arming checks the level.
+        // User code, which may bring this very direction an event. `block` then knows that the
+        // EAGAIN is older.
         let waker = cx.waker().clone();
         self.home.check_driven()?;
         let waited = self.home.with_driver(|driver| driver.block(self.id, direction, waiter, waker));

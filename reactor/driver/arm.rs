@@ -1,8 +1,25 @@
-//! How a descriptor waits: by an AIO poll, or in the nested epoll. Chosen again at each arming.
+//! How a descriptor waits: by an AIO poll, in the nested epoll, or by a timer.
+//!
+//! The rule is one poll for each wait, armed when somebody has to wait. What finds no slot waits in
+//! the nested epoll instead, for one event: then it is quiet, and the next arming chooses again. So
+//! a descriptor that gets a slot again costs the epoll nothing. Watched for edges it would have its
+//! events reported twice, or have to be taken out at each change.
+//!
+//! Two kinds of descriptors wait for edges from then on: the kernel refuses their polls, or they
+//! are contradictory. The readiness of those contradicts `EAGAIN` for long: an unread message in a
+//! socket's error queue is a standing `POLLERR`, which no mask can exclude. Polls and one-shot
+//! watches look at the level each time they are armed, so they would complete at once, each time.
+//!
+//! Where edges tell nothing either, a timer wakes the waiters, at growing intervals: the epoll has
+//! no queue to wait on (it refuses regular files), or the file claims room where there is none (an
+//! unconnected datagram socket whose peer is full).
 
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -10,6 +27,7 @@ use super::Driver;
 use crate::reactor::error::explain;
 use crate::reactor::ids::{Direction, PollKind, SourceId};
 use crate::reactor::kernel::abi::IoEvent;
+use crate::reactor::kernel::overflow;
 use crate::reactor::readiness::{Next, Source, Until, Wait, Waiter};
 
 impl Driver {
@@ -26,8 +44,11 @@ impl Driver {
         waiter: &mut Waiter,
         waker: Waker,
     ) -> (Poll<io::Result<()>>, Option<Waker>) {
-        let (next, replaced) = self.readiness(id, direction).block(waiter, waker);
-        (self.act_on(id, direction, next), replaced)
+        let (contradicts, next, replaced) = self.sources[id.index()].block(direction, waiter, waker);
+        if contradicts {
+            self.counters.contradictions.add(1);
+        }
+        (self.act_on(id, direction, Until::Attempt, waiter, next), replaced)
     }
 
     /// The same where nothing was attempted.
@@ -40,7 +61,7 @@ impl Driver {
         waker: Waker,
     ) -> (Poll<io::Result<()>>, Option<Waker>) {
         let (next, replaced) = self.readiness(id, direction).wait(until, waiter, waker);
-        (self.act_on(id, direction, next), replaced)
+        (self.act_on(id, direction, until, waiter, next), replaced)
     }
 
     /// The same for a waiter on another thread, where an attempt has met `EAGAIN` if it is `until`
@@ -65,7 +86,26 @@ impl Driver {
         None
     }
 
-    fn act_on(&mut self, id: SourceId, direction: Direction, next: Next) -> Poll<io::Result<()>> {
+    /// An attempt met `EAGAIN`, and no wait follows.
+    pub(in crate::reactor) fn would_block(&mut self, id: SourceId, direction: Direction) {
+        if self.sources[id.index()].would_block(direction) {
+            self.counters.contradictions.add(1);
+        }
+    }
+
+    /// A transfer was short: the next one would find nothing.
+    pub(in crate::reactor) fn clear_ready(&mut self, id: SourceId, direction: Direction) {
+        self.sources[id.index()].clear(direction);
+    }
+
+    fn act_on(
+        &mut self,
+        id: SourceId,
+        direction: Direction,
+        until: Until,
+        waiter: &Waiter,
+        next: Next,
+    ) -> Poll<io::Result<()>> {
         match next {
             Next::Ready => Poll::Ready(Ok(())),
             Next::Failed(errno) => Poll::Ready(Err(wait_error(errno))),
@@ -75,27 +115,38 @@ impl Driver {
                 self.counters.polls_skipped.add(1);
                 Poll::Pending
             }
-            Next::Arm => match self.requests.slots.arm(id, direction) {
-                Some(key) => {
-                    self.readiness(id, direction).set_wait(Wait::Poll(key));
-                    Poll::Pending
-                }
-                None => self.arm_without_slot(id, direction),
-            },
+            Next::BackOff => {
+                self.back_off(id, direction);
+                Poll::Pending
+            }
+            Next::Arm => self.arm(id, direction, until, waiter),
         }
     }
 
-    /// No slot is free: the nested epoll takes over, and an idle poll is asked to make room for the
-    /// next one. Ready if there is no way to wait: another attempt will tell why.
-    fn arm_without_slot(&mut self, id: SourceId, direction: Direction) -> Poll<io::Result<()>> {
+    fn arm(&mut self, id: SourceId, direction: Direction, until: Until, waiter: &Waiter) -> Poll<io::Result<()>> {
+        if !self.sources[id.index()].is_edge_triggered()
+            && let Some(key) = self.requests.slots.arm(id, direction)
+        {
+            self.readiness(id, direction).set_wait(Wait::Poll(key));
+            return Poll::Pending;
+        }
         self.arm_in_overflow(id, direction);
         match self.readiness(id, direction).current_wait() {
+            // No slot was free, so an idle poll is asked to make room for the next one.
             Wait::Overflow => {
                 self.demote_idle();
                 Poll::Pending
             }
-            // If the epoll is full as well, a demoted poll would have nowhere to go.
-            Wait::Idle | Wait::Poll(_) | Wait::Retry => Poll::Ready(Ok(())),
+            Wait::Edge | Wait::BackOff | Wait::Poll(_) | Wait::Retry => Poll::Pending,
+            // There is no way to wait. If the epoll is full, a demoted poll would have nowhere to
+            // go. Whoever attempts may find something anyway, and is told later if not.
+            Wait::Idle => match until {
+                Until::Attempt => Poll::Ready(Ok(())),
+                Until::Event => {
+                    let errno = self.readiness(id, direction).take_error(waiter);
+                    Poll::Ready(errno.map_or(Ok(()), |errno| Err(wait_error(errno))))
+                }
+            },
         }
     }
 
@@ -116,7 +167,7 @@ impl Driver {
     pub(super) fn move_to_overflow(&mut self, id: SourceId, direction: Direction, event: &IoEvent) {
         self.readiness(id, direction).completed(false);
         if event.res > 0 {
-            return self.wake_by_poll(id, direction, event);
+            return self.sources[id.index()].wake_by_poll(direction, event.res, &mut self.wakers);
         }
         if let Err(errno) = self.watch_in_overflow(id, direction) {
             // It has just vacated a slot.
@@ -135,32 +186,77 @@ impl Driver {
 
     /// A direction cannot be waited for.
     pub(super) fn fail(&mut self, id: SourceId, direction: Direction, errno: Errno) {
-        self.sources[id.index()][direction].fail(errno, &mut self.wakers);
+        self.sources[id.index()].direction(direction).fail(errno, &mut self.wakers);
     }
 
+    /// Has the nested epoll watch a direction, for one event or for every edge. The kernel looks at
+    /// the level when it is told to, so nothing is missed that came before.
     fn watch_in_overflow(&mut self, id: SourceId, direction: Direction) -> Result<(), Errno> {
         let source = &mut self.sources[id.index()];
-        source[direction].set_wait(Wait::Overflow);
-        let mut in_overflow = source.in_overflow;
-        let watched = self.overflow.watch(id, source.fd, &mut in_overflow, source.overflow_directions());
-        source.in_overflow = in_overflow;
-        match watched {
+        let mode = if source.is_edge_triggered() { overflow::EDGES } else { overflow::ONE_EVENT };
+        let events = source.events_with(direction);
+        match self.overflow.watch(id, source.fd, &mut source.in_overflow, events, mode) {
             Ok(()) => {
+                if source.is_edge_triggered() && !source.has_edges() {
+                    self.counters.fds_edge_triggered.add(1);
+                }
+                source.watch(direction);
                 self.arm_own(PollKind::Overflow);
                 Ok(())
             }
-            // epoll refuses what is always ready: a regular file, a directory.
+            // The epoll refuses what has no queue to wait on (a regular file, a directory), or a
+            // security policy denies it.
             Err(Errno::PERM) => {
-                source[direction].set_wait(Wait::Idle);
-                source[direction].wake_into(&mut self.wakers);
+                self.back_off(id, direction);
                 Ok(())
             }
-            Err(errno) => {
-                source[direction].set_wait(Wait::Idle);
-                Err(errno)
+            Err(errno) => Err(errno),
+        }
+    }
+
+    // ---- back-off ----
+
+    fn back_off(&mut self, id: SourceId, direction: Direction) {
+        let length = self.readiness(id, direction).back_off();
+        self.back_offs.push(Reverse((Instant::now() + length, id, direction)));
+        self.counters.waits_backed_off.add(1);
+    }
+
+    /// Wakes those whose back-off is over.
+    pub(super) fn end_back_offs(&mut self) {
+        let Some(Reverse((first, ..))) = self.back_offs.peek() else { return };
+        let (first, now) = (*first, Instant::now());
+        if now < first {
+            return;
+        }
+        while let Some(end) = self.back_offs.peek_mut()
+            && end.0.0 <= now
+        {
+            let Reverse((_, id, direction)) = PeekMut::pop(end);
+            // It may have been deregistered since.
+            if let Some(source) = self.sources.get_mut(id.index()) {
+                source.end_back_off(direction, &mut self.wakers);
             }
         }
     }
+
+    /// How long it is until a back-off is over.
+    pub(super) fn until_back_off_ends(&self) -> Option<Duration> {
+        let Reverse((end, ..)) = self.back_offs.peek()?;
+        Some(end.saturating_duration_since(Instant::now()))
+    }
+
+    /// The nested epoll cannot be asked any more: everything that waits in it backs off.
+    pub(super) fn lose_overflow(&mut self) {
+        let ids: Vec<_> = self.sources.iter().map(|(at, _)| SourceId(at as u32)).collect();
+        for id in ids {
+            for direction in self.sources[id.index()].lose_overflow() {
+                self.back_off(id, direction);
+            }
+        }
+    }
+
+    // ---- the reactor's own polls ----
 
     /// Arms one of the reactor's own polls, unless it is armed already.
     pub(super) fn arm_own(&mut self, kind: PollKind) {

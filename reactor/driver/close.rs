@@ -8,9 +8,9 @@ use rustix::net::Shutdown;
 
 use super::closing::{Close, Late, Polls, any_in_flight};
 use super::{Aftermath, Driver};
-use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
+use crate::reactor::ids::{Key, PollKind, SourceId};
 use crate::reactor::kernel::context_pool;
-use crate::reactor::readiness::{Source, Wait};
+use crate::reactor::readiness::Source;
 use crate::reactor::requests::Disarm;
 
 /// How many polls are cancelled per turn, and for how long. Few, as with the
@@ -96,13 +96,11 @@ impl Driver {
     /// of them that are to be cancelled.
     fn disarm_all(&mut self, id: SourceId) -> (Polls, Polls) {
         let (mut in_flight, mut to_cancel) = (Polls::default(), Polls::default());
-        for direction in Direction::BOTH {
-            let readiness = self.readiness(id, direction);
-            let Wait::Poll(key) = readiness.current_wait() else { continue };
-            readiness.set_wait(Wait::Idle);
+        for (at, poll) in self.sources[id.index()].take_polls().into_iter().enumerate() {
+            let Some(key) = poll else { continue };
             let disarm = self.requests.disarm(key);
-            in_flight[direction as usize] = (disarm != Disarm::Vacated).then_some(key);
-            to_cancel[direction as usize] = (disarm == Disarm::Cancel).then_some(key);
+            in_flight[at] = (disarm != Disarm::Vacated).then_some(key);
+            to_cancel[at] = (disarm == Disarm::Cancel).then_some(key);
         }
         let source = &mut self.sources[id.index()];
         if source.in_overflow
@@ -160,8 +158,8 @@ impl Driver {
         self.take_completions();
         self.reap_until(SHUTDOWN_PATIENCE, |driver| driver.requests.slots.in_use() == 0);
         for (_, source) in &mut self.sources {
-            for direction in Direction::BOTH {
-                source[direction].wake_into(&mut self.wakers);
+            for (_, readiness) in source.directions() {
+                readiness.wake_into(&mut self.wakers);
             }
         }
         self.requests.operations.take_wakers(&mut self.wakers);

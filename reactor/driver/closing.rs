@@ -43,7 +43,7 @@ impl<T: 'static> From<Box<T>> for Late {
 }
 
 /// The polls of a registration whose events are still to come.
-pub(super) type Polls = [Option<Key>; Direction::BOTH.len()];
+pub(super) type Polls = [Option<Key>; Direction::ALL.len()];
 
 /// Closing happens in two phases, each bounded per turn: polls are cancelled, and what waited for
 /// their events is then dropped. Until its polls are over, the kernel's reference would keep a file

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use super::{BACK_OFF, Driver};
-use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
+use crate::reactor::ids::{Key, PollKind};
 use crate::reactor::kernel::abi::IoEvent;
-use crate::reactor::kernel::overflow;
-use crate::reactor::readiness::Wait;
 use crate::reactor::requests::Completion;
 
 impl Driver {
@@ -72,8 +70,9 @@ impl Driver {
     fn poll_has_completed(&mut self, kind: PollKind, inline: bool, event: &IoEvent) {
         match kind {
             PollKind::Waiters(source, direction) => {
-                self.readiness(source, direction).completed(inline);
-                self.wake_by_poll(source, direction, event);
+                let source = &mut self.sources[source.index()];
+                source.direction(direction).completed(inline);
+                source.wake_by_poll(direction, event.res, &mut self.wakers);
             }
             PollKind::Unpark => {
                 self.unpark_poll = None;
@@ -89,21 +88,12 @@ impl Driver {
         }
     }
 
-    /// The mask of a completed poll is only a hint: the next attempt tells.
-    pub(super) fn wake_by_poll(&mut self, id: SourceId, direction: Direction, event: &IoEvent) {
-        let source = &mut self.sources[id.index()];
-        source[direction].wake_into(&mut self.wakers);
-        if event.concerns_both() {
-            source[direction.other()].wake_into(&mut self.wakers);
-        }
-    }
-
     /// Wakes waiters whose poll was skipped, to retry speculatively.
     pub(super) fn wake_retries(&mut self) {
         for (id, direction) in self.retries.drain(..) {
             // It may have been deregistered since.
             if let Some(source) = self.sources.get_mut(id.index()) {
-                source[direction].retry(&mut self.wakers);
+                source.direction(direction).retry(&mut self.wakers);
             }
         }
     }
@@ -111,29 +101,26 @@ impl Driver {
     /// Wakes the waiters of what has fired in the nested epoll. `inline`: the epoll was readable
     /// when polled, so most members that fired were ready when watched; a wrong guess costs a
     /// member one attempt.
-    fn drain_overflow(&mut self, inline: bool) {
+    pub(super) fn drain_overflow(&mut self, inline: bool) {
         let (sources, wakers) = (&mut self.sources, &mut self.wakers);
         let mut half_fired = Vec::new();
-        self.overflow.drain(|id, fired| {
+        let drained = self.overflow.drain(|id, events| {
             // A descriptor that was closed behind our back could not be taken out: a duplicate
             // keeps it in the set.
             let Some(source) = sources.get_mut(id.index()) else { return };
-            for direction in Direction::BOTH {
-                if overflow::concerns(fired, direction) {
-                    let readiness = &mut source[direction];
-                    if readiness.current_wait() == Wait::Overflow {
-                        readiness.completed(inline);
-                    }
-                    readiness.wake_into(wakers);
-                }
-            }
-            // The registration was for one shot of either direction.
-            half_fired.extend(source.overflow_directions().next().map(|direction| (id, direction)));
+            source.wake_by_overflow(events.into(), inline, wakers);
+            // One event of any direction ends the watch of all.
+            half_fired.extend(source.overflowed().map(|direction| (id, direction)));
         });
+        if let Err(errno) = drained {
+            // Denied since the start, by a seccomp filter say.
+            self.report("epoll_wait failed: what cannot be polled is retried by a timer", errno);
+            self.lose_overflow();
+        }
         for (id, direction) in half_fired {
             self.arm_in_overflow(id, direction);
         }
-        if self.overflow.len() > 0 {
+        if self.overflow.is_of_use() {
             self.arm_own(PollKind::Overflow);
         }
     }

@@ -10,7 +10,8 @@ mod closing;
 mod complete;
 mod submit;
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -85,6 +86,8 @@ pub(super) struct Driver {
     deferred_copies: VecDeque<Key>,
     /// Directions to be retried in the next turn, without a poll.
     retries: Vec<(SourceId, Direction)>,
+    /// When to wake directions for which nothing but a timer can tell.
+    back_offs: BinaryHeap<Reverse<(Instant, SourceId, Direction)>>,
     /// Wakers to wake once the borrow is released.
     wakers: Vec<Waker>,
     /// What went wrong without being anyone's error, to be logged then.
@@ -119,6 +122,7 @@ impl Driver {
             stalled_until: None,
             deferred_copies: VecDeque::new(),
             retries: Vec::new(),
+            back_offs: BinaryHeap::new(),
             wakers: Vec::new(),
             incidents: Vec::new(),
             events: Vec::new(),
@@ -137,8 +141,10 @@ impl Driver {
     /// Sleeps until an event, a notification or the timeout; not at all if there is something to do
     /// already.
     pub(super) fn park(&mut self, timeout: Option<Duration>) {
-        self.arm_own(PollKind::Unpark);
-        if self.overflow.len() > 0 {
+        if !self.overflow.watches_unparker() {
+            self.arm_own(PollKind::Unpark);
+        }
+        if self.overflow.is_of_use() {
             self.arm_own(PollKind::Overflow);
         }
         self.submit_and_reap();
@@ -155,10 +161,12 @@ impl Driver {
         self.flush();
         self.take_completions();
         self.wake_retries();
+        self.end_back_offs();
     }
 
     /// Watches the ring for a while if the configuration says so, then sleeps in the kernel.
-    fn sleep(&mut self, mut timeout: Option<Duration>) {
+    fn sleep(&mut self, timeout: Option<Duration>) {
+        let mut timeout = [timeout, self.until_back_off_ends()].into_iter().flatten().min();
         if self.spin(&mut timeout) {
             return self.take_completions();
         }
@@ -166,7 +174,8 @@ impl Driver {
             return;
         }
         // No long sleep while something that ought to end it is not armed.
-        let deaf = self.unpark_poll.is_none() || (self.overflow.len() > 0 && self.overflow_poll.is_none());
+        let deaf = (self.unpark_poll.is_none() && !self.overflow.watches_unparker())
+            || (self.overflow.is_of_use() && self.overflow_poll.is_none());
         let limit = (deaf || self.stalled_until.is_some()).then_some(BACK_OFF);
         // Only here are signals let in: no look for events and no close is a sleep of the loop.
         let mask = self.config.signal_mask;
@@ -219,7 +228,7 @@ impl Driver {
     // ---- what all parts use ----
 
     pub(super) fn readiness(&mut self, id: SourceId, direction: Direction) -> &mut Readiness {
-        &mut self.sources[id.index()][direction]
+        self.sources[id.index()].direction(direction)
     }
 
     fn own_poll(&mut self, kind: PollKind) -> &mut Option<Key> {

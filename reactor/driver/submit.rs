@@ -133,11 +133,21 @@ impl Driver {
     fn poll_was_refused(&mut self, kind: PollKind, errno: Errno) {
         match kind {
             // Two wait queues (a tty, a FIFO opened read-write), and not ready at this moment.
-            PollKind::Waiters(source, direction) if errno == Errno::INVAL => self.arm_in_overflow(source, direction),
+            PollKind::Waiters(source, direction) if errno == Errno::INVAL => {
+                self.sources[source.index()].refuses_polls();
+                self.arm_in_overflow(source, direction);
+            }
             PollKind::Waiters(source, direction) => self.fail(source, direction, errno),
             PollKind::Unpark | PollKind::Overflow => {
                 *self.own_poll(kind) = None;
                 self.report("io_submit refuses the reactor's own poll", errno);
+                // Then the epoll can wake the loop.
+                if kind == PollKind::Unpark
+                    && errno == Errno::INVAL
+                    && self.overflow.watch_unparker(&self.unparker).is_ok()
+                {
+                    return self.arm_own(PollKind::Overflow);
+                }
                 self.stall();
             }
         }
@@ -167,8 +177,11 @@ impl Driver {
     }
 
     /// Pauses submission until an event or the end of the back-off, which also limits the next
-    /// sleep.
+    /// sleep. The poll of the nested epoll may be among what waits, so the epoll is looked at here.
     fn stall(&mut self) {
         self.stalled_until = Some(Instant::now() + BACK_OFF);
+        if self.overflow.is_of_use() {
+            self.drain_overflow(false);
+        }
     }
 }

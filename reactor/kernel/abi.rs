@@ -73,12 +73,8 @@ impl Iocb {
 
     /// A one-shot poll for one direction. `POLLERR` and `POLLHUP` are always added by the kernel.
     pub(crate) fn poll(fd: RawFd, direction: Direction, data: u64) -> Self {
-        let mask = match direction {
-            Direction::Read => libc::POLLIN | libc::POLLRDHUP,
-            Direction::Write => libc::POLLOUT,
-        };
         let mut iocb = Self::new(IOCB_CMD_POLL, fd, data);
-        iocb.buf = mask as u16 as u64;
+        iocb.buf = direction.poll_mask() as u16 as u64;
         iocb
     }
 
@@ -124,16 +120,6 @@ pub(crate) struct IoEvent {
     /// Bytes, a poll mask, or a negated errno.
     pub(crate) res: i64,
     _res2: i64,
-}
-
-impl IoEvent {
-    /// Whether a completed poll speaks of both directions. A keyed wake carries the waker's own
-    /// key: error and hang-up bits may be alone or missing, and 0 means only that the poll is over.
-    pub(crate) fn concerns_both(&self) -> bool {
-        let known = i64::from(libc::POLLIN | libc::POLLPRI | libc::POLLOUT | libc::POLLRDHUP)
-            | i64::from(libc::POLLRDNORM | libc::POLLRDBAND | libc::POLLWRNORM | libc::POLLWRBAND);
-        self.res <= 0 || self.res & !known != 0
-    }
 }
 
 /// The head of the mapped ring; the events follow at `header_length`.

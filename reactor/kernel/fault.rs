@@ -18,6 +18,8 @@ pub(crate) enum Call {
     Watch,
     /// On whichever thread it happens.
     Destroy,
+    /// `epoll_wait`.
+    Drain,
     /// Not a system call: fails the check of a new ring, as an unknown layout would.
     MapRing,
 }

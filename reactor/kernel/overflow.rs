@@ -2,9 +2,9 @@
 //! read-write answers EINVAL, and only while it is not ready) and for what finds no slot. The
 //! reactor waits for the epoll itself with one poll.
 //!
-//! Registrations are one-shot, so that a fired one is quiet until it is armed again. An epoll holds
-//! no reference to the file, yet its entry lives as long as any duplicate of the descriptor, so a
-//! source is taken out before it is closed.
+//! A member is watched for one event, and is quiet afterwards until it is watched again; or for
+//! every edge, by one call. An epoll holds no reference to the file, yet its entry lives as long as
+//! any duplicate of the descriptor, so a source is taken out before it is closed.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -14,47 +14,97 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use crate::reactor::ids::{Direction, SourceId};
+use crate::reactor::ids::SourceId;
 
 /// Events taken by one `epoll_wait`.
 const BATCH: usize = 64;
+
+/// Watch for one event.
+pub(crate) const ONE_EVENT: EventFlags = EventFlags::ONESHOT;
+
+/// Watch for every edge.
+pub(crate) const EDGES: EventFlags = EventFlags::ET;
+
+/// What stands for the unparker where sources have their number.
+const UNPARKER: u64 = u64::MAX;
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Overflow {
     epoll: OwnedFd,
-    /// Descriptors that it knows.
+    /// Sources that it knows.
     len: usize,
+    /// It wakes the loop for other threads, too.
+    watches_unparker: bool,
+    /// `epoll_wait` has failed, and will again.
+    is_blind: bool,
 }
 
 impl Overflow {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, len: 0 })
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        Ok(Self { epoll, len: 0, watches_unparker: false, is_blind: false })
     }
 
-    /// How many descriptors it knows, armed or not.
+    /// How many sources it knows, armed or not.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Watches a source's descriptor, once, for these directions.
+    /// Whether there is something that it can report.
+    pub(crate) fn is_of_use(&self) -> bool {
+        (self.len > 0 || self.watches_unparker) && !self.is_blind
+    }
+
+    /// Whether it wakes the loop for other threads.
+    pub(crate) fn watches_unparker(&self) -> bool {
+        self.watches_unparker && !self.is_blind
+    }
+
+    /// Watches a source's descriptor for these events of `poll(2)`.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` if it cannot tell when the descriptor is ready.
     pub(crate) fn watch(
         &mut self,
         id: SourceId,
         fd: RawFd,
         known: &mut bool,
-        directions: impl Iterator<Item = Direction>,
+        events: u32,
+        mode: EventFlags,
     ) -> Result<(), Errno> {
+        if self.is_blind {
+            return Err(Errno::PERM);
+        }
         #[cfg(test)]
         super::fault::check(super::fault::Call::Watch)?;
         let data = EventData::new_u64(id.0.into());
-        let flags = directions.fold(EventFlags::ONESHOT, |flags, direction| flags | interest(direction));
+        let flags = mode | EventFlags::from_bits_retain(events);
+        let add = || epoll::add(&self.epoll, borrow(fd), data, flags);
+        let modify = || epoll::modify(&self.epoll, borrow(fd), data, flags);
+        // The number may have changed hands behind our back: then its entry is gone with the file
+        // that it had, or there already with the file that it has.
         if *known {
-            return epoll::modify(&self.epoll, borrow(fd), data, flags);
+            return match modify() {
+                Err(Errno::NOENT) => add(),
+                modified => modified,
+            };
         }
-        epoll::add(&self.epoll, borrow(fd), data, flags)?;
+        match add() {
+            Err(Errno::EXIST) => modify()?,
+            added => added?,
+        }
         *known = true;
         self.len += 1;
+        Ok(())
+    }
+
+    /// Watches the eventfd by which other threads wake the loop. Each write to it is an edge, so it
+    /// need not be drained.
+    pub(crate) fn watch_unparker(&mut self, unparker: impl AsFd) -> Result<(), Errno> {
+        epoll::add(&self.epoll, unparker, EventData::new_u64(UNPARKER), EDGES | EventFlags::IN)?;
+        self.watches_unparker = true;
         Ok(())
     }
 
@@ -65,38 +115,39 @@ impl Overflow {
         epoll::delete(&self.epoll, borrow(fd))
     }
 
-    /// What has fired, until nothing is left. Each has to be watched again.
-    pub(crate) fn drain(&self, mut fired: impl FnMut(SourceId, EventFlags)) {
+    /// What has fired, until nothing is left: sources, and events of `poll(2)`. If that fails it
+    /// will never tell anything again.
+    pub(crate) fn drain(&mut self, mut fired: impl FnMut(SourceId, u32)) -> Result<(), Errno> {
         let mut room = [const { MaybeUninit::<Event>::uninit() }; BATCH];
         loop {
-            let events = match epoll::wait(&self.epoll, &mut room, Some(&Timespec::default())) {
-                Ok((events, _)) => events,
+            let events = match wait(&self.epoll, &mut room) {
+                Ok(events) => events,
                 Err(Errno::INTR) => continue,
-                Err(errno) => unreachable!("epoll_wait on an epoll of our own: {errno}"),
+                Err(errno) => {
+                    self.is_blind = true;
+                    return Err(errno);
+                }
             };
             for event in &*events {
                 // The fields of a packed struct are copied out.
-                let (data, flags) = (event.data, event.flags);
-                fired(SourceId(data.u64() as u32), flags);
+                let (data, flags) = (event.data.u64(), event.flags);
+                // An unparker that has fired has done its work: the loop is awake.
+                if data != UNPARKER {
+                    fired(SourceId(data as u32), flags.bits());
+                }
             }
             if events.len() < BATCH {
-                return;
+                return Ok(());
             }
         }
     }
 }
 
-/// What the epoll watches for a direction.
-fn interest(direction: Direction) -> EventFlags {
-    match direction {
-        Direction::Read => EventFlags::IN | EventFlags::RDHUP,
-        Direction::Write => EventFlags::OUT,
-    }
-}
-
-/// Whether what has fired speaks of a direction.
-pub(crate) fn concerns(fired: EventFlags, direction: Direction) -> bool {
-    fired.intersects(interest(direction) | EventFlags::ERR | EventFlags::HUP)
+/// Takes what has fired, without waiting.
+fn wait<'a>(epoll: &OwnedFd, room: &'a mut [MaybeUninit<Event>]) -> Result<&'a mut [Event], Errno> {
+    #[cfg(test)]
+    super::fault::check(super::fault::Call::Drain)?;
+    epoll::wait(epoll, room, Some(&Timespec::default())).map(|(events, _)| events)
 }
 
 impl AsFd for Overflow {

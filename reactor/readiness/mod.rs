@@ -1,26 +1,33 @@
 //! What the reactor knows of a registered descriptor: for each direction, whether an attempt is
 //! worthwhile, how readiness is waited for, and by whom. Pure state: nothing here makes a call, so
-//! a random walk beside a naive model covers it (`reactor/tests/readiness_model.rs`).
+//! a random walk beside a naive model covers it (`reactor/tests/readiness_model`).
 //!
-//! The law is *try, then wait*: a completed poll is a hint, and only an attempt knows. So one
-//! direction is two small machines side by side. The **hint** is what the next attempt will
-//! probably find:
+//! The law is *try, then wait*: an event is a hint, and only an attempt knows. So one direction is
+//! two small machines side by side. The **hint** is what the next attempt will probably find:
 //!
 //! ```text
-//!               ask                     ask (so the attempt before succeeded)
-//!   Unknown ───────────► Assumed ──────────────────────► Ready ◄───┐
-//!      ▲                    │                              │       │ event, failure
-//!      │                    │ EAGAIN                       │ EAGAIN, short transfer
-//!      │ retry              ▼                              ▼       │
-//!      └───────────────── Blocked ◄────────────────────────┴───────┘
+//!   Unknown ────ask────► Assumed ─────────────ask────────────► Ready
+//!                           │                                   ▲ │
+//!                           │    Signalled ──ask──► Tried ──ask─┘ │
+//!                           │      │ look            ▲ │          │
+//!                           │      └───► Seen ──ask──┘ │          │
+//!                           │ EAGAIN                   │ EAGAIN   │ EAGAIN, short transfer
+//!   Blocked ◄───────────────┴──────────────────────────┴──────────┘
 //! ```
+//!
+//! (To *ask* is to ask whether to attempt; to *look*, whether an event has come. Asked again, the
+//! attempt before has found something, or it would have said otherwise. An event leads to
+//! `Signalled` from every hint, a retry and a failure to `Unknown`.)
 //!
 //! | hint | set when | cleared when | cannot be with |
 //! |---|---|---|---|
-//! | `Unknown` | registered; its retry is due | somebody asks whether to attempt; any news (`EAGAIN`, a short transfer, an event, a failure) | `Wait::Retry` |
-//! | `Assumed` | an attempt was let through without an event | asked again; any news | `Wait::Retry` |
-//! | `Ready` | an event came, or waiting failed; `Assumed` and asked again | `EAGAIN`; a short transfer; its retry is due | - |
-//! | `Blocked` | an attempt met `EAGAIN`, or moved less than it could | event, failure, its retry is due | - |
+//! | `Unknown` | registered; its retry is due; waiting failed | somebody asks; any news (`EAGAIN`, a short transfer, an event) | `Wait::Retry`, `Wait::Edge` |
+//! | `Assumed` | an attempt was let through without an event | asked again; any news | `Wait::Retry`, `Wait::Edge` |
+//! | `Signalled` | an event came; a back-off is over | somebody asks or looks; `EAGAIN` or a short transfer, which may be older than the event (then `Seen`) | - |
+//! | `Seen` | a waiter for an event was told; at the end, and an attempt met `EAGAIN` or moved less than it could | somebody asks; any news | - |
+//! | `Tried` | the first attempt since the event was let through | asked again; any news | - |
+//! | `Ready` | an attempt has found something | any news | - |
+//! | `Blocked` | an attempt met `EAGAIN`, or moved less than it could have | an event, a failure, its retry is due | `at_end` |
 //!
 //! The **wait** is how the next event will come:
 //!
@@ -28,23 +35,48 @@
 //! |---|---|---|---|
 //! | `Idle` | nothing is armed | a waiter arrives | a stored waker, once the driver has acted |
 //! | `Poll` | an `IOCB_CMD_POLL` has a slot, queued or armed | its event, also that of a demotion; refused, or no room; deregistered | - |
-//! | `Overflow` | the nested epoll watches the direction | it fires; it cannot be watched again; deregistered | - |
+//! | `Overflow` | the nested epoll watches the direction for one event | it fires; edges are watched for; it cannot be watched again; deregistered | an edge-triggered source |
+//! | `Edge` | the nested epoll watches the direction for every edge | edges lie (then `BackOff`, and `Edge` again); the epoll is lost; deregistered | a source that waits by polls |
 //! | `Retry` | the last polls completed inline, so this one is skipped | next turn; a waiter needs an event | a waiter for an event |
-//!
-//! (In the picture an event or a failure leads to `Ready` from every hint, and a retry to
-//! `Unknown`.)
+//! | `BackOff` | the epoll cannot watch it; edges lie, or one may have been missed | its time is over | - |
 //!
 //! An armed poll outlives its waiter: it stays for the next one. Hence a wait other than `Idle` may
 //! have nobody behind it. And when a descriptor hangs up, the event of one direction speaks of
-//! both, so `Ready` may be set while the other direction is armed or due for a retry.
+//! all, so `Signalled` may be set while another direction is armed or due for a retry.
 //!
 //! How a descriptor waits is the driver's choice, made at each arming: [`Readiness::wait`] only
-//! says *that* something must be armed ([`Next::Arm`]), and is told what was.
+//! says *that* something must be armed ([`Next::Arm`]), and is told what was. Once a source is
+//! edge-triggered it stays so.
+//!
+//! **Contradictions.** An event and an `EAGAIN` contradict each other if nothing has moved between
+//! them. One may be chance. Three in a row make the source edge-triggered: an error or a hang-up
+//! lasts that attempts do not see, and whatever looks at the level would complete again and again.
+//! If an edge then claims room to write where there is none, edges lie too, and waits back off.
+//!
+//! | of a direction | set when | cleared when |
+//! |---|---|---|
+//! | `contradictions`, `edges_lie`, `back_offs` | as said above | something moves |
+//! | `at_end` | an event says that the end has come (`POLLRDHUP`, `POLLHUP`) | attempts deny it three times in a row |
+//! | an error, for each waiter | waiting failed while it waited | it is told; something moves; an event |
+//!
+//! **Edges** come once. Three rules keep them:
+//!
+//! - `EAGAIN` counts only if somebody has asked or looked since the event. Else it may be older.
+//! - A short transfer does not hide an end that was signalled before it: no edge will tell of that
+//!   again. Whatever else comes after the transfer is an edge of its own.
+//! - An epoll looks at the level when it is told to watch, so nothing is missed between the last
+//!   `EAGAIN` and that call.
+//!
+//! A waiter on another thread tells of its `EAGAIN` late, and never of a success. It is believed
+//! where arming looks at the level anyway; where it waits for edges it backs off as well.
 
+mod ready;
 mod source;
 mod state;
 mod waiters;
 
+#[cfg(test)]
+pub(crate) use ready::Ready;
 pub(crate) use source::Source;
 pub(crate) use state::{Next, Readiness, Until, Wait};
 pub(crate) use waiters::Waiter;

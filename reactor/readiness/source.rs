@@ -1,10 +1,12 @@
 //! One registered descriptor.
 
-use std::ops::{Index, IndexMut};
 use std::os::fd::RawFd;
+use std::task::Waker;
 
-use super::state::{Readiness, Wait};
-use crate::reactor::ids::Direction;
+use super::ready::{Ready, speak_of_all};
+use super::state::{Next, Readiness, Wait};
+use super::waiters::Waiter;
+use crate::reactor::ids::{Direction, Key};
 
 /// A descriptor that somebody else owns and closes, with the state of its directions.
 #[derive(Debug)]
@@ -12,30 +14,206 @@ pub(crate) struct Source {
     pub(crate) fd: RawFd,
     /// The nested epoll has an entry for it, whether or not that is armed.
     pub(crate) in_overflow: bool,
-    directions: [Readiness; Direction::BOTH.len()],
+    /// From now on it waits for edges in the nested epoll, and no longer by polls.
+    edge_triggered: bool,
+    /// For these directions the nested epoll reports every edge.
+    edges: Ready,
+    /// What events have said, and no attempt has denied since.
+    ready: Ready,
+    both: [Readiness; Direction::BOTH.len()],
+    /// Priority and error, from their first use on. Few descriptors have any.
+    rare: Option<Box<[Readiness; 2]>>,
 }
 
 impl Source {
     pub(crate) fn new(fd: RawFd) -> Self {
-        Self { fd, in_overflow: false, directions: Default::default() }
+        Self {
+            fd,
+            in_overflow: false,
+            edge_triggered: false,
+            edges: Ready::EMPTY,
+            ready: Ready::EMPTY,
+            both: Default::default(),
+            rare: None,
+        }
     }
 
-    /// The directions that the nested epoll should watch.
-    pub(crate) fn overflow_directions(&self) -> impl Iterator<Item = Direction> {
-        Direction::BOTH.into_iter().filter(|direction| self[*direction].current_wait() == Wait::Overflow)
+    pub(crate) fn direction(&mut self, direction: Direction) -> &mut Readiness {
+        match direction {
+            Direction::Read => &mut self.both[0],
+            Direction::Write => &mut self.both[1],
+            Direction::Priority => &mut self.rare.get_or_insert_default()[0],
+            Direction::Error => &mut self.rare.get_or_insert_default()[1],
+        }
     }
-}
 
-impl Index<Direction> for Source {
-    type Output = Readiness;
-
-    fn index(&self, direction: Direction) -> &Readiness {
-        &self.directions[direction as usize]
+    /// The directions that have a state.
+    pub(crate) fn directions(&mut self) -> impl Iterator<Item = (Direction, &mut Readiness)> {
+        let rare = self.rare.iter_mut().flat_map(|rare| rare.iter_mut());
+        Direction::ALL.into_iter().zip(self.both.iter_mut().chain(rare))
     }
-}
 
-impl IndexMut<Direction> for Source {
-    fn index_mut(&mut self, direction: Direction) -> &mut Readiness {
-        &mut self.directions[direction as usize]
+    /// What events have said, and no attempt has denied since. Ends stay.
+    #[cfg(test)]
+    pub(crate) fn ready(&self) -> Ready {
+        self.ready
+    }
+
+    // ---- attempts ----
+
+    /// An attempt met `EAGAIN`. True if that contradicts an event.
+    pub(crate) fn would_block(&mut self, direction: Direction) -> bool {
+        let is_false = self.is_false_room(direction);
+        let contradicts = self.direction(direction).would_block(is_false);
+        self.was_denied(direction);
+        contradicts
+    }
+
+    /// [`would_block`](Self::would_block), then [`Readiness::wait`].
+    pub(crate) fn block(
+        &mut self,
+        direction: Direction,
+        waiter: &mut Waiter,
+        waker: Waker,
+    ) -> (bool, Next, Option<Waker>) {
+        let is_false = self.is_false_room(direction);
+        let (contradicts, next, replaced) = self.direction(direction).block(is_false, waiter, waker);
+        self.was_denied(direction);
+        (contradicts, next, replaced)
+    }
+
+    /// A transfer was shorter than it could have been: the next one would find nothing.
+    pub(crate) fn clear(&mut self, direction: Direction) {
+        self.direction(direction).clear();
+        self.was_denied(direction);
+    }
+
+    /// Whether an event has claimed that there is room to write, and an attempt that meets `EAGAIN`
+    /// shows that there is none. An error or a hang-up claims nothing of the kind: room that comes
+    /// later is an event of its own.
+    fn is_false_room(&self, direction: Direction) -> bool {
+        direction == Direction::Write && self.ready.intersects(Ready::WRITABLE)
+    }
+
+    fn was_denied(&mut self, direction: Direction) {
+        let readiness = self.direction(direction);
+        let (is_blocked, is_contradictory) = (readiness.is_blocked(), readiness.is_contradictory());
+        if is_blocked {
+            self.ready.remove(Ready::own(direction));
+        }
+        self.edge_triggered |= is_contradictory;
+    }
+
+    // ---- events ----
+
+    /// The poll of a direction has completed with these events. They are only a hint: the next
+    /// attempt tells.
+    pub(crate) fn wake_by_poll(&mut self, direction: Direction, events: i64, wakers: &mut Vec<Waker>) {
+        let mut said = Ready::from_events(events);
+        if direction != Direction::Priority {
+            // The key by which a socket announces plain data has this bit too.
+            said.remove(Ready::PRIORITY);
+        }
+        self.ready.insert(said);
+        if !speak_of_all(events) {
+            return self.direction(direction).signal(said.intersects(Ready::end(direction)), wakers);
+        }
+        for (direction, readiness) in self.directions() {
+            readiness.signal(said.intersects(Ready::end(direction)), wakers);
+        }
+    }
+
+    /// The nested epoll has reported these events. `inline`: as soon as it was told to watch.
+    pub(crate) fn wake_by_overflow(&mut self, events: i64, inline: bool, wakers: &mut Vec<Waker>) {
+        let said = Ready::from_events(events);
+        self.ready.insert(said);
+        for (direction, readiness) in self.directions() {
+            if speak_of_all(events) || events & i64::from(direction.poll_mask()) != 0 {
+                if readiness.current_wait() == Wait::Overflow {
+                    readiness.completed(inline);
+                }
+                readiness.signal(said.intersects(Ready::end(direction)), wakers);
+            }
+        }
+    }
+
+    /// A direction's back-off is over: hands over everybody who waits. Does nothing if it is not
+    /// backing off.
+    pub(crate) fn end_back_off(&mut self, direction: Direction, wakers: &mut Vec<Waker>) {
+        let wait = if self.edges.intersects(Ready::own(direction)) { Wait::Edge } else { Wait::Idle };
+        self.direction(direction).end_back_off(wait, wakers);
+    }
+
+    // ---- how it waits ----
+
+    /// Whether it waits for edges. Where not, each arming chooses anew: a poll, or one event in the
+    /// nested epoll.
+    pub(crate) fn is_edge_triggered(&self) -> bool {
+        self.edge_triggered
+    }
+
+    /// The kernel refuses its polls: from now on it waits for edges.
+    pub(crate) fn refuses_polls(&mut self) {
+        self.edge_triggered = true;
+    }
+
+    /// Whether the nested epoll reports edges of any direction.
+    pub(crate) fn has_edges(&self) -> bool {
+        !self.edges.is_empty()
+    }
+
+    /// What the nested epoll is to watch for, if this direction is watched too.
+    pub(crate) fn events_with(&mut self, added: Direction) -> u32 {
+        let edges = self.edges;
+        let watched = self.directions().filter(|(direction, readiness)| {
+            *direction == added
+                || edges.intersects(Ready::own(*direction))
+                || readiness.current_wait() == Wait::Overflow
+        });
+        watched.fold(0, |events, (direction, _)| events | u32::from(direction.poll_mask() as u16))
+    }
+
+    /// The nested epoll watches this direction now, too.
+    pub(crate) fn watch(&mut self, added: Direction) {
+        if !self.edge_triggered {
+            return self.direction(added).set_wait(Wait::Overflow);
+        }
+        let mut edges = self.edges;
+        for (direction, readiness) in self.directions() {
+            // What was watched for one event is watched for every edge, from the same call on.
+            if direction == added || readiness.current_wait() == Wait::Overflow {
+                readiness.set_wait(Wait::Edge);
+                edges.insert(Ready::own(direction));
+            }
+        }
+        self.edges = edges;
+    }
+
+    /// Ends all waiting, and returns the slots of the polls.
+    pub(crate) fn take_polls(&mut self) -> [Option<Key>; Direction::ALL.len()] {
+        let mut polls = [None; Direction::ALL.len()];
+        for (direction, readiness) in self.directions() {
+            if let Wait::Poll(key) = readiness.current_wait() {
+                polls[direction as usize] = Some(key);
+            }
+            readiness.set_wait(Wait::Idle);
+        }
+        polls
+    }
+
+    /// A direction that the nested epoll watches for one event, and has not seen it yet.
+    pub(crate) fn overflowed(&mut self) -> Option<Direction> {
+        self.directions()
+            .find(|(_, readiness)| readiness.current_wait() == Wait::Overflow)
+            .map(|(direction, _)| direction)
+    }
+
+    /// The nested epoll cannot say any more what has happened. Returns the directions that counted
+    /// on it.
+    pub(crate) fn lose_overflow(&mut self) -> Vec<Direction> {
+        self.edges = Ready::EMPTY;
+        let lost =
+            self.directions().filter(|(_, readiness)| matches!(readiness.current_wait(), Wait::Overflow | Wait::Edge));
+        lost.map(|(direction, _)| direction).collect()
     }
 }

@@ -2,11 +2,19 @@
 //! [module's essay](super).
 
 use std::task::Waker;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::waiters::{Waiter, Waiters};
 use crate::reactor::ids::Key;
+
+/// How many contradictions in a row show that polls cannot tell when a descriptor is ready. Fewer
+/// may be chance: somebody else was faster.
+const CONTRADICTORY: u8 = 3;
+
+/// The longest back-off. Each is twice as long as the one before, from 1 ms on.
+const LONGEST_BACK_OFF: Duration = Duration::from_millis(50);
 
 /// What the next attempt will probably find.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +24,13 @@ enum Hint {
     Unknown,
     /// Assumed ready without an event; the attempt under way decides.
     Assumed,
-    /// Something, an event says.
+    /// Something, an event says. Nobody has looked since.
+    Signalled,
+    /// The same, and a waiter for an event has been told.
+    Seen,
+    /// The same; the first attempt since the event is under way, and decides.
+    Tried,
+    /// Something: an attempt has found something before.
     Ready,
     /// Nothing: the latest attempt met `EAGAIN`, or moved less than it could have.
     Blocked,
@@ -30,10 +44,14 @@ pub(crate) enum Wait {
     Idle,
     /// By an `IOCB_CMD_POLL` in this slot.
     Poll(Key),
-    /// In the nested epoll.
+    /// In the nested epoll, for one event.
     Overflow,
+    /// In the nested epoll, for every edge: for as long as the descriptor is registered.
+    Edge,
     /// By a retry in the loop's next turn: see [`Readiness::completes_inline`].
     Retry,
+    /// By a timer: nothing else can tell. An edge in the meantime is an event nevertheless.
+    BackOff,
 }
 
 /// What a waiter waits for.
@@ -56,6 +74,8 @@ pub(crate) enum Next {
     Arm,
     /// Call [`Readiness::retry`] in the next turn.
     Retry,
+    /// Edges do not tell either: [`Readiness::back_off`].
+    BackOff,
     /// Nothing: what is armed already will wake this waiter as well.
     Wait,
 }
@@ -65,51 +85,155 @@ pub(crate) enum Next {
 pub(crate) struct Readiness {
     hint: Hint,
     wait: Wait,
+    /// The end has been signalled. So nothing is missing that an attempt would not find, and an
+    /// attempt is worthwhile until it has denied the end a few times.
+    at_end: bool,
     /// How many polls in a row completed inline; 0 again when a retry in place of one met `EAGAIN`.
     inline_streak: u8,
-    /// Why waiting is impossible; told to the next waiter that has to wait.
-    error: Option<Errno>,
+    /// How many events in a row were contradicted by `EAGAIN`, with nothing moved in between.
+    contradictions: u8,
+    /// An edge was contradicted that claimed to be about this very direction.
+    edges_lie: bool,
+    /// How many back-offs were needed since something moved.
+    back_offs: u8,
+    /// Some waiter may not have been told yet why waiting is impossible.
+    has_failed: bool,
     waiters: Waiters,
 }
 
 impl Readiness {
+    // ---- attempts ----
+
     /// Whether an attempt is worthwhile. With [`Until::Attempt`] the caller goes on to make it, and
     /// says so where it meets `EAGAIN`.
     pub(crate) fn is_ready(&mut self, until: Until) -> bool {
         match (self.hint, until) {
-            (Hint::Ready, _) => true,
+            (Hint::Ready, _) | (Hint::Seen | Hint::Tried, Until::Event) => true,
             (Hint::Unknown, Until::Attempt) => {
                 self.hint = Hint::Assumed;
                 true
             }
+            (Hint::Signalled | Hint::Seen, Until::Attempt) => {
+                self.hint = Hint::Tried;
+                true
+            }
             // The attempt before has found something, or it would have said otherwise.
-            (Hint::Assumed, Until::Attempt) => {
-                self.hint = Hint::Ready;
+            (Hint::Assumed | Hint::Tried, Until::Attempt) => {
+                self.moved();
+                true
+            }
+            (Hint::Signalled, Until::Event) => {
+                self.hint = Hint::Seen;
                 true
             }
             (Hint::Unknown | Hint::Assumed, Until::Event) | (Hint::Blocked, _) => false,
         }
     }
 
-    /// An attempt met `EAGAIN`.
-    pub(crate) fn would_block(&mut self) {
-        // Without an event before it, this was the retry in place of a skipped poll: that poll
-        // would not have completed inline. (After an event, `EAGAIN` only ends the draining.)
-        if matches!(self.hint, Hint::Unknown | Hint::Assumed) {
-            self.inline_streak = 0;
+    /// An attempt has found something. Said where nobody will ask for the next one.
+    pub(crate) fn moved(&mut self) {
+        self.has_progress();
+        if !matches!(self.hint, Hint::Unknown | Hint::Blocked) {
+            self.hint = Hint::Ready;
         }
-        self.hint = Hint::Blocked;
+    }
+
+    /// An attempt met `EAGAIN`. True if that contradicts an event. `false_room`: if so, the event
+    /// claimed that there is room to write.
+    pub(super) fn would_block(&mut self, false_room: bool) -> bool {
+        let contradicts = match self.hint {
+            // Without an event before it, this was the retry in place of a skipped poll: that poll
+            // would not have completed inline. (After an event, `EAGAIN` only ends the draining.)
+            Hint::Unknown | Hint::Assumed => {
+                self.inline_streak = 0;
+                false
+            }
+            // The event may be newer than the attempt, and an edge does not come twice.
+            Hint::Signalled => {
+                self.hint = Hint::Seen;
+                return false;
+            }
+            Hint::Seen | Hint::Tried => true,
+            Hint::Ready => self.at_end,
+            Hint::Blocked => false,
+        };
+        if contradicts {
+            self.contradictions = self.contradictions.saturating_add(1);
+            self.edges_lie |= false_room && self.wait == Wait::Edge;
+        }
+        self.rest();
+        contradicts
+    }
+
+    /// The same on another thread, where an attempt takes long to be told of and a success is not
+    /// told of at all. A contradiction is then what the poll armed after the last `EAGAIN` said at
+    /// once, and the next `EAGAIN` denies.
+    fn would_block_elsewhere(&mut self) -> bool {
+        let was_signalled = self.hint == Hint::Signalled;
+        let contradicts = matches!(self.hint, Hint::Signalled | Hint::Seen | Hint::Tried) && self.inline_streak > 0;
+        if contradicts {
+            self.contradictions = self.contradictions.saturating_add(1);
+        }
+        if was_signalled && self.wait == Wait::Edge {
+            self.hint = Hint::Seen;
+        } else {
+            self.hint = Hint::Blocked;
+            self.at_end = false;
+        }
+        contradicts
     }
 
     /// A transfer was shorter than it could have been: the next one would find nothing.
-    pub(crate) fn clear(&mut self) {
-        self.hint = Hint::Blocked;
+    pub(super) fn clear(&mut self) {
+        self.has_progress();
+        if self.hint == Hint::Signalled {
+            // Newer than the transfer, perhaps.
+            self.hint = Hint::Seen;
+        } else {
+            self.rest();
+        }
     }
 
+    /// There is nothing left, but the end if that was signalled.
+    fn rest(&mut self) {
+        self.at_end &= !self.is_contradictory();
+        self.hint = if self.at_end { Hint::Seen } else { Hint::Blocked };
+    }
+
+    /// Something has moved, so what was contradicted before is over.
+    fn has_progress(&mut self) {
+        self.contradictions = 0;
+        self.edges_lie = false;
+        self.back_offs = 0;
+        self.forget_errors();
+    }
+
+    fn forget_errors(&mut self) {
+        if self.has_failed {
+            self.has_failed = false;
+            self.waiters.forget_errors();
+        }
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.hint == Hint::Blocked
+    }
+
+    /// Whether events and attempts contradict each other again and again.
+    pub(super) fn is_contradictory(&self) -> bool {
+        self.contradictions >= CONTRADICTORY
+    }
+
+    // ---- waiting ----
+
     /// [`would_block`](Self::would_block), then [`wait`](Self::wait).
-    pub(crate) fn block(&mut self, waiter: &mut Waiter, waker: Waker) -> (Next, Option<Waker>) {
-        self.would_block();
-        self.wait(Until::Attempt, waiter, waker)
+    pub(super) fn block(&mut self, false_room: bool, waiter: &mut Waiter, waker: Waker) -> (bool, Next, Option<Waker>) {
+        let contradicts = match waiter {
+            Waiter::Task | Waiter::Future(_) => self.would_block(false_room),
+            Waiter::Elsewhere => self.would_block_elsewhere(),
+        };
+        let (next, replaced) = self.wait(Until::Attempt, waiter, waker);
+        (contradicts, next, replaced)
     }
 
     /// Stores the waker of somebody who has to wait, and says what is to be armed. Returns a waker
@@ -120,9 +244,11 @@ impl Readiness {
         }
         // Not before an attempt has failed: data that has arrived can be read even from a
         // descriptor that cannot be polled.
-        if let Some(errno) = self.error.take() {
+        if let Some(errno) = self.take_error(waiter) {
             return (Next::Failed(errno), Some(waker));
         }
+        // The edge after which it met `EAGAIN` may have come before its command did.
+        let may_be_late = matches!((&waiter, until), (Waiter::Elsewhere, Until::Attempt));
         let replaced = self.waiters.store(waiter, waker);
         let next = match (self.wait, until) {
             (Wait::Idle, Until::Attempt) if self.completes_inline() => {
@@ -131,9 +257,17 @@ impl Readiness {
             }
             // This waiter needs an event; a speculative retry will not do.
             (Wait::Idle, _) | (Wait::Retry, Until::Event) => Next::Arm,
-            (Wait::Retry, Until::Attempt) | (Wait::Poll(_) | Wait::Overflow, _) => Next::Wait,
+            (Wait::Edge, _) if self.edges_lie || may_be_late => Next::BackOff,
+            (Wait::Retry, Until::Attempt) | (Wait::Poll(_) | Wait::Overflow | Wait::Edge | Wait::BackOff, _) => {
+                Next::Wait
+            }
         };
         (next, replaced)
+    }
+
+    /// Why this waiter's last wait was impossible, if it has not been told.
+    pub(crate) fn take_error(&mut self, waiter: &Waiter) -> Option<Errno> {
+        if self.has_failed { self.waiters.take_error(waiter) } else { None }
     }
 
     /// Removes a future's waker. What is armed stays armed for the next waiter.
@@ -143,11 +277,12 @@ impl Readiness {
 
     /// Whether a poll would complete inside the `io_submit` that arms it, judging by the last ones.
     /// Submitting it and reaping its event would tell us only what a retry in the next turn finds
-    /// out anyway, so the poll is skipped.
+    /// out anyway, so the poll is skipped. Not where the last event was contradicted: the next one
+    /// tells whether they all are.
     fn completes_inline(&self) -> bool {
         /// One may be chance. Waiting for a longer streak would cost more than one failed retry.
         const ENOUGH: u8 = 2;
-        self.inline_streak >= ENOUGH
+        self.inline_streak >= ENOUGH && self.contradictions == 0
     }
 
     /// Notes what was armed, or that nothing is any more.
@@ -159,15 +294,40 @@ impl Readiness {
         self.wait
     }
 
+    /// Waits for a while. Returns for how long, after which [`end_back_off`](Self::end_back_off)
+    /// is due.
+    pub(crate) fn back_off(&mut self) -> Duration {
+        self.wait = Wait::BackOff;
+        let length = Duration::from_millis(1 << self.back_offs);
+        if length < LONGEST_BACK_OFF {
+            self.back_offs += 1;
+        }
+        length.min(LONGEST_BACK_OFF)
+    }
+
+    // ---- events ----
+
     /// What was armed is over. `inline`: it completed inside the call that armed it.
     pub(crate) fn completed(&mut self, inline: bool) {
         self.wait = Wait::Idle;
         self.inline_streak = if inline { self.inline_streak.saturating_add(1) } else { 0 };
     }
 
-    /// An event says that an attempt is worthwhile: hands over everybody who waits.
+    /// An event says that an attempt is worthwhile: hands over everybody who waits. `end`: nothing
+    /// comes after what is there.
+    pub(super) fn signal(&mut self, end: bool, wakers: &mut Vec<Waker>) {
+        // As in `is_ready`: nobody has said otherwise.
+        if matches!(self.hint, Hint::Assumed | Hint::Tried) {
+            self.has_progress();
+        }
+        self.hint = Hint::Signalled;
+        self.at_end |= end;
+        self.forget_errors();
+        self.wake_into(wakers);
+    }
+
+    /// Hands over everybody who waits.
     pub(crate) fn wake_into(&mut self, wakers: &mut Vec<Waker>) {
-        self.hint = Hint::Ready;
         self.waiters.take_into(wakers);
     }
 
@@ -177,15 +337,25 @@ impl Readiness {
         if self.wait == Wait::Retry {
             self.wait = Wait::Idle;
             self.hint = Hint::Unknown;
-            self.waiters.take_into(wakers);
+            self.wake_into(wakers);
         }
     }
 
-    /// Records that this direction cannot be polled. Waiters are woken to try once more; the error
-    /// is reported only if that would block.
+    /// A back-off is over, which counts as an event: nothing better will come. From now on it waits
+    /// as `wait` says. Does nothing if it is not backing off.
+    pub(super) fn end_back_off(&mut self, wait: Wait, wakers: &mut Vec<Waker>) {
+        if self.wait == Wait::BackOff {
+            self.wait = wait;
+            self.signal(false, wakers);
+        }
+    }
+
+    /// Records that this direction cannot be polled. All waiters are woken to try once more; each
+    /// is told the error if that would block.
     pub(crate) fn fail(&mut self, errno: Errno, wakers: &mut Vec<Waker>) {
         self.wait = Wait::Idle;
-        self.error = Some(errno);
-        self.wake_into(wakers);
+        self.hint = Hint::Unknown;
+        self.has_failed = true;
+        self.waiters.fail_into(errno, wakers);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::task::Waker;
 
+use rustix::io::Errno;
 use slab::Slab;
 
 /// Which of a direction's wakers a caller speaks for.
@@ -15,13 +16,49 @@ pub(crate) enum Waiter {
     Elsewhere,
 }
 
+/// What a waiter's place holds.
+#[derive(Debug, Default)]
+enum Place {
+    /// Woken, and not polled since; or nobody ever waited.
+    #[default]
+    Woken,
+    Waiting(Waker),
+    /// Woken because waiting is impossible, which it has not been told.
+    Failed(Errno),
+}
+
+impl Place {
+    fn store(&mut self, waker: Waker) -> Option<Waker> {
+        std::mem::replace(self, Self::Waiting(waker)).into_waker()
+    }
+
+    /// Leaves something else in the place of a waker.
+    fn take(&mut self, left: Self) -> Option<Waker> {
+        let is_waiting = matches!(self, Self::Waiting(_));
+        is_waiting.then(|| std::mem::replace(self, left)).and_then(Self::into_waker)
+    }
+
+    fn into_waker(self) -> Option<Waker> {
+        match self {
+            Self::Waiting(waker) => Some(waker),
+            Self::Woken | Self::Failed(_) => None,
+        }
+    }
+
+    fn take_error(&mut self) -> Option<Errno> {
+        let Self::Failed(errno) = *self else { return None };
+        *self = Self::Woken;
+        Some(errno)
+    }
+}
+
 /// The wakers of one direction.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     /// The task of the latest `poll_*` call.
-    task: Option<Waker>,
-    /// The futures that wait, any number of them. `None`: woken, and not polled since.
-    futures: Slab<Option<Waker>>,
+    task: Place,
+    /// The futures that wait, any number of them.
+    futures: Slab<Place>,
     /// Those on other threads.
     elsewhere: Vec<Waker>,
 }
@@ -30,8 +67,8 @@ impl Waiters {
     /// Stores a waker and returns the one it replaces.
     pub(super) fn store(&mut self, waiter: &mut Waiter, waker: Waker) -> Option<Waker> {
         match waiter {
-            Waiter::Task => self.task.replace(waker),
-            Waiter::Future(Some(at)) => self.futures[*at].replace(waker),
+            Waiter::Task => self.task.store(waker),
+            Waiter::Future(Some(at)) => self.futures[*at].store(waker),
             // A task that asks again, without an event in between, waits once.
             Waiter::Elsewhere if self.elsewhere.iter().any(|known| known.will_wake(&waker)) => Some(waker),
             Waiter::Elsewhere => {
@@ -39,7 +76,7 @@ impl Waiters {
                 None
             }
             Waiter::Future(at @ None) => {
-                *at = Some(self.futures.insert(Some(waker)));
+                *at = Some(self.futures.insert(Place::Waiting(waker)));
                 None
             }
         }
@@ -49,14 +86,38 @@ impl Waiters {
     pub(super) fn remove(&mut self, waiter: &Waiter) -> Option<Waker> {
         match waiter {
             Waiter::Task | Waiter::Future(None) | Waiter::Elsewhere => None,
-            Waiter::Future(Some(at)) => self.futures.try_remove(*at).flatten(),
+            Waiter::Future(Some(at)) => self.futures.try_remove(*at).and_then(Place::into_waker),
         }
     }
 
     /// Hands over all wakers. Their futures keep their places.
     pub(super) fn take_into(&mut self, wakers: &mut Vec<Waker>) {
-        wakers.extend(self.task.take());
+        wakers.extend(self.task.take(Place::Woken));
         wakers.append(&mut self.elsewhere);
-        wakers.extend(self.futures.iter_mut().filter_map(|(_, waker)| waker.take()));
+        wakers.extend(self.futures.iter_mut().filter_map(|(_, place)| place.take(Place::Woken)));
+    }
+
+    /// The same, because waiting is impossible, which each of them is to be told.
+    pub(super) fn fail_into(&mut self, errno: Errno, wakers: &mut Vec<Waker>) {
+        wakers.extend(self.task.take(Place::Failed(errno)));
+        wakers.append(&mut self.elsewhere);
+        wakers.extend(self.futures.iter_mut().filter_map(|(_, place)| place.take(Place::Failed(errno))));
+    }
+
+    /// What the waiter is to be told, once.
+    pub(super) fn take_error(&mut self, waiter: &Waiter) -> Option<Errno> {
+        match waiter {
+            Waiter::Task => self.task.take_error(),
+            Waiter::Future(Some(at)) => self.futures[*at].take_error(),
+            Waiter::Future(None) | Waiter::Elsewhere => None,
+        }
+    }
+
+    /// Nobody is to be told any more.
+    pub(super) fn forget_errors(&mut self) {
+        self.task.take_error();
+        for (_, place) in &mut self.futures {
+            place.take_error();
+        }
     }
 }

@@ -21,6 +21,7 @@ mod requests;
 mod reused_numbers;
 mod ring;
 mod sleep;
+mod strategies;
 mod two_queues;
 mod waiters;
 mod wakers;

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::super::ids::SourceId;
 use super::super::readiness::{Until, Waiter};
 use super::super::{Close, Direction, Reactor};
+use super::crowd::Crowd;
 use super::{
     Flag, ManualPoll, alone, assert_sleeps, config, eventfd_pair, fire, fresh_capacity, in_each_mode, metrics,
     new_eventfd, next_counter, register, run, until_woken,
@@ -90,11 +91,46 @@ fn a_poll_that_could_not_be_cancelled_wakes_nobody() {
     });
 }
 
+/// The entry of the nested epoll goes with the file that it was for.
+#[test]
+fn a_member_whose_number_names_another_file_is_watched_again() {
+    in_each_mode(1, |reactor| {
+        let _crowd = Crowd::new(reactor);
+        let io = register(reactor, new_eventfd());
+        for _ in 0..3 {
+            let trigger = new_eventfd();
+            pass_number_on(io.as_fd().as_raw_fd(), trigger.try_clone().unwrap());
+            for _ in 0..3 {
+                let waits = ManualPoll::pending(reactor, next_counter(&io));
+                reactor.turn();
+                fire(&trigger);
+                assert_eq!(waits.complete(reactor).unwrap(), 1);
+            }
+        }
+    });
+}
+
+/// Two registrations of one number: the nested epoll has one entry for both.
+#[test]
+fn the_latest_of_two_registrations_of_one_number_is_watched() {
+    in_each_mode(1, |reactor| {
+        let _crowd = Crowd::new(reactor);
+        let (io, trigger) = eventfd_pair(reactor);
+        drop(ManualPoll::pending(reactor, next_counter(&io)));
+        let number = io.as_fd().as_raw_fd();
+        let second = register(reactor, own_again(number));
+        let waits = ManualPoll::pending(reactor, next_counter(&second));
+        fire(&trigger);
+        assert_eq!(waits.complete(reactor).unwrap(), 1);
+        let _owned_by_io = second.into_fd().unwrap().into_raw_fd();
+    });
+}
+
 /// One wait for reading, past the hint that an attempt may succeed.
 fn wait_for(reactor: &Reactor, id: SourceId, flag: &Arc<Flag>) -> Poll<io::Result<()>> {
     let waker = Waker::from(Arc::clone(flag));
     let waited = reactor.with(|driver| {
-        driver.readiness(id, Direction::Read).clear();
+        driver.clear_ready(id, Direction::Read);
         driver.wait(id, Direction::Read, Until::Attempt, &mut Waiter::Task, waker)
     });
     waited.expect("the reactor is alive").0

@@ -1,0 +1,436 @@
+//! A descriptor that takes steps, and the stories of its directions beside it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::story::{Fact, Needs, Outlook, Story};
+use crate::reactor::ids::{Direction, Key};
+use crate::reactor::readiness::{Next, Ready, Source, Until, Wait, Waiter};
+use crate::reactor::tests::Flag;
+
+/// Waiter 0 is the task of the `poll_*` functions, the last one is on another thread, the others
+/// are futures.
+pub(super) const WAITERS: usize = 4;
+const ELSEWHERE: usize = WAITERS - 1;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// Is an attempt worthwhile?
+    Ask(Until),
+    /// An attempt has found something (`try_io`).
+    Moved,
+    /// An attempt met `EAGAIN`, and no wait follows (`try_io`).
+    Eagain,
+    /// A transfer was short.
+    Short,
+    /// `EAGAIN`, and the waiter waits.
+    Block(usize, Arming),
+    /// A wait without an attempt.
+    Wait(usize, Until, Arming),
+    /// The waiter's future is dropped.
+    Forget(usize),
+    /// The event of what is armed.
+    Event { inline: bool, said: Said },
+    /// The turn in which skipped polls are retried.
+    NextTurn,
+    /// The time at which a back-off ends.
+    Later,
+    /// What was armed turns out to be impossible.
+    Refused,
+    /// The kernel refuses to poll the descriptor.
+    RefusesPolls,
+    /// The nested epoll is of no use any more.
+    LosesOverflow,
+}
+
+/// What an event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Ready,
+    End,
+    Error,
+    /// Only that it is over.
+    Nothing,
+}
+
+impl Said {
+    fn events(self, direction: Direction) -> i64 {
+        i64::from(match (self, direction) {
+            (Self::Ready, _) => direction.poll_mask() & !libc::POLLRDHUP,
+            (Self::End, Direction::Read) => libc::POLLIN | libc::POLLRDHUP,
+            (Self::End, _) => libc::POLLOUT | libc::POLLHUP,
+            (Self::Error, _) => libc::POLLERR,
+            (Self::Nothing, _) => 0,
+        })
+    }
+}
+
+/// What the driver achieves when it is told to arm.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Arming {
+    Poll,
+    /// There is no slot.
+    Overflow,
+    /// There is no slot, and the nested epoll refuses the descriptor.
+    NeitherTells,
+    Impossible,
+}
+
+/// A direction's story, how it waits, and the wakers that are stored, by waiter.
+#[derive(Debug, Default)]
+struct Side {
+    story: Story,
+    armed: Wait,
+    watched: bool,
+    stored: BTreeMap<(usize, usize), Arc<Flag>>,
+}
+
+pub(super) struct Walk {
+    source: Source,
+    waiters: [Vec<Waiter>; 2],
+    sides: [Side; 2],
+    /// It should wait for edges.
+    edges: bool,
+    ended: Ready,
+    flags: Vec<Arc<Flag>>,
+    keys: u32,
+}
+
+impl Walk {
+    pub(super) fn new() -> Self {
+        let waiters = || {
+            let futures = (1..ELSEWHERE).map(|_| Waiter::Future(None));
+            std::iter::once(Waiter::Task).chain(futures).chain([Waiter::Elsewhere]).collect()
+        };
+        Self {
+            source: Source::new(-1),
+            waiters: [waiters(), waiters()],
+            sides: Default::default(),
+            edges: false,
+            ended: Ready::EMPTY,
+            flags: Vec::new(),
+            keys: 0,
+        }
+    }
+
+    pub(super) fn step(&mut self, direction: Direction, step: Step) {
+        let at = direction as usize;
+        match step {
+            Step::Ask(until) => {
+                let expected = self.expect_ready(at, until);
+                assert_eq!(self.source.direction(direction).is_ready(until), expected, "{:?}", self.sides[at]);
+            }
+            Step::Moved => {
+                self.source.direction(direction).moved();
+                self.sides[at].story.push(Fact::Moved);
+            }
+            Step::Eagain => {
+                let expected = self.expect_eagain(at, false);
+                assert_eq!(self.source.would_block(direction), expected, "{:?}", self.sides[at]);
+            }
+            Step::Short => {
+                self.source.clear(direction);
+                let is_old = self.sides[at].story.outlook() == Outlook::Signalled;
+                self.sides[at].story.push(if is_old { Fact::OldShort } else { Fact::Short });
+            }
+            Step::Block(waiter, arming) => {
+                let expected = self.expect_eagain(at, waiter == ELSEWHERE);
+                let flag = self.new_flag();
+                let waker = Waker::from(flag.clone());
+                let (contradicts, next, returned) = self.source.block(direction, &mut self.waiters[at][waiter], waker);
+                assert_eq!(contradicts, expected, "{:?}", self.sides[at]);
+                self.waited(direction, waiter, Until::Attempt, arming, next, (&flag, returned));
+            }
+            Step::Wait(waiter, until, arming) => {
+                let flag = self.new_flag();
+                let waker = Waker::from(flag.clone());
+                let readiness = self.source.direction(direction);
+                let (next, returned) = readiness.wait(until, &mut self.waiters[at][waiter], waker);
+                self.waited(direction, waiter, until, arming, next, (&flag, returned));
+            }
+            Step::Forget(waiter) => self.forget(direction, waiter),
+            Step::Event { inline, said } => self.event(direction, inline, said),
+            Step::NextTurn => {
+                let mut woken = Vec::new();
+                self.source.direction(direction).retry(&mut woken);
+                if self.sides[at].armed == Wait::Retry {
+                    self.sides[at].armed = Wait::Idle;
+                    self.sides[at].story.push(Fact::Retried);
+                    self.expect_woken(at, &mut woken);
+                }
+                assert!(woken.is_empty());
+            }
+            Step::Later => {
+                let mut woken = Vec::new();
+                self.source.end_back_off(direction, &mut woken);
+                if self.sides[at].armed == Wait::BackOff {
+                    self.sides[at].armed = if self.sides[at].watched { Wait::Edge } else { Wait::Idle };
+                    self.sides[at].story.push(Fact::Signalled { own: false, end: false });
+                    self.expect_woken(at, &mut woken);
+                }
+                assert!(woken.is_empty());
+            }
+            Step::Refused => {
+                if matches!(self.sides[at].armed, Wait::Poll(_) | Wait::Overflow) {
+                    self.fail(direction);
+                }
+            }
+            Step::RefusesPolls => {
+                if let Wait::Poll(_) = self.sides[at].armed {
+                    self.source.refuses_polls();
+                    self.edges = true;
+                    self.watch(direction);
+                }
+            }
+            Step::LosesOverflow => self.lose_overflow(),
+        }
+        self.check();
+    }
+
+    fn check(&mut self) {
+        assert_eq!(self.source.is_edge_triggered(), self.edges);
+        for direction in Direction::BOTH {
+            let side = &self.sides[direction as usize];
+            assert_eq!(self.source.direction(direction).current_wait(), side.armed, "{side:?}");
+            assert!(side.stored.is_empty() || side.armed != Wait::Idle, "somebody waits for nothing: {side:?}");
+            let own = self.source.ready().intersects(Ready::own(direction));
+            assert_eq!(own, side.story.has_own_bit(), "{side:?}");
+        }
+        let mut ends = self.source.ready();
+        ends.insert(self.ended);
+        assert_eq!(ends, self.source.ready(), "an end stays");
+    }
+
+    /// An event of what is armed, or an edge, which may come at any time.
+    fn event(&mut self, direction: Direction, inline: bool, said: Said) {
+        let events = said.events(direction);
+        let mut woken = Vec::new();
+        match self.sides[direction as usize].armed {
+            Wait::Poll(_) => {
+                self.source.direction(direction).completed(inline);
+                self.source.wake_by_poll(direction, events, &mut woken);
+                self.completed(direction, inline);
+            }
+            Wait::Overflow => {
+                self.source.wake_by_overflow(events, inline, &mut woken);
+                for direction in Direction::BOTH {
+                    if self.concerns(events, direction) && self.sides[direction as usize].armed == Wait::Overflow {
+                        self.completed(direction, inline);
+                    }
+                }
+            }
+            _ if self.sides[direction as usize].watched => self.source.wake_by_overflow(events, inline, &mut woken),
+            _ => return,
+        }
+        self.ended.insert(match said {
+            Said::End if direction == Direction::Read => Ready::READ_CLOSED,
+            Said::End => Ready::WRITE_CLOSED,
+            _ => Ready::EMPTY,
+        });
+        for concerned in Direction::BOTH {
+            let at = concerned as usize;
+            if concerned == direction || self.concerns(events, concerned) {
+                // A hang-up ends both, an end only the one that it is of.
+                let end = said == Said::End && (concerned == direction || direction == Direction::Write);
+                let own = concerned == direction && matches!(said, Said::Ready | Said::End);
+                self.sides[at].story.push(Fact::Signalled { own, end });
+                self.expect_woken(at, &mut woken);
+            }
+        }
+        assert!(woken.is_empty());
+    }
+
+    fn concerns(&self, events: i64, direction: Direction) -> bool {
+        let of_all = i64::from(libc::POLLERR | libc::POLLHUP);
+        events == 0 || events & (of_all | i64::from(direction.poll_mask())) != 0
+    }
+
+    fn completed(&mut self, direction: Direction, inline: bool) {
+        let side = &mut self.sides[direction as usize];
+        side.armed = Wait::Idle;
+        side.story.push(Fact::Completed { inline });
+    }
+
+    /// What a wait must lead to, and what the driver makes of it.
+    fn waited(
+        &mut self,
+        direction: Direction,
+        waiter: usize,
+        until: Until,
+        arming: Arming,
+        next: Next,
+        (flag, returned): (&Arc<Flag>, Option<Waker>),
+    ) {
+        let at = direction as usize;
+        let refused = if self.expect_ready(at, until) {
+            Some(Next::Ready)
+        } else if self.sides[at].story.owes_error(waiter) {
+            self.sides[at].story.push(Fact::Told(waiter));
+            Some(Next::Failed(Errno::NOSPC))
+        } else {
+            None
+        };
+        if let Some(expected) = refused {
+            assert_eq!(next, expected, "{:?}", self.sides[at]);
+            assert!(is_waker_of(returned.as_ref(), Some(flag)), "a waker that is not needed comes back");
+            return;
+        }
+        let place = (waiter, if waiter == ELSEWHERE { self.flags.len() } else { 0 });
+        let replaced = self.sides[at].stored.insert(place, Arc::clone(flag));
+        assert!(is_waker_of(returned.as_ref(), replaced.as_ref()), "the waker that it replaced comes back");
+        let side = &mut self.sides[at];
+        match (side.story.next(side.armed, until, waiter == ELSEWHERE), arming) {
+            (Needs::Nothing, _) => assert_eq!(next, Next::Wait, "{side:?}"),
+            (Needs::Retry, _) => {
+                assert_eq!(next, Next::Retry, "{side:?}");
+                side.armed = Wait::Retry;
+            }
+            (Needs::BackOff, _) => {
+                assert_eq!(next, Next::BackOff, "{side:?}");
+                self.back_off(direction);
+            }
+            (Needs::Arming, arming) => {
+                assert_eq!(next, Next::Arm, "{side:?}");
+                match arming {
+                    Arming::Impossible => self.fail(direction),
+                    Arming::NeitherTells => self.back_off(direction),
+                    Arming::Poll if !self.edges => self.poll(direction),
+                    Arming::Poll | Arming::Overflow => self.watch(direction),
+                }
+            }
+        }
+    }
+
+    fn poll(&mut self, direction: Direction) {
+        self.keys += 1;
+        let wait = Wait::Poll(Key { index: self.keys, generation: self.keys });
+        self.source.direction(direction).set_wait(wait);
+        self.sides[direction as usize].armed = wait;
+    }
+
+    fn watch(&mut self, direction: Direction) {
+        self.source.watch(direction);
+        for (at, side) in self.sides.iter_mut().enumerate() {
+            if !self.edges && at == direction as usize {
+                side.armed = Wait::Overflow;
+            } else if self.edges && (at == direction as usize || side.armed == Wait::Overflow) {
+                (side.armed, side.watched) = (Wait::Edge, true);
+            }
+        }
+    }
+
+    fn back_off(&mut self, direction: Direction) {
+        let side = &mut self.sides[direction as usize];
+        let length = self.source.direction(direction).back_off();
+        assert_eq!(length, Duration::from_millis(side.story.back_off()), "{side:?}");
+        side.armed = Wait::BackOff;
+        side.story.push(Fact::BackedOff);
+    }
+
+    fn lose_overflow(&mut self) {
+        let lost = self.source.lose_overflow();
+        for direction in Direction::BOTH {
+            let side = &mut self.sides[direction as usize];
+            side.watched = false;
+            assert_eq!(lost.contains(&direction), matches!(side.armed, Wait::Overflow | Wait::Edge));
+        }
+        for direction in lost {
+            self.back_off(direction);
+        }
+    }
+
+    fn fail(&mut self, direction: Direction) {
+        let mut woken = Vec::new();
+        self.source.direction(direction).fail(Errno::NOSPC, &mut woken);
+        let at = direction as usize;
+        let side = &mut self.sides[at];
+        side.armed = Wait::Idle;
+        let here = side.stored.keys().map(|(waiter, _)| *waiter).filter(|waiter| *waiter != ELSEWHERE);
+        side.story.push(Fact::Failed { waiting: here.collect() });
+        self.expect_woken(at, &mut woken);
+        assert!(woken.is_empty());
+    }
+
+    /// A future gives up its place; its next wait takes a new one.
+    fn forget(&mut self, direction: Direction, waiter: usize) {
+        let at = direction as usize;
+        let withdrawn = self.source.direction(direction).forget(&self.waiters[at][waiter]);
+        if !matches!(self.waiters[at][waiter], Waiter::Future(_)) {
+            assert!(withdrawn.is_none(), "it stays until the next call, or event");
+            return;
+        }
+        let expected = self.sides[at].stored.remove(&(waiter, 0));
+        assert!(is_waker_of(withdrawn.as_ref(), expected.as_ref()));
+        self.waiters[at][waiter] = Waiter::Future(None);
+        self.sides[at].story.push(Fact::Forgotten(waiter));
+    }
+
+    /// Everybody who waits is woken, once: takes their wakers out of `woken`.
+    fn expect_woken(&mut self, at: usize, woken: &mut Vec<Waker>) {
+        for flag in std::mem::take(&mut self.sides[at].stored).into_values() {
+            let expected = Waker::from(flag);
+            let found = woken.iter().position(|waker| waker.will_wake(&expected));
+            woken.swap_remove(found.expect("everybody who waits is woken"));
+        }
+    }
+
+    /// Whether an attempt is worthwhile; the story says that it was made.
+    fn expect_ready(&mut self, at: usize, until: Until) -> bool {
+        let story = &mut self.sides[at].story;
+        let (ready, fact) = match (story.outlook(), until) {
+            (Outlook::Blocked, _) | (Outlook::Unknown | Outlook::Assumed, Until::Event) => (false, None),
+            (Outlook::Signalled, Until::Event) => (true, Some(Fact::Looked)),
+            (_, Until::Event) => (true, None),
+            (_, Until::Attempt) => (true, Some(Fact::Attempted)),
+        };
+        fact.into_iter().for_each(|fact| story.push(fact));
+        ready
+    }
+
+    /// An attempt met `EAGAIN`. Whether that contradicts an event; the story tells it.
+    fn expect_eagain(&mut self, at: usize, elsewhere: bool) -> bool {
+        let side = &mut self.sides[at];
+        let (outlook, is_edge) = (side.story.outlook(), side.armed == Wait::Edge);
+        let story = &mut side.story;
+        let signalled = matches!(outlook, Outlook::Signalled | Outlook::Seen | Outlook::Tried);
+        let contradicts = match outlook {
+            Outlook::Ready => !elsewhere && story.is_at_end_now(),
+            Outlook::Signalled => elsewhere && story.inline_streak() > 0,
+            _ => signalled && (!elsewhere || story.inline_streak() > 0),
+        };
+        let is_old = outlook == Outlook::Signalled && (!elsewhere || is_edge);
+        let is_write = at == Direction::Write as usize;
+        let edge_lies = !elsewhere && contradicts && is_write && is_edge && story.has_own_bit();
+        let guessed = !elsewhere && matches!(outlook, Outlook::Unknown | Outlook::Assumed);
+        if !is_old {
+            story.push(Fact::Eagain { contradicts, guessed, edge_lies, forgets_end: elsewhere });
+        } else {
+            story.push(Fact::OldEagain { contradicts });
+        }
+        self.edges |= story.is_contradictory();
+        contradicts
+    }
+
+    fn new_flag(&mut self) -> Arc<Flag> {
+        let flag = Arc::<Flag>::default();
+        self.flags.push(Arc::clone(&flag));
+        flag
+    }
+
+    pub(super) fn finish(self) {
+        drop((self.source, self.sides));
+        assert!(self.flags.iter().all(|flag| Arc::strong_count(flag) == 1), "no waker is kept");
+    }
+}
+
+fn is_waker_of(waker: Option<&Waker>, flag: Option<&Arc<Flag>>) -> bool {
+    match (waker, flag) {
+        (None, None) => true,
+        (Some(waker), Some(flag)) => waker.will_wake(&Waker::from(Arc::clone(flag))),
+        _ => false,
+    }
+}
