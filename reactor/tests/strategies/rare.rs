@@ -11,7 +11,7 @@ use super::super::crowd::Crowd;
 use super::*;
 use crate::reactor::ids::Direction;
 use crate::reactor::readiness::{Readiness, Source};
-use crate::reactor::tests::{assert_sleeps, in_each_mode};
+use crate::reactor::tests::{OWN_POLLS, assert_sleeps, in_each_mode, turn_until};
 
 fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -122,6 +122,7 @@ fn a_close_ends_the_waits_of_all_directions() {
         reactor.turn();
         assert!(metrics(reactor).slots_in_use >= 4);
         drop(io);
+        turn_until(reactor, |now| now.slots_in_use <= OWN_POLLS);
         let mut rest = Vec::new();
         let _ = far.read_to_end(&mut rest);
         assert_eq!(metrics(reactor).cancels, 4);
