@@ -118,6 +118,7 @@ fn members_of_the_nested_epoll_are_woken_while_the_kernel_has_no_room() {
                 fire(&trigger);
                 let begin = Instant::now();
                 while waits.wakes() == 0 {
+                    assert!(begin.elapsed() < PATIENCE);
                     reactor.turn();
                     if !is_busy {
                         reactor.park(Some(PATIENCE));
