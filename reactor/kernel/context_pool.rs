@@ -8,7 +8,8 @@
 //! after that.
 
 use std::io;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use rustix::io::Errno;
 
 use super::kioctx::Kioctx;
 use super::probe::probe;
-use super::process;
+use super::process::PerProcess;
 
 /// How long an idle context waits for a runtime before its quota is given back.
 const LINGER: Duration = Duration::from_millis(250);
@@ -37,10 +38,10 @@ pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
         // Retried by `setup`, which settles for less or explains the error.
         Err(_) => Kioctx::setup(asked)?,
     };
-    static PROBED: OnceLock<()> = OnceLock::new();
-    if PROBED.get().is_none() {
+    static PROBED: AtomicBool = AtomicBool::new(false);
+    if !PROBED.load(Ordering::Relaxed) {
         probe(&mut kioctx)?;
-        let _ = PROBED.set(());
+        PROBED.store(true, Ordering::Relaxed);
     }
     Ok(kioctx)
 }
@@ -92,27 +93,27 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> bool {
 
 /// The contexts of this process that no runtime has. Locked for list work only: neither
 /// `io_destroy` nor logging happens inside.
+#[derive(Default)]
 struct Pool {
-    /// The process that the rest is true for: a forked child inherits the list, but neither
-    /// contexts nor thread.
-    owner: u32,
     /// Each with the time at which it is destroyed.
     idle: Vec<(Kioctx, Instant)>,
     worker_runs: bool,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { owner: 0, idle: Vec::new(), worker_runs: false });
-static TAKEN: Condvar = Condvar::new();
+/// A forked child has neither the contexts nor the thread of its parent, and the lock may be held
+/// by a thread that the child does not have: so it gets a pool of its own.
+static POOL: PerProcess<(Mutex<Pool>, Condvar)> = PerProcess::new(Default::default);
 
 impl Pool {
     fn lock() -> MutexGuard<'static, Self> {
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = process::number();
-        if pool.owner != process {
-            // The parent's contexts mean nothing here: their `Drop` does nothing.
-            *pool = Self { owner: process, idle: Vec::new(), worker_runs: false };
-        }
-        pool
+        let (pool, _) = POOL.get();
+        pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the worker, which waits for what is idle to expire.
+    fn taken() -> &'static Condvar {
+        let (_, taken) = POOL.get();
+        taken
     }
 
     fn take_idle(&mut self, asked: u32) -> Option<Kioctx> {
@@ -121,7 +122,7 @@ impl Pool {
     }
 
     fn take_all_idle(&mut self) -> Vec<(Kioctx, Instant)> {
-        TAKEN.notify_one();
+        Self::taken().notify_one();
         std::mem::take(&mut self.idle)
     }
 }
@@ -143,7 +144,7 @@ fn expire_idle() {
             pool.worker_runs = false;
             return;
         };
-        let wait = TAKEN.wait_timeout(pool, next.saturating_duration_since(now));
+        let wait = Pool::taken().wait_timeout(pool, next.saturating_duration_since(now));
         pool = wait.unwrap_or_else(PoisonError::into_inner).0;
     }
 }

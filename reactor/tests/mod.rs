@@ -14,6 +14,7 @@ mod directions;
 mod faults;
 mod operations;
 mod overflow;
+mod process;
 mod readiness;
 mod readiness_model;
 mod requests;
