@@ -15,8 +15,8 @@ use aio_runtime::net::{TcpListener, TcpStream};
 use aio_runtime::task::spawn_blocking;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Runtime, spawn};
-use common::{ANY_PORT, Clean, assert_passed, in_child, is_child, open_direct, pattern, real_dir, soon};
-use common::{stream_and_peer, stream_pair, turn};
+use common::{ANY_PORT, Clean, assert_passed, in_child, is_child, open_direct, pattern, poll_once, real_dir};
+use common::{soon, stream_and_peer, stream_pair, turn};
 use futures::channel::oneshot;
 
 /// libc does not know its number.
@@ -241,5 +241,34 @@ fn io_cancel_is_denied_while_the_runtime_runs() {
             TcpListener::bind(address).await.unwrap();
         });
         use_runtime(&runtime);
+    });
+}
+
+#[test]
+fn io_destroy_is_denied_while_reads_are_in_flight() {
+    const READS: usize = 2048;
+    const LEN: usize = 64 << 10;
+    alone("io_destroy_is_denied_while_reads_are_in_flight", || {
+        let dir = real_dir();
+        let path = dir.path().join("zeros");
+        std::fs::write(&path, vec![0; 1 << 20]).unwrap();
+        // Written back, so that reading means to wait for the device.
+        std::fs::File::open(&path).unwrap().sync_all().unwrap();
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            let file = open_direct(&path).await;
+            let offset = |at: usize| (at * LEN % (1 << 20)) as u64;
+            let mut reads: Vec<_> =
+                (0..READS).map(|at| Box::pin(file.read_at(Buf::aligned(LEN, 4096), offset(at)))).collect();
+            reads.iter_mut().for_each(|read| assert!(!poll_once(read.as_mut())));
+            turn().await;
+            deny(&[libc::SYS_io_destroy], libc::EPERM);
+        });
+        drop(runtime);
+        // The device still writes zeros. If the reads' memory had been freed, these had it now.
+        let mine: Vec<_> = (0..READS).map(|_| vec![0xa5_u8; LEN]).collect();
+        std::thread::sleep(Duration::from_millis(500));
+        let overwritten = mine.iter().filter(|buf| buf.iter().any(|byte| *byte != 0xa5)).count();
+        assert_eq!(overwritten, 0, "of {READS} buffers");
     });
 }

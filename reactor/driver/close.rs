@@ -1,6 +1,7 @@
 //! The end of registrations, and of the driver: polls are cancelled before their descriptor is
 //! closed.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -133,10 +134,11 @@ impl Driver {
         self.counters.orphans.set(0);
         self.counters.slots_in_use.set(0);
         self.counters.overflow_fds.set(0);
-        if self.requests.slots.in_use() == 0 {
+        let requests = ManuallyDrop::into_inner(self.requests);
+        if requests.slots.in_use() == 0 {
             context_pool::put(self.kioctx);
         } else {
-            context_pool::destroy(self.kioctx, Box::new((self.requests, self.closing)));
+            context_pool::destroy(self.kioctx, Box::new(requests));
         }
         self.wakers
     }

@@ -12,6 +12,7 @@ mod submit;
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -53,9 +54,11 @@ pub(crate) struct Config {
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Driver {
-    /// The first field: dropped, it ends all requests, and only then may their buffers go.
     pub(super) kioctx: Kioctx,
-    pub(super) requests: Requests<Request>,
+    /// Not dropped with the driver: the kernel may write to its buffers until the context is
+    /// destroyed, which can fail. [`shutdown`](Self::shutdown) frees it when it may be freed; a
+    /// driver that is dropped otherwise (a panic, a forked child) leaks it.
+    pub(super) requests: ManuallyDrop<Requests<Request>>,
     batch: Batch,
     config: Config,
     sources: Slab<Source>,
@@ -90,7 +93,7 @@ impl Driver {
             let probed = kioctx.wait(Some(Duration::ZERO), Some(&abi::all_signals()), &mut Vec::new());
             probed.map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
         }
-        let requests = Requests::new(kioctx.capacity());
+        let requests = ManuallyDrop::new(Requests::new(kioctx.capacity()));
         counters.capacity.set(requests.slots.capacity());
         Ok(Self {
             batch: Batch::new(requests.slots.capacity()),

@@ -198,12 +198,15 @@ pub(crate) fn io_setup(nr: u32) -> Result<ContextId, Errno> {
     Ok(ContextId(id))
 }
 
-/// Cancels and awaits all requests of the context, and unmaps its ring.
+/// Cancels and awaits all requests of the context, and unmaps its ring. If it fails, it has done
+/// nothing.
 ///
 /// # Safety
 ///
 /// Nobody reads the context's ring afterwards.
 pub(crate) unsafe fn io_destroy(id: ContextId) -> Result<(), Errno> {
+    #[cfg(test)]
+    fault::check(fault::Call::Destroy)?;
     // SAFETY: io_destroy(2) takes no pointer; that its ring is unmapped is the caller's concern.
     result(unsafe { libc::syscall(libc::SYS_io_destroy, id.0) }).map(drop)
 }
@@ -216,7 +219,7 @@ pub(crate) unsafe fn io_destroy(id: ContextId) -> Result<(), Errno> {
 /// Each pointer is valid for reads and writes during the call, in which the kernel copies the iocb,
 /// and no other request has its address until its event (`io_cancel` takes it as a name). What the
 /// iocb *names* (buffer, file descriptor) stays valid, unmoved and untouched by others until the
-/// event, or until `io_destroy` has returned.
+/// event, or until `io_destroy` has succeeded.
 pub(crate) unsafe fn io_submit(id: ContextId, iocbs: &[*mut Iocb]) -> Result<usize, Errno> {
     #[cfg(test)]
     fault::check(fault::Call::Submit)?;

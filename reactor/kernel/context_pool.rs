@@ -5,9 +5,11 @@
 //! the next runtime of the process, for a short while, and then destroyed by a thread that ends
 //! when it has none left. One with requests in flight is destroyed at once, by a thread of its own,
 //! since a dead device would hold up the others; what the kernel may still write to is freed only
-//! after that.
+//! after that, and never if `io_destroy` fails (denied by a seccomp filter that was installed
+//! later).
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -68,22 +70,34 @@ pub(crate) fn put(kioctx: Kioctx) {
     }
 }
 
-/// Destroys a context, then drops what the kernel may touch until then.
-pub(crate) fn destroy(kioctx: Kioctx, leftovers: Box<dyn Send>) {
-    if !kioctx.is_ours() {
-        // The parent's, which its `Drop` knows; the leftovers are our own copy.
-        return;
-    }
-    /// Dropped in the order of the fields: the context first, and only then what its requests may
-    /// touch.
-    struct Dying(
-        #[expect(dead_code, reason = "dropped")] Kioctx,
-        #[expect(dead_code, reason = "dropped")] Box<dyn Send>,
-    );
-    let dying = Dying(kioctx, leftovers);
+/// Destroys a context, then frees what the kernel may touch until then. If it cannot be destroyed,
+/// nothing is freed.
+pub(crate) fn destroy(kioctx: Kioctx, memory: Box<dyn Send>) {
+    let dying = Dying(Some((kioctx, ManuallyDrop::new(memory))));
     // Where no thread can be had, the closure is dropped here and now, which is slow, but neither
     // leaks nor frees too early.
     spawn("aio-destroy", move || drop(dying));
+}
+
+/// A context with requests in flight, and what they may touch; `None` only while dropped.
+struct Dying(Option<(Kioctx, ManuallyDrop<Box<dyn Send>>)>);
+
+impl Drop for Dying {
+    fn drop(&mut self) {
+        let Some((kioctx, memory)) = self.0.take() else { return };
+        if !kioctx.is_ours() {
+            // The parent's, and the memory is our own copy; but before Linux 6.5 the device may
+            // write to the child's copy of a page.
+            return;
+        }
+        match kioctx.destroy() {
+            Ok(()) => drop(ManuallyDrop::into_inner(memory)),
+            Err(errno) => tracing::error!(
+                %errno,
+                "io_destroy failed; the context's quota and its requests' buffers are held until the process ends"
+            ),
+        }
+    }
 }
 
 /// Runs `work` on a thread of its own, if one can be had.

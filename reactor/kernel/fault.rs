@@ -1,7 +1,8 @@
 //! Faults for tests: makes the next system calls of this thread fail with an errno of the test's
-//! choice.
+//! choice, and `io_destroy`, which other threads call, in the whole process.
 
 use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 
@@ -15,6 +16,8 @@ pub(crate) enum Call {
     Pgetevents,
     /// `epoll_ctl`, of what is to be watched.
     Watch,
+    /// On whichever thread it happens.
+    Destroy,
     /// Not a system call: fails the check of a new ring, as an unknown layout would.
     MapRing,
 }
@@ -29,19 +32,31 @@ thread_local! {
     static PLAN: RefCell<Vec<Fault>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The plan of all threads, for [`Call::Destroy`].
+static SHARED_PLAN: Mutex<Vec<Fault>> = Mutex::new(Vec::new());
+
+fn with_plan<R>(call: Call, f: impl FnOnce(&mut Vec<Fault>) -> R) -> R {
+    match call {
+        Call::Destroy => f(&mut SHARED_PLAN.lock().unwrap_or_else(PoisonError::into_inner)),
+        _ => PLAN.with_borrow_mut(f),
+    }
+}
+
 /// The next `times` calls of this kind fail.
 pub(crate) fn inject(call: Call, errno: Errno, times: usize) {
-    PLAN.with_borrow_mut(|plan| plan.push(Fault { call, errno, times }));
+    with_plan(call, |plan| plan.push(Fault { call, errno, times }));
 }
 
 /// Takes back what was injected; says whether any of it was still to come.
 pub(crate) fn clear() -> bool {
-    PLAN.with_borrow_mut(|plan| plan.drain(..).any(|fault| fault.times > 0))
+    let mut left = PLAN.take();
+    left.append(&mut SHARED_PLAN.lock().unwrap_or_else(PoisonError::into_inner));
+    left.iter().any(|fault| fault.times > 0)
 }
 
 /// The errno that this call is to fail with, if it is.
 pub(crate) fn check(call: Call) -> Result<(), Errno> {
-    PLAN.with_borrow_mut(|plan| match plan.iter_mut().find(|fault| fault.call == call && fault.times > 0) {
+    with_plan(call, |plan| match plan.iter_mut().find(|fault| fault.call == call && fault.times > 0) {
         Some(fault) => {
             fault.times -= 1;
             Err(fault.errno)

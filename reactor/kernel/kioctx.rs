@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -148,18 +149,33 @@ impl Kioctx {
             Err(errno) => Err(errno),
         }
     }
+
+    /// Ends all that is in flight, and waits for it. Costs tens of milliseconds even when that is
+    /// nothing: see [`super::context_pool`] for who calls it, and where.
+    ///
+    /// # Errors
+    ///
+    /// The context lives on until the process ends, and so do its requests: what they may touch
+    /// must never be freed.
+    pub(crate) fn destroy(self) -> Result<(), Errno> {
+        ManuallyDrop::new(self).end()
+    }
+
+    fn end(&mut self) -> Result<(), Errno> {
+        if !self.is_ours() {
+            return Ok(());
+        }
+        // SAFETY: the ring is not touched any more: `self` is the last to know of it, and both
+        // callers are done with it.
+        unsafe { abi::io_destroy(self.id) }
+    }
 }
 
 impl Drop for Kioctx {
-    /// Waits for all that is in flight, and costs tens of milliseconds even when that is nothing:
-    /// see [`super::context_pool`] for who calls it, and where.
+    /// For a context whose requests can touch no memory of ours. Whoever owns such memory calls
+    /// [`destroy`](Self::destroy), and looks at the result.
     fn drop(&mut self) {
-        if !self.is_ours() {
-            return;
-        }
-        // SAFETY: the ring is not touched any more: `self` is the last to know of it, and is
-        // dropped.
-        if let Err(errno) = unsafe { abi::io_destroy(self.id) } {
+        if let Err(errno) = self.end() {
             tracing::error!(%errno, "io_destroy failed; the context's quota is held until the process ends");
         }
     }

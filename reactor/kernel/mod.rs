@@ -17,7 +17,7 @@
 //! 3. The [`ring`], which is read between `head` and `tail` by one owner, and no longer than the
 //!    context lives.
 //! 4. The buffers of reads. They belong to the requests above ([`Requests`]) from submission to
-//!    event, or until `io_destroy` has returned; a future never owns one while the kernel does.
+//!    event, or until `io_destroy` has succeeded; a future never owns one while the kernel does.
 //!
 //! A forked child shares none of it: [`process`] tells parent and child apart.
 //!

@@ -2,6 +2,7 @@
 //! and the loop may not spin.
 
 mod cancel;
+mod destroy;
 mod setup;
 mod submit;
 mod wait;
