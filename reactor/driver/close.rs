@@ -104,7 +104,8 @@ impl Driver {
             if left.is_zero() {
                 return;
             }
-            self.take_by_syscall(Some(left));
+            // Signals wait for the loop's sleep.
+            self.take_by_syscall(Some(left), None);
             self.take_completions();
         }
     }

@@ -17,7 +17,7 @@ impl Driver {
             let taken = self.kioctx.reap(&mut self.events);
             self.counters.events_from_ring.add(taken as u64);
         } else if self.events.is_empty() && self.requests.slots.in_use() > 0 {
-            self.take_by_syscall(Some(Duration::ZERO));
+            self.take_by_syscall(Some(Duration::ZERO), None);
         }
         self.dispatch();
         self.requests.slots.end_flush();
@@ -27,10 +27,11 @@ impl Driver {
         self.kioctx.has_ring() && !self.config.force_syscalls
     }
 
-    /// Takes events by a system call, waiting for the first one no longer than `timeout`.
-    pub(super) fn take_by_syscall(&mut self, timeout: Option<Duration>) {
+    /// Takes events by a system call, waiting for the first one no longer than `timeout`, with the
+    /// thread's signal mask replaced by `mask`.
+    pub(super) fn take_by_syscall(&mut self, timeout: Option<Duration>, mask: Option<&libc::sigset_t>) {
         self.counters.getevents_calls.add(1);
-        match self.kioctx.wait(timeout, self.config.signal_mask.as_ref(), &mut self.events) {
+        match self.kioctx.wait(timeout, mask, &mut self.events) {
             Ok(taken) => self.counters.events_from_syscall.add(taken as u64),
             // Denied since the start, by a seccomp filter say. Nothing is lost; a pause keeps the
             // loop from spinning on it.

@@ -158,7 +158,9 @@ impl Driver {
         // No long sleep while something that ought to end it is not armed.
         let deaf = self.unpark_poll.is_none() || (self.overflow.len() > 0 && self.overflow_poll.is_none());
         let limit = (deaf || self.stalled_until.is_some()).then_some(BACK_OFF);
-        self.take_by_syscall([timeout, limit].into_iter().flatten().min());
+        // Only here are signals let in: no look for events and no close is a sleep of the loop.
+        let mask = self.config.signal_mask;
+        self.take_by_syscall([timeout, limit].into_iter().flatten().min(), mask.as_ref());
         self.unparker.state.wake_up();
         self.take_completions();
     }

@@ -371,3 +371,27 @@ fn the_mask_of_the_sleep_lets_a_blocked_signal_in_and_is_gone_after_it() {
         set_blocked(libc::SIGUSR2, libc::SIG_UNBLOCK);
     });
 }
+
+#[test]
+fn the_mask_is_installed_in_the_sleep_and_nowhere_else() {
+    count_signal(libc::SIGUSR2);
+    let handled = || HANDLED.load(Ordering::Acquire);
+    alone(|| {
+        set_blocked(libc::SIGUSR2, libc::SIG_BLOCK);
+        // Every look for events is a system call.
+        run(Config { signal_mask: Some(no_signals()), force_syscalls: true, ..config(1) }, |reactor| {
+            let (io, _trigger) = eventfd_pair(reactor);
+            drop(ManualPoll::pending(reactor, next_counter(&io)));
+            reactor.turn();
+            let before = handled();
+            signal_thread(this_thread(), libc::SIGUSR2);
+            // Waits for the event of the cancelled poll.
+            drop(io.into_fd());
+            reactor.turn();
+            assert_eq!(handled(), before, "no look and no close lets a signal in");
+            reactor.park(Some(FOREVER));
+            assert_eq!(handled(), before + 1, "the sleep does");
+        });
+        set_blocked(libc::SIGUSR2, libc::SIG_UNBLOCK);
+    });
+}
