@@ -122,6 +122,12 @@ impl Core {
         }
     }
 
+    /// The driver, as a panic or a forked child drops it.
+    #[cfg(test)]
+    pub(super) fn take_driver(&self) -> Option<Driver> {
+        self.driver.borrow_mut().take()
+    }
+
     /// Ends the driver. False if that was done before, or is the affair of the process before the
     /// fork.
     pub(super) fn shutdown(&self) -> bool {

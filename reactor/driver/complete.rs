@@ -36,7 +36,7 @@ impl Driver {
             // Denied since the start, by a seccomp filter say. Nothing is lost; a pause keeps the
             // loop from spinning on it.
             Err(errno) => {
-                self.report("io_pgetevents failed", errno);
+                self.report("io_getevents failed", errno);
                 std::thread::sleep(timeout.map_or(BACK_OFF, |timeout| timeout.min(BACK_OFF)));
             }
         }

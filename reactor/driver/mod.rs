@@ -22,7 +22,7 @@ use slab::Slab;
 
 use super::error::explain;
 use super::ids::{Direction, Key, PollKind, SourceId};
-use super::kernel::abi::{self, IoEvent};
+use super::kernel::abi::IoEvent;
 use super::kernel::batch::Batch;
 use super::kernel::context_pool;
 use super::kernel::kioctx::Kioctx;
@@ -89,9 +89,9 @@ impl Driver {
         let overflow = Overflow::new()?;
         let mut kioctx = context_pool::acquire(config.capacity)?;
         if config.signal_mask.is_some() {
-            // Probed with all signals blocked: only a real sleep may let signals in.
-            let probed = kioctx.wait(Some(Duration::ZERO), Some(&abi::all_signals()), &mut Vec::new());
-            probed.map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
+            kioctx
+                .probe_signal_mask()
+                .map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
         }
         let requests = ManuallyDrop::new(Requests::new(kioctx.capacity()));
         counters.capacity.set(requests.slots.capacity());

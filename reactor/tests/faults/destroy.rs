@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::FOREVER;
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::{A_WHILE, ManualPoll, alone, config, fresh_capacity, new_eventfd};
-use crate::reactor::{Buf, Config, FileOperation, Reactor, Request};
+use crate::reactor::{Buf, Config, FileOperation, Reactor, Request, home};
 
 /// Has a reactor end, in a way of the test's choice, with a read in flight and `io_destroy` denied,
 /// as a seccomp filter may that was installed after the start.
@@ -21,8 +21,8 @@ fn assert_request_is_kept(end: impl FnOnce(&Reactor)) {
         let file = Arc::new(File::from(OwnedFd::from(new_eventfd())));
         let reactor = Reactor::new(Config { force_syscalls: true, ..config(fresh_capacity()) }).unwrap();
         // The event is never seen.
-        fault::inject(Call::Pgetevents, Errno::INTR, FOREVER);
-        let read = FileOperation::new(&reactor, Request::read(&file, Buf::zeroed(8), 0));
+        fault::inject(Call::Getevents, Errno::INTR, FOREVER);
+        let read = FileOperation::new(reactor.home(), Request::read(&file, Buf::zeroed(8), 0));
         let read = ManualPoll::pending(&reactor, read);
         reactor.turn();
         fault::inject(Call::Destroy, Errno::PERM, FOREVER);
@@ -45,5 +45,8 @@ fn a_shutdown_frees_nothing_that_the_kernel_may_write_to() {
 
 #[test]
 fn a_driver_that_is_dropped_while_panicking_frees_nothing_that_the_kernel_may_write_to() {
-    assert_request_is_kept(|reactor| drop(reactor.driver.take()));
+    assert_request_is_kept(|reactor| {
+        drop(reactor.core.take_driver());
+        home::close(reactor.home());
+    });
 }
