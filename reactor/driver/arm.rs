@@ -75,7 +75,7 @@ impl Driver {
                 self.counters.polls_skipped.add(1);
                 Poll::Pending
             }
-            Next::Arm => match self.requests.slots.arm(id, direction) {
+            Next::Arm => match self.take_slot(id, direction) {
                 Some(key) => {
                     self.readiness(id, direction).set_wait(Wait::Poll(key));
                     Poll::Pending
@@ -102,6 +102,10 @@ impl Driver {
     /// Frees a slot by cancelling an idle poll. Once its event has come, its registration waits in
     /// the nested epoll.
     fn demote_idle(&mut self) {
+        // A larger context will have room before long.
+        if self.former.is_some() {
+            return;
+        }
         let Some(key) = self.requests.demote(self.overflow.len()) else { return };
         if self.cancel(key) {
             self.counters.polls_demoted.add(1);

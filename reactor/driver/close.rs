@@ -10,6 +10,7 @@ use rustix::net::Shutdown;
 
 use super::Driver;
 use super::closing::{Close, any_in_flight};
+use super::former::Former;
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 use crate::reactor::kernel::context_pool;
 use crate::reactor::readiness::{Source, Wait};
@@ -86,7 +87,11 @@ impl Driver {
     /// Cancels a poll, whose event comes in any case. False if that is denied.
     pub(super) fn cancel(&mut self, key: Key) -> bool {
         self.counters.cancels.add(1);
-        match self.kioctx.cancel(self.batch.place(key)) {
+        let kioctx = match &self.former {
+            Some(former) if self.requests.slots.is_on_former(key) => former.kioctx(),
+            _ => &self.kioctx,
+        };
+        match kioctx.cancel(self.batch.place(key)) {
             Ok(_) => true,
             Err(errno) => {
                 self.report("io_cancel failed", errno);
@@ -136,10 +141,11 @@ impl Driver {
         self.counters.slots_in_use.set(0);
         self.counters.overflow_fds.set(0);
         let requests = ManuallyDrop::into_inner(self.requests);
+        let contexts = std::iter::once(self.kioctx).chain(self.former.map(Former::into_kioctx));
         if requests.slots.in_use() == 0 {
-            context_pool::put(self.kioctx);
+            contexts.for_each(context_pool::put);
         } else {
-            context_pool::destroy(self.kioctx, Box::new(requests));
+            context_pool::destroy(contexts.collect(), Box::new(requests));
         }
         self.wakers
     }

@@ -2,12 +2,15 @@
 //!
 //! One struct, told in the order of a request's way: [`arm`] decides how a descriptor waits,
 //! [`submit`] hands requests to the kernel, [`complete`] takes what comes back, [`close`] ends
-//! registrations. Here: what there is, and the turn of the loop with its sleep.
+//! registrations; [`grow`] moves it all to a larger context. Here: what there is, and the turn of
+//! the loop with its sleep.
 
 mod arm;
 mod close;
 mod closing;
 mod complete;
+mod former;
+mod grow;
 mod submit;
 
 use std::collections::VecDeque;
@@ -32,6 +35,7 @@ use super::readiness::{Readiness, Source};
 use super::requests::{Request, Requests};
 use super::unpark::Unparker;
 use closing::Closing;
+use former::Former;
 
 pub(crate) use closing::Close;
 
@@ -41,8 +45,10 @@ const BACK_OFF: Duration = Duration::from_millis(10);
 /// What a reactor is made with.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Requests to ask of `io_setup`.
+    /// The most requests to ask of `io_setup`.
     pub(crate) capacity: u32,
+    /// Requests to begin with, if that is less.
+    pub(crate) initial: u32,
     /// How long to watch the ring before sleeping.
     pub(crate) spin: Duration,
     /// Take every event by a system call, so that strace and valgrind see them.
@@ -55,6 +61,10 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(super) struct Driver {
     pub(super) kioctx: Kioctx,
+    /// The one before the latest growth, until nothing is in flight there.
+    former: Option<Former>,
+    /// Growth was refused.
+    no_growth_until: Option<Instant>,
     /// Not dropped with the driver: the kernel may write to its buffers until the context is
     /// destroyed, which can fail. [`shutdown`](Self::shutdown) frees it when it may be freed; a
     /// driver that is dropped otherwise (a panic, a forked child) leaks it.
@@ -87,7 +97,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(config: Config, unparker: &Arc<Unparker>, counters: &Arc<Counters>) -> io::Result<Self> {
         let overflow = Overflow::new()?;
-        let mut kioctx = context_pool::acquire(config.capacity)?;
+        let mut kioctx = context_pool::acquire(config.initial.min(config.capacity))?;
         if config.signal_mask.is_some() {
             kioctx
                 .probe_signal_mask()
@@ -96,8 +106,10 @@ impl Driver {
         let requests = ManuallyDrop::new(Requests::new(kioctx.capacity()));
         counters.capacity.set(requests.slots.capacity());
         Ok(Self {
-            batch: Batch::new(requests.slots.capacity()),
+            batch: Batch::new(),
             kioctx,
+            former: None,
+            no_growth_until: None,
             requests,
             config,
             sources: Slab::new(),
@@ -135,13 +147,19 @@ impl Driver {
         self.submit_and_reap();
         self.publish_gauges();
         // What the reaping woke or admitted comes first.
-        if self.wakers.is_empty() && !self.can_submit() {
+        if self.wakers.is_empty() && !self.can_submit() && !self.is_moving() {
             self.sleep(timeout);
             self.publish_gauges();
         }
     }
 
     fn submit_and_reap(&mut self) {
+        if self.requests.operations.has_backlog() {
+            self.grow();
+        }
+        if self.former.is_some() {
+            self.advance_growth();
+        }
         self.flush();
         self.take_completions();
         self.wake_retries();
@@ -176,7 +194,7 @@ impl Driver {
         loop {
             // Reading the clock costs more than looking.
             for _ in 0..32 {
-                if self.kioctx.has_events() || self.unparker.state.is_notified() {
+                if self.has_events() || self.unparker.state.is_notified() {
                     return true;
                 }
                 std::hint::spin_loop();
@@ -187,6 +205,10 @@ impl Driver {
                 return false;
             }
         }
+    }
+
+    fn has_events(&self) -> bool {
+        self.kioctx.has_events() || self.former.as_ref().is_some_and(|former| former.kioctx().has_events())
     }
 
     /// The wakers to wake and the incidents to log.

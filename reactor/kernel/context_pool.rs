@@ -9,7 +9,6 @@
 //! later).
 
 use std::io;
-use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::kioctx::Kioctx;
+use super::kioctx::{Kioctx, quota};
 use super::probe::probe;
 use super::process::PerProcess;
 
@@ -48,11 +47,29 @@ pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
     Ok(kioctx)
 }
 
+/// The share of the host's quota that growth leaves to others.
+const RESERVE: u64 = 8;
+
+/// A larger context for a runtime that has one, or the reason why it has to do with that. Never
+/// slow: it neither destroys idle contexts nor asks for less.
+pub(crate) fn acquire_larger(asked: u32) -> Result<Kioctx, Errno> {
+    if let Some(kioctx) = Pool::lock().take_idle(asked) {
+        return Ok(kioctx);
+    }
+    // Where the quota cannot be read, io_setup knows it.
+    if let (Some(taken), Some(limit)) = (quota("aio-nr"), quota("aio-max-nr"))
+        && taken + u64::from(asked) > limit - limit / RESERVE
+    {
+        return Err(Errno::AGAIN);
+    }
+    Kioctx::setup_exact(asked)
+}
+
 /// Takes back a context with nothing in flight.
 pub(crate) fn put(kioctx: Kioctx) {
     if !kioctx.is_ours() || kioctx.is_reduced() {
         // Not worth keeping: it got less than it asked for, and the quota may have recovered.
-        return destroy(kioctx, Box::new(()));
+        return destroy(vec![kioctx], Box::new(()));
     }
     let starts_worker = {
         let mut pool = Pool::lock();
@@ -70,32 +87,35 @@ pub(crate) fn put(kioctx: Kioctx) {
     }
 }
 
-/// Destroys a context, then frees what the kernel may touch until then. If it cannot be destroyed,
+/// Destroys contexts, then frees what the kernel may touch until then. If one cannot be destroyed,
 /// nothing is freed.
-pub(crate) fn destroy(kioctx: Kioctx, memory: Box<dyn Send>) {
-    let dying = Dying(Some((kioctx, ManuallyDrop::new(memory))));
+pub(crate) fn destroy(contexts: Vec<Kioctx>, memory: Box<dyn Send>) {
+    let dying = Dying(contexts, Some(memory));
     // Where no thread can be had, the closure is dropped here and now, which is slow, but neither
     // leaks nor frees too early.
     spawn("aio-destroy", move || drop(dying));
 }
 
-/// A context with requests in flight, and what they may touch; `None` only while dropped.
-struct Dying(Option<(Kioctx, ManuallyDrop<Box<dyn Send>>)>);
+/// Contexts with requests in flight, and what these may touch.
+struct Dying(Vec<Kioctx>, Option<Box<dyn Send>>);
 
 impl Drop for Dying {
     fn drop(&mut self) {
-        let Some((kioctx, memory)) = self.0.take() else { return };
-        if !kioctx.is_ours() {
-            // The parent's, and the memory is our own copy; but before Linux 6.5 the device may
-            // write to the child's copy of a page.
-            return;
+        let Self(contexts, memory) = self;
+        // The parent's contexts, and the memory is our own copy; but before Linux 6.5 the device
+        // may write to the child's copy of a page.
+        let mut is_free = contexts.iter().all(Kioctx::is_ours);
+        for kioctx in contexts.drain(..) {
+            if let Err(errno) = kioctx.destroy() {
+                is_free = false;
+                tracing::error!(
+                    %errno,
+                    "io_destroy failed; the context's quota and its requests' buffers are held until the process ends"
+                );
+            }
         }
-        match kioctx.destroy() {
-            Ok(()) => drop(ManuallyDrop::into_inner(memory)),
-            Err(errno) => tracing::error!(
-                %errno,
-                "io_destroy failed; the context's quota and its requests' buffers are held until the process ends"
-            ),
+        if !is_free {
+            std::mem::forget(memory.take());
         }
     }
 }

@@ -82,6 +82,11 @@ impl Kioctx {
         self.granted < self.asked
     }
 
+    /// Requests that `io_setup` granted.
+    pub(crate) fn granted(&self) -> u32 {
+        self.granted
+    }
+
     /// Requests that `setup` was asked for.
     pub(crate) fn asked(&self) -> u32 {
         self.asked
@@ -240,14 +245,16 @@ impl Drop for Kioctx {
     }
 }
 
+/// The host's quota of requests, `aio-max-nr`, or what is taken of it, `aio-nr`.
+pub(crate) fn quota(name: &str) -> Option<u64> {
+    std::fs::read_to_string(format!("/proc/sys/fs/{name}")).ok()?.trim().parse().ok()
+}
+
 /// What a failed `io_setup` means, with the knob to turn.
 fn setup_error(nr: u32, errno: Errno) -> io::Error {
     let why = match errno {
         Errno::AGAIN => {
-            let knob = |name: &str| {
-                std::fs::read_to_string(format!("/proc/sys/fs/{name}"))
-                    .map_or_else(|_| "unknown".to_owned(), |value| value.trim().to_owned())
-            };
+            let knob = |name| quota(name).map_or_else(|| "unknown".to_owned(), |value| value.to_string());
             format!(
                 "the host's quota of AIO requests is used up: fs.aio-nr is {} of fs.aio-max-nr {}, \
                  summed over all processes and containers; raise it on the host with \

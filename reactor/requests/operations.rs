@@ -53,7 +53,8 @@ impl<P> Operations<P> {
 
     // ---- the way in ----
 
-    pub(super) fn has_backlog(&self) -> bool {
+    /// Whether some wait for a slot.
+    pub(crate) fn has_backlog(&self) -> bool {
         !self.backlog.is_empty()
     }
 

@@ -40,7 +40,7 @@ impl Kernel {
         }
         let kioctx = Kioctx::setup(1).unwrap();
         assert_eq!(kioctx.has_ring(), ring_is_known);
-        Self { kioctx, batch: Batch::new(1 << 10), events: Vec::new() }
+        Self { kioctx, batch: Batch::new(), events: Vec::new() }
     }
 
     fn push(&mut self, at: u32, iocb: impl FnOnce(u64) -> Iocb) {
