@@ -116,7 +116,8 @@ impl Builder {
     ///
     /// Watching trades CPU time for latency, and pays where few connections are busy. Give the
     /// runtime a core of its own: the kernel needs another one to complete what the loop watches
-    /// for.
+    /// for. While file writes or syncs are in flight, which threads of the kernel complete, the
+    /// loop yields the core now and then.
     pub fn spin(&mut self, duration: Duration) -> &mut Self {
         self.config.spin = duration;
         self

@@ -28,7 +28,7 @@ use super::ids::{Direction, Key, PollKind, SourceId};
 use super::kernel::abi::IoEvent;
 use super::kernel::batch::Batch;
 use super::kernel::context_pool;
-use super::kernel::kioctx::Kioctx;
+use super::kernel::kioctx::{Kioctx, quota};
 use super::kernel::overflow::Overflow;
 use super::metrics::Counters;
 use super::readiness::{Readiness, Source};
@@ -96,13 +96,15 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(config: Config, unparker: &Arc<Unparker>, counters: &Arc<Counters>) -> io::Result<Self> {
-        let overflow = Overflow::new()?;
+        let overflow =
+            Overflow::new().map_err(|error| explain(error, "cannot start the reactor: epoll_create1 failed"))?;
         let mut kioctx = context_pool::acquire(config.initial.min(config.capacity))?;
         if config.signal_mask.is_some() {
             kioctx
                 .probe_signal_mask()
                 .map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
         }
+        announce(&kioctx, &config);
         let requests = ManuallyDrop::new(Requests::new(kioctx.capacity()));
         counters.capacity.set(requests.slots.capacity());
         Ok(Self {
@@ -190,6 +192,8 @@ impl Driver {
             return false;
         }
         let limit = timeout.map_or(self.config.spin, |timeout| timeout.min(self.config.spin));
+        // On this very core there may be the threads of the kernel that complete what we watch for.
+        let yields = self.requests.operations.has_in_flight(Request::needs_kernel_threads);
         let begin = Instant::now();
         loop {
             // Reading the clock costs more than looking.
@@ -198,6 +202,9 @@ impl Driver {
                     return true;
                 }
                 std::hint::spin_loop();
+            }
+            if yields {
+                std::thread::yield_now();
             }
             let elapsed = begin.elapsed();
             if elapsed >= limit {
@@ -249,4 +256,30 @@ impl Driver {
         self.counters.slots_peak.set(self.requests.slots.peak());
         self.counters.overflow_fds.set(self.overflow.len());
     }
+}
+
+/// Says once, at the start, what the runtime stands on. Nothing is borrowed yet: a subscriber is
+/// user code.
+fn announce(kioctx: &Kioctx, config: &Config) {
+    if kioctx.is_reduced() {
+        tracing::warn!(
+            asked = kioctx.asked(),
+            granted = kioctx.granted(),
+            "the host has little of its quota of AIO requests left (fs.aio-nr, fs.aio-max-nr): this runtime begins small"
+        );
+    }
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    tracing::debug!(
+        completions = if kioctx.has_ring() && !config.force_syscalls { "mapped ring" } else { "io_getevents" },
+        sleeps_in = if config.signal_mask.is_some() { "io_pgetevents" } else { "io_getevents" },
+        asked = kioctx.asked(),
+        granted = kioctx.granted(),
+        capacity = kioctx.capacity(),
+        limit = config.capacity,
+        aio_nr = quota("aio-nr"),
+        aio_max_nr = quota("aio-max-nr"),
+        "a runtime starts on native AIO"
+    );
 }

@@ -206,6 +206,14 @@ impl Walk {
 
         let on_former = self.slots.iter().filter(|slot| self.is_on_former(slot)).count();
         assert_eq!(self.requests.slots.on_former(), on_former);
+        let is_odd = |number: usize| !number.is_multiple_of(2);
+        let in_flight = |operation: &Operation| {
+            operation.result.is_none() && !self.backlog.contains(&operation.number) && is_odd(operation.number)
+        };
+        assert_eq!(
+            self.requests.operations.has_in_flight(|payload| is_odd(payload.number)),
+            self.operations.iter().any(in_flight)
+        );
         for slot in &self.slots {
             if let Some(key) = slot.key {
                 let is_on_former = self.requests.slots.is_on_former(key);
