@@ -13,6 +13,7 @@ mod demotion;
 mod directions;
 mod faults;
 mod growth;
+mod keyless_wakes;
 mod operations;
 mod overflow;
 mod process;
