@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, OFlags, StatxFlags, fcntl_getfl, statx};
 use rustix::io::Errno;
 
 use super::Buf;
+use super::transfer::Transfer;
 use crate::reactor::explain;
 
 /// What a file that was opened with `O_DIRECT` requires; see [`File::alignment`].
@@ -40,7 +41,22 @@ pub struct Alignment {
     pub memory: usize,
     /// The offset of a transfer, and its length, must be multiples of this number of bytes.
     pub offset: usize,
+    /// The same for reads, which on some file systems may be finer than writes (where XFS shares
+    /// blocks between files). Otherwise, and before Linux 6.14, this is the same as `offset`.
+    pub read_offset: usize,
 }
+
+impl Alignment {
+    fn offset_of(&self, transfer: Transfer) -> usize {
+        match transfer {
+            Transfer::Read => self.read_offset,
+            Transfer::Write => self.offset,
+        }
+    }
+}
+
+/// `STATX_DIO_READ_ALIGN` (Linux 6.14), which rustix does not name.
+const DIO_READ_ALIGN: StatxFlags = StatxFlags::from_bits_retain(0x2_0000);
 
 /// What we know of a file that was opened with `O_DIRECT`.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +69,8 @@ pub(super) struct Direct {
 
 impl Direct {
     /// For a file whose file system does not say.
-    pub(super) const UNKNOWN: Self = Self { alignment: Alignment { memory: 4096, offset: 4096 }, reported: false };
+    pub(super) const UNKNOWN: Self =
+        Self { alignment: Alignment { memory: 4096, offset: 4096, read_offset: 4096 }, reported: false };
 
     /// Asks the file system; `None` if the file was opened without `O_DIRECT`. Fails with `EINVAL`
     /// if it was opened with it but has no direct I/O.
@@ -61,25 +78,32 @@ impl Direct {
         if !fcntl_getfl(file)?.contains(OFlags::DIRECT) {
             return Ok(None);
         }
-        let (memory, offset) = match statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN) {
-            Ok(stat) if StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::DIOALIGN) => {
-                (stat.stx_dio_mem_align as usize, stat.stx_dio_offset_align as usize)
-            }
+        let stat = match statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN | DIO_READ_ALIGN) {
+            Ok(stat) if StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::DIOALIGN) => stat,
             _ => return Ok(Some(Self::UNKNOWN)),
         };
-        if memory == 0 || offset == 0 {
+        let alignment = Alignment {
+            memory: stat.stx_dio_mem_align as usize,
+            offset: stat.stx_dio_offset_align as usize,
+            // 0 if the kernel does not know it, and where it is the same.
+            read_offset: match stat.stx_dio_read_offset_align {
+                0 => stat.stx_dio_offset_align as usize,
+                finer => finer as usize,
+            },
+        };
+        if alignment.memory == 0 || alignment.offset == 0 {
             return Err(Errno::INVAL.into());
         }
-        Ok(Some(Self { alignment: Alignment { memory, offset }, reported: true }))
+        Ok(Some(Self { alignment, reported: true }))
     }
 
     /// Fails with what is misaligned, if the file system has said what it requires. An empty buffer
     /// may be anywhere.
-    pub(super) fn check(&self, call: &str, buf: &Buf, offset: u64) -> io::Result<()> {
+    pub(super) fn check(&self, transfer: Transfer, buf: &Buf, offset: u64) -> io::Result<()> {
         if !self.reported {
             return Ok(());
         }
-        let Alignment { memory, offset: block } = self.alignment;
+        let (memory, block) = (self.alignment.memory, self.alignment.offset_of(transfer));
         let address = buf.as_ptr().addr();
         let wrong = if !buf.is_empty() && !address.is_multiple_of(memory) {
             format!("the buffer's address {address:#x} is not a multiple of {memory}")
@@ -92,18 +116,19 @@ impl Direct {
         };
         Err(explain(
             Errno::INVAL,
-            format!("{call} on an O_DIRECT file: {wrong} (see File::alignment and Buf::aligned)"),
+            format!("{} on an O_DIRECT file: {wrong} (see File::alignment and Buf::aligned)", transfer.call()),
         ))
     }
 
     /// Explains an `EINVAL` of the kernel that `check` could not foresee.
-    pub(super) fn explain(&self, call: &str, buf: &Buf, offset: u64, error: io::Error) -> io::Error {
+    pub(super) fn explain(&self, transfer: Transfer, buf: &Buf, offset: u64, error: io::Error) -> io::Error {
         if self.reported || error.raw_os_error() != Some(libc::EINVAL) {
             return error;
         }
         let text = format!(
-            "{call} on an O_DIRECT file: the kernel refuses {} bytes at {:p} for offset {offset}; 4096 is a safe \
+            "{} on an O_DIRECT file: the kernel refuses {} bytes at {:p} for offset {offset}; 4096 is a safe \
              alignment of all three",
+            transfer.call(),
             buf.len(),
             buf.as_ptr(),
         );
@@ -111,9 +136,9 @@ impl Direct {
     }
 
     /// Whether a transfer of this length ended in the middle of a block.
-    pub(super) fn is_tail(&self, moved: usize) -> bool {
+    pub(super) fn is_tail(&self, transfer: Transfer, moved: usize) -> bool {
         const SMALLEST_BLOCK: usize = 512;
-        let block = if self.reported { self.alignment.offset } else { SMALLEST_BLOCK };
+        let block = if self.reported { self.alignment.offset_of(transfer) } else { SMALLEST_BLOCK };
         !moved.is_multiple_of(block)
     }
 }
@@ -128,4 +153,33 @@ pub(super) fn explain_refusal(error: io::Error, path: &Path) -> io::Error {
         error,
         format!("open({path}) with O_DIRECT: its file system has no direct I/O for it; open it with direct(false)"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use super::*;
+
+    #[test]
+    fn reads_may_be_finer_than_writes() {
+        let direct = Direct { alignment: Alignment { memory: 512, offset: 4096, read_offset: 512 }, reported: true };
+        let buf = || Buf::aligned(1536, 4096);
+        direct.check(Transfer::Read, &buf(), 512).unwrap();
+        let text = direct.check(Transfer::Write, &buf(), 4096).unwrap_err().to_string();
+        assert!(text.contains("the length 1536 is not a multiple of 4096"), "{text}");
+        direct.check(Transfer::Read, &buf(), 100).unwrap_err();
+        assert!(!direct.is_tail(Transfer::Read, 512), "the rest can be asked for");
+        assert!(direct.is_tail(Transfer::Write, 512));
+        assert!(direct.is_tail(Transfer::Read, 100));
+    }
+
+    #[test]
+    fn the_alignment_of_reads_is_known_wherever_that_of_writes_is() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut options = fs::OpenOptions::new();
+        let Ok(file) = options.read(true).custom_flags(libc::O_DIRECT).open(file.path()) else { return };
+        let alignment = Direct::of(&file).unwrap().unwrap().alignment;
+        assert!(alignment.read_offset.is_power_of_two() && alignment.read_offset <= alignment.offset, "{alignment:?}");
+    }
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 
 use super::route::RoutedFile;
+use super::transfer::Transfer;
 use super::{Alignment, Buf, IntoBuf, whole};
 use crate::runtime::context::InRuntime;
 
@@ -227,7 +228,7 @@ impl File {
     ///
     /// `pread(2)`, `io_submit(2)`.
     pub fn read_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
-        InRuntime::new(self.routed.read(buf.into(), offset))
+        InRuntime::new(self.routed.transfer(Transfer::Read, buf.into(), offset))
     }
 
     /// Writes up to `buf.len()` bytes at `offset`, and returns how many. In a file that was opened
@@ -266,7 +267,7 @@ impl File {
     ///
     /// `pwrite(2)`, `io_submit(2)`.
     pub fn write_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<usize>, Buf)> {
-        InRuntime::new(self.routed.write(buf.into(), offset))
+        InRuntime::new(self.routed.transfer(Transfer::Write, buf.into(), offset))
     }
 
     /// Fills the buffer with `buf.len()` bytes, from `offset` on.
@@ -303,7 +304,7 @@ impl File {
     /// # }
     /// ```
     pub fn read_exact_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
-        InRuntime::new(whole::read_exact(&self.routed, buf.into(), offset))
+        InRuntime::new(whole::transfer(&self.routed, Transfer::Read, buf.into(), offset))
     }
 
     /// Writes the whole buffer at `offset`.
@@ -336,7 +337,7 @@ impl File {
     /// # }
     /// ```
     pub fn write_all_at(&self, buf: impl IntoBuf, offset: u64) -> impl Future<Output = (io::Result<()>, Buf)> {
-        InRuntime::new(whole::write_all(&self.routed, buf.into(), offset))
+        InRuntime::new(whole::transfer(&self.routed, Transfer::Write, buf.into(), offset))
     }
 
     /// Waits until content and metadata are on the device.

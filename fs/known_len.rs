@@ -1,6 +1,7 @@
 //! How long a file is, as far as we know.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The file is at least this long, unless somebody else has truncated it.
 ///
@@ -9,9 +10,12 @@ use std::cell::Cell;
 /// neither is wrong.
 #[derive(Debug)]
 pub(super) struct KnownLen {
-    len: Cell<u64>,
-    /// Counts the beginnings and ends of `set_len`.
-    resizes: Cell<u64>,
+    /// Each write that stays in the context reads it, so it needs no lock for that. It changes only
+    /// under the lock.
+    len: AtomicU64,
+    /// Counts the beginnings and ends of `set_len`. The lock keeps it and `len` together: an answer
+    /// that has become stale does not overwrite the length of the `set_len` that made it so.
+    resizes: Mutex<u64>,
 }
 
 /// A point in time, counted in `set_len`s. An answer is stale if a `set_len` has begun or ended
@@ -29,56 +33,62 @@ pub(super) struct Resize {
 
 impl KnownLen {
     pub(super) fn new(len: u64) -> Self {
-        Self { len: Cell::new(len), resizes: Cell::new(0) }
+        Self { len: AtomicU64::new(len), resizes: Mutex::new(0) }
     }
 
     /// Whether a write that ends there is inside the file.
     pub(super) fn covers(&self, end: u64) -> bool {
-        end <= self.len.get()
+        end <= self.len.load(Ordering::Relaxed)
     }
 
     pub(super) fn ask(&self) -> Asked {
-        Asked(self.resizes.get())
+        Asked(*self.resizes())
     }
 
     /// A write that began at `asked` has ended at `end`.
     pub(super) fn written(&self, asked: Asked, end: u64) {
-        if asked == self.ask() {
-            self.len.set(self.len.get().max(end));
-        }
+        self.update(asked, |len| len.max(end));
     }
 
     /// The file said that it is this long.
     pub(super) fn learnt(&self, asked: Asked, len: u64) {
-        if asked == self.ask() {
-            self.len.set(len);
-        }
+        self.update(asked, |_| len);
     }
 
     /// Until it ends, the shorter length counts. If the `set_len` is dropped it may or may not
     /// happen, so that stays until a write or `metadata` tells more.
     pub(super) fn begin_resize(&self, len: u64) -> Resize {
-        let before = self.len.get();
-        self.len.set(before.min(len));
-        Resize { before, len, begun: self.count_resize() }
+        let mut resizes = self.resizes();
+        let before = self.len.fetch_min(len, Ordering::Relaxed);
+        *resizes += 1;
+        Resize { before, len, begun: Asked(*resizes) }
     }
 
     pub(super) fn end_resize(&self, resize: Resize, succeeded: bool) {
-        let alone = resize.begun == self.ask();
-        let len = self.len.get();
-        self.len.set(match (succeeded, alone) {
+        let mut resizes = self.resizes();
+        let alone = resize.begun == Asked(*resizes);
+        let len = self.len.load(Ordering::Relaxed);
+        let len = match (succeeded, alone) {
             (true, true) => resize.len,
             // Which of them the file system did last is not known.
             (true, false) => len.min(resize.len),
             (false, true) => len.max(resize.before),
             (false, false) => len,
-        });
-        self.count_resize();
+        };
+        self.len.store(len, Ordering::Relaxed);
+        *resizes += 1;
     }
 
-    fn count_resize(&self) -> Asked {
-        self.resizes.set(self.resizes.get() + 1);
-        self.ask()
+    /// Changes the length, unless the answer is stale.
+    fn update(&self, asked: Asked, change: impl FnOnce(u64) -> u64) {
+        let resizes = self.resizes();
+        if asked == Asked(*resizes) {
+            self.len.store(change(self.len.load(Ordering::Relaxed)), Ordering::Relaxed);
+        }
+    }
+
+    fn resizes(&self) -> MutexGuard<'_, u64> {
+        self.resizes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -83,7 +83,8 @@
 //!
 //! | operation | runs |
 //! |---|---|
-//! | direct read; direct write inside the file's known length | on the runtime's AIO context, asynchronous in the kernel |
+//! | direct read; direct write to a block device | on the runtime's AIO context, asynchronous in the kernel |
+//! | direct write inside the file's known length | the same, with `RWF_NOWAIT`; where it would block first (a hole, a file busy with an extending write, pages in the cache) on the blocking pool |
 //! | direct write that extends the file | on the blocking pool, since `io_submit` would wait for the device |
 //! | buffered read | on the context with `RWF_NOWAIT`: a page-cache hit completes at once; a miss goes to the blocking pool |
 //! | buffered write | on the context with `RWF_NOWAIT` where the file system can do that, else on the blocking pool |
@@ -94,7 +95,9 @@
 //! Of smaller buffered transfers, one turn of the loop copies about 1 MiB; the rest waits for the
 //! next turns. [`Metrics`](crate::Metrics) count what went to the pool and why.
 //!
-//! A file system that refuses `RWF_NOWAIT` (`EOPNOTSUPP`) is not asked again for this file. The
+//! A file system that refuses `RWF_NOWAIT` (`EOPNOTSUPP`) is not asked again for this file.
+//! Buffered transfers use the pool from then on, direct writes the context, where `io_submit` may
+//! block. Direct reads may block there, too: for a moment, while a write extends the same file. The
 //! known length is that at `open`, or the latest from `metadata` or `set_len`, and grows with our
 //! own writes; writes beyond it, in what somebody else appended, use the pool until `metadata` is
 //! called.
@@ -105,6 +108,7 @@ mod into_buf;
 mod known_len;
 mod open_options;
 mod route;
+mod transfer;
 mod whole;
 
 pub use crate::reactor::Buf;

@@ -1,17 +1,18 @@
 //! Where an operation runs: on the context, there with `RWF_NOWAIT` first, or on the blocking pool.
 
-use std::cell::Cell;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 
 use super::alignment::{Direct, explain_refusal};
 use super::known_len::KnownLen;
+use super::transfer::Transfer;
 use crate::reactor::{Buf, Detour, FileOperation, Request, explain};
 use crate::runtime::blocking::{Failure, Pooled};
 use crate::runtime::context;
@@ -26,8 +27,8 @@ pub(super) struct RoutedFile {
     pub(super) direct: Option<Direct>,
     known_len: KnownLen,
     /// Whether the file system takes `RWF_NOWAIT`, until it says that it does not.
-    nowait_reads_work: Cell<bool>,
-    nowait_writes_work: Cell<bool>,
+    nowait_reads_work: AtomicBool,
+    nowait_writes_work: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ enum Kind {
 /// Where an operation runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
-    /// On the runtime's context, asynchronous in the kernel.
+    /// On the runtime's context, whether `io_submit` blocks or not.
     Context,
     /// On the context with `RWF_NOWAIT`: what would block there fails, and goes to the pool.
     NowaitFirst,
@@ -52,12 +53,6 @@ enum Route {
 
 /// The largest buffered transfer that the loop's thread copies.
 const LARGEST_COPY: usize = 256 << 10;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transfer {
-    Read,
-    Write,
-}
 
 /// The outcome of a transfer.
 type Done = (io::Result<usize>, Buf);
@@ -102,8 +97,8 @@ impl RoutedFile {
             append: fcntl_getfl(&file).is_ok_and(|flags| flags.contains(OFlags::APPEND)),
             direct,
             known_len: KnownLen::new(len),
-            nowait_reads_work: Cell::new(true),
-            nowait_writes_work: Cell::new(true),
+            nowait_reads_work: AtomicBool::new(true),
+            nowait_writes_work: AtomicBool::new(true),
             file: Arc::new(file),
         }
     }
@@ -114,14 +109,6 @@ impl RoutedFile {
             Ok(file) => Ok(file),
             Err(file) => Err(Self { file, ..self }),
         }
-    }
-
-    pub(super) fn read(&self, buf: Buf, offset: u64) -> impl Future<Output = Done> {
-        self.transfer(Transfer::Read, buf, offset)
-    }
-
-    pub(super) fn write(&self, buf: Buf, offset: u64) -> impl Future<Output = Done> {
-        self.transfer(Transfer::Write, buf, offset)
     }
 
     pub(super) async fn sync(&self, data_only: bool) -> io::Result<()> {
@@ -144,22 +131,27 @@ impl RoutedFile {
         result?
     }
 
-    async fn transfer(&self, transfer: Transfer, buf: Buf, offset: u64) -> Done {
+    pub(super) async fn transfer(&self, transfer: Transfer, mut buf: Buf, offset: u64) -> Done {
         let position = match self.check(transfer, &buf, offset) {
             Ok(position) => position,
             Err(error) => return (Err(error), buf),
         };
-        let route = self.route(transfer, offset, buf.len());
-        let request = transfer.request(&self.file, buf, position);
-        let done = match route {
-            Route::Context => Ok(run(request).await),
-            Route::NowaitFirst => self.nowait_outcome(transfer, run(request.nowait().buffered()).await),
-            Route::Pool(detour) => Err((detour, request.into_buf())),
+        let detour = loop {
+            let nowait = match self.route(transfer, offset, buf.len()) {
+                Route::Context => false,
+                Route::NowaitFirst => true,
+                Route::Pool(detour) => break detour,
+            };
+            let result;
+            (result, buf) = run(self.request(transfer, buf, position, nowait)).await;
+            match result.as_ref().map_err(io::Error::raw_os_error) {
+                Err(Some(libc::EAGAIN)) if nowait => break Detour::Miss,
+                // Another route, from now on.
+                Err(Some(libc::EOPNOTSUPP)) if nowait => self.forgo_nowait(transfer),
+                _ => return (self.explained(transfer, offset, &buf, result), buf),
+            }
         };
-        let (result, buf) = match done {
-            Ok(done) => done,
-            Err((detour, buf)) => self.transfer_on_pool(detour, transfer, buf, offset).await,
-        };
+        let (result, buf) = self.transfer_on_pool(detour, transfer, buf, offset).await;
         (self.explained(transfer, offset, &buf, result), buf)
     }
 
@@ -168,10 +160,16 @@ impl RoutedFile {
     fn route(&self, transfer: Transfer, offset: u64, len: usize) -> Route {
         let end = offset.saturating_add(len as u64);
         match (self.direct, transfer) {
+            // Beside a write that extends the file, most reads with RWF_NOWAIT find the inode
+            // locked. A thread for each costs four times the CPU time that waiting in io_submit
+            // does.
             (Some(_), Transfer::Read) => Route::Context,
-            (Some(_), Transfer::Write) if self.is_inside(end) => Route::Context,
-            (Some(_), Transfer::Write) => Route::Pool(Detour::Extending),
-            (None, _) if !self.nowait_works(transfer).get() => Route::Pool(Detour::Unsupported),
+            (Some(_), Transfer::Write) if !self.is_inside(end) => Route::Pool(Detour::Extending),
+            // All that it can wait for is its queue, and a thread would wait for that too.
+            (Some(_), Transfer::Write) if self.kind == Kind::BlockDevice => Route::Context,
+            (Some(_), Transfer::Write) if self.nowait_works(transfer) => Route::NowaitFirst,
+            (Some(_), Transfer::Write) => Route::Context,
+            (None, _) if !self.nowait_works(transfer) => Route::Pool(Detour::Unsupported),
             (None, _) if len > LARGEST_COPY => Route::Pool(Detour::Large),
             (None, _) => Route::NowaitFirst,
         }
@@ -182,24 +180,32 @@ impl RoutedFile {
         self.kind == Kind::BlockDevice || (!self.append && self.known_len.covers(end))
     }
 
-    fn nowait_works(&self, transfer: Transfer) -> &Cell<bool> {
+    fn nowait_works(&self, transfer: Transfer) -> bool {
+        self.nowait_flag(transfer).load(Ordering::Relaxed)
+    }
+
+    fn nowait_flag(&self, transfer: Transfer) -> &AtomicBool {
         match transfer {
             Transfer::Read => &self.nowait_reads_work,
             Transfer::Write => &self.nowait_writes_work,
         }
     }
 
-    /// The result of a transfer with `RWF_NOWAIT`, or why it goes to the pool, and its buffer.
-    fn nowait_outcome(&self, transfer: Transfer, done: Done) -> Result<Done, (Detour, Buf)> {
-        match done {
-            (Err(error), buf) if error.raw_os_error() == Some(libc::EAGAIN) => Err((Detour::Miss, buf)),
-            (Err(error), buf) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                self.nowait_works(transfer).set(false);
-                tracing::debug!(file = ?self.file, call = transfer.call(), "no RWF_NOWAIT here: the blocking pool does it");
-                Err((Detour::Unsupported, buf))
-            }
-            done => Ok(done),
+    /// The file system has no `RWF_NOWAIT` for such transfers.
+    fn forgo_nowait(&self, transfer: Transfer) {
+        if self.nowait_flag(transfer).swap(false, Ordering::Relaxed) {
+            let instead = if self.direct.is_some() { "io_submit may block" } else { "the blocking pool is used" };
+            tracing::debug!(file = ?self.file, call = transfer.call(), "the file system has no RWF_NOWAIT: {instead}");
         }
+    }
+
+    fn request(&self, transfer: Transfer, buf: Buf, position: i64, nowait: bool) -> Request {
+        let request = match transfer {
+            Transfer::Read => Request::read(&self.file, buf, position),
+            Transfer::Write => Request::write(&self.file, buf, position),
+        };
+        let request = if nowait { request.nowait() } else { request };
+        if self.direct.is_some() { request } else { request.inline() }
     }
 
     /// Does a transfer on the pool, which keeps file and buffer until it is over.
@@ -226,8 +232,8 @@ impl RoutedFile {
     }
 
     /// Whether a direct transfer of this length ended in the middle of a block.
-    pub(super) fn is_tail(&self, moved: usize) -> bool {
-        self.direct.is_some_and(|direct| direct.is_tail(moved))
+    pub(super) fn is_tail(&self, transfer: Transfer, moved: usize) -> bool {
+        self.direct.is_some_and(|direct| direct.is_tail(transfer, moved))
     }
 
     /// Checks offset and buffer; returns the offset as the kernel's type.
@@ -238,7 +244,7 @@ impl RoutedFile {
             return Err(explain(Errno::INVAL, text));
         };
         if let Some(direct) = &self.direct {
-            direct.check(call, buf, offset)?;
+            direct.check(transfer, buf, offset)?;
         }
         if transfer == Transfer::Read {
             check_length(call, buf)?;
@@ -256,7 +262,7 @@ impl RoutedFile {
 
     fn explained(&self, transfer: Transfer, offset: u64, buf: &Buf, result: io::Result<usize>) -> io::Result<usize> {
         match (result, &self.direct) {
-            (Err(error), Some(direct)) => Err(direct.explain(transfer.call(), buf, offset, error)),
+            (Err(error), Some(direct)) => Err(direct.explain(transfer, buf, offset, error)),
             (result, _) => result,
         }
     }
@@ -293,23 +299,6 @@ fn run(request: Request) -> FileOperation {
     FileOperation::new(context::home(), request)
 }
 
-impl Transfer {
-    /// Its name in error texts.
-    fn call(self) -> &'static str {
-        match self {
-            Self::Read => "read_at",
-            Self::Write => "write_at",
-        }
-    }
-
-    fn request(self, file: &Arc<fs::File>, buf: Buf, position: i64) -> Request {
-        match self {
-            Self::Read => Request::read(file, buf, position),
-            Self::Write => Request::write(file, buf, position),
-        }
-    }
-}
-
 impl Kind {
     fn of(metadata: &Metadata) -> Self {
         let file_type = metadata.file_type();
@@ -340,36 +329,49 @@ mod tests {
     #[test]
     fn direct_transfers_use_the_context_unless_they_extend_the_file() {
         let file = open(fs::OpenOptions::new().write(true), Some(Direct::UNKNOWN));
-        assert_eq!(file.route(Transfer::Read, LEN, 0), Route::Context);
-        assert_eq!(file.route(Transfer::Read, u64::MAX, 1), Route::Context);
-        assert_eq!(file.route(Transfer::Write, 0, LEN as usize), Route::Context);
-        assert_eq!(file.route(Transfer::Write, LEN, 1), Route::Pool(Detour::Extending));
+        for inside in [Route::NowaitFirst, Route::Context] {
+            assert_eq!(file.route(Transfer::Read, LEN, 0), Route::Context);
+            assert_eq!(file.route(Transfer::Read, u64::MAX, 1), Route::Context);
+            assert_eq!(file.route(Transfer::Write, 0, LEN as usize), inside);
+            assert_eq!(file.route(Transfer::Write, LEN, 1), Route::Pool(Detour::Extending));
+            file.forgo_nowait(Transfer::Write);
+        }
 
         let appended = open(fs::OpenOptions::new().append(true), Some(Direct::UNKNOWN));
         assert_eq!(appended.route(Transfer::Read, LEN, 0), Route::Context);
-        assert_eq!(
-            appended.route(Transfer::Write, 0, 1),
-            Route::Pool(Detour::Extending),
-            "it goes to the end, whatever its offset"
-        );
+        let to_the_end = Route::Pool(Detour::Extending);
+        assert_eq!(appended.route(Transfer::Write, 0, 1), to_the_end, "whatever its offset");
+    }
+
+    #[test]
+    fn block_devices_wait_for_their_queue() {
+        let file = open(fs::OpenOptions::new().write(true), Some(Direct::UNKNOWN));
+        let device = RoutedFile { kind: Kind::BlockDevice, ..file };
+        assert_eq!(device.route(Transfer::Read, LEN, 1), Route::Context);
+        assert_eq!(device.route(Transfer::Write, LEN, 1), Route::Context, "its length is not known");
     }
 
     #[test]
     fn buffered_transfers_try_nowait_until_the_file_system_refuses_it() {
         let file = open(fs::OpenOptions::new().write(true), None);
-        let refused = |errno: Errno| (Err(errno.into()), Buf::zeroed(1));
         for (transfer, other) in [(Transfer::Read, Transfer::Write), (Transfer::Write, Transfer::Read)] {
             let others = file.route(other, LEN, 0);
             assert_eq!(file.route(transfer, LEN, LARGEST_COPY), Route::NowaitFirst);
             assert_eq!(file.route(transfer, LEN, LARGEST_COPY + 1), Route::Pool(Detour::Large));
-            assert!(file.nowait_outcome(transfer, refused(Errno::AGAIN)).is_err());
-            assert_eq!(file.route(transfer, LEN, 1), Route::NowaitFirst, "the next one may be a hit");
-            assert!(file.nowait_outcome(transfer, refused(Errno::OPNOTSUPP)).is_err());
+            file.forgo_nowait(transfer);
             assert_eq!(file.route(transfer, LEN, 1), Route::Pool(Detour::Unsupported));
             assert_eq!(file.route(other, LEN, 0), others, "reads and writes are apart");
         }
-        for done in [Ok(0), Ok(1), Err(Errno::IO.into())] {
-            assert!(file.nowait_outcome(Transfer::Read, (done, Buf::zeroed(1))).is_ok());
+    }
+
+    #[test]
+    fn the_bytes_of_what_io_submit_copies_are_counted() {
+        let direct = open(fs::OpenOptions::new().write(true), Some(Direct::UNKNOWN));
+        let buffered = open(fs::OpenOptions::new().write(true), None);
+        for transfer in [Transfer::Read, Transfer::Write] {
+            let [direct, buffered] = [&direct, &buffered].map(|file| file.request(transfer, Buf::zeroed(1), 0, true));
+            assert!(format!("{direct:?}").contains("inline: false"));
+            assert!(format!("{buffered:?}").contains("inline: true"));
         }
     }
 }

@@ -63,9 +63,15 @@ impl Buf {
     /// [`File::alignment`](crate::fs::File::alignment) gives the alignment that a given file
     /// requires.
     ///
+    /// It lies on whole pages that nothing else lies on. On Linux 5.16 to 6.4, a direct read may
+    /// lose its bytes if the process forks meanwhile and then writes to a page that the device is
+    /// to fill: the write goes to a copy of the page, and the device's bytes to the original. A
+    /// neighbour on the same page would be enough.
+    ///
     /// # Panics
     ///
-    /// If `align` is not a power of two, or `len + align` is greater than `isize::MAX`.
+    /// If `align` is not a power of two, or the buffer with its alignment would be larger than
+    /// `isize::MAX`.
     ///
     /// # Examples
     ///
@@ -75,7 +81,10 @@ impl Buf {
     /// ```
     pub fn aligned(len: usize, align: usize) -> Self {
         assert!(align.is_power_of_two(), "Buf::aligned: the alignment {align} is not a power of two");
-        let padded = len.checked_add(align).expect("Buf::aligned: the length overflows with its alignment");
+        let page = rustix::param::page_size();
+        let align = align.max(page);
+        let padded = len.checked_next_multiple_of(page).and_then(|pages| pages.checked_add(align));
+        let padded = padded.expect("Buf::aligned: the length overflows with its alignment");
         let mut bytes = vec![0; padded];
         // At least one byte, so that `bytes` is not empty: see `spare_capacity`.
         let skipped = align - bytes.as_ptr().addr() % align;

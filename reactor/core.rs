@@ -3,11 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 
-use super::driver::{Close, Driver};
+use super::driver::{Aftermath, Close, Driver, Late};
 use super::ids::{Home, SourceId};
 use super::mailbox::{Command, Mailbox};
 use super::timers::Timers;
-use super::wake::wake_all;
+use super::wake::{drop_all, log, wake_all};
 
 /// The driver, the timers, and what other threads ask of them.
 ///
@@ -71,19 +71,17 @@ impl Core {
         Some(f(driver))
     }
 
-    /// Wakes the wakers that the driver has found and logs what it has met, with the borrow
-    /// released.
+    /// Wakes the wakers that the driver has found, drops what it has released and logs what it has
+    /// met, with the borrow released.
     pub(super) fn wake(&self) {
-        let Some((mut wakers, incidents)) = self.with(Driver::take_wakeups) else { return };
-        for (what, errno) in incidents {
-            let error = errno.map(std::io::Error::from);
-            tracing::error!(error = error.as_ref().map(tracing::field::display), "{what}");
-        }
-        if wakers.is_empty() {
+        let Some(Aftermath { mut wakers, mut late, incidents }) = self.with(Driver::take_aftermath) else { return };
+        log(incidents);
+        if wakers.is_empty() && late.is_empty() {
             return;
         }
         wake_all(wakers.drain(..));
-        self.with(|driver| driver.give_back(wakers));
+        drop_all(late.drain(..));
+        self.with(|driver| driver.give_back(wakers, late));
     }
 
     /// Ends a registration, and closes its descriptor if that is given.
@@ -96,8 +94,10 @@ impl Core {
     fn end_registration(&self, id: SourceId, fd: Option<OwnedFd>, close: Close) {
         // Outside the loop nobody would see what is left to be closed.
         let close = if self.is_in_loop() { close } else { Close::BeforeReturn };
-        // The source holds wakers, whose drop is user code: it outlives the borrow.
-        let _source = self.with(|driver| driver.deregister(id, fd, close));
+        let owned = fd.map(Late::from);
+        // The source holds wakers, whose drop is user code; a close may block. Both outlive the
+        // borrow.
+        let _ended = self.with(|driver| driver.deregister(id, owned, close));
     }
 
     /// Does what other threads have asked for.
@@ -122,26 +122,27 @@ impl Core {
         }
     }
 
-    /// The driver, as a panic or a forked child drops it.
+    /// The driver, as when it is dropped by a panic.
     #[cfg(test)]
     pub(super) fn take_driver(&self) -> Option<Driver> {
-        self.driver.borrow_mut().take()
+        self.driver.take()
     }
 
-    /// Ends the driver. False if that was done before, or is the affair of the process before the
-    /// fork.
-    pub(super) fn shutdown(&self) -> bool {
+    /// Ends the driver, unless that was done before.
+    pub(super) fn shutdown(&self) {
         self.carry_out_commands();
-        let Some(driver) = self.driver.borrow_mut().take() else { return false };
+        let Some(driver) = self.driver.borrow_mut().take() else { return };
         // In a forked child it is only dropped: all that it could end is the parent's.
         if !driver.kioctx.is_ours() {
-            return false;
+            return;
         }
-        wake_all(driver.shutdown());
+        let Aftermath { wakers, late, incidents } = driver.shutdown();
+        wake_all(wakers);
+        drop_all(late);
+        log(incidents);
         wake_all(self.mailbox.close().into_iter().filter_map(|command| match command {
             Command::Wait { waker, .. } => Some(waker),
             _ => None,
         }));
-        true
     }
 }

@@ -58,6 +58,7 @@ use std::time::Duration;
 use self::core::Core;
 use driver::Driver;
 use mailbox::Mailbox;
+use wake::drop_all;
 
 pub use buf::Buf;
 pub use metrics::Metrics;
@@ -158,9 +159,8 @@ impl Reactor {
 
     /// Ends the reactor. Registrations and operations that are still held get an error from now on.
     pub(crate) fn shutdown(&self) {
-        if self.core.shutdown() {
-            home::close(self.home());
-        }
+        self.core.shutdown();
+        home::close(self.home());
     }
 }
 
@@ -180,9 +180,11 @@ impl Drop for InLoop<'_> {
         core.carry_out_commands();
         core.set_in_loop(false);
         coop::lift();
-        core.with(|driver| {
-            driver.close_all();
+        let late = core.with(|driver| {
+            let late = driver.close_all();
             driver.publish_gauges();
+            late
         });
+        drop_all(late.into_iter().flatten());
     }
 }

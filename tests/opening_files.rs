@@ -5,6 +5,8 @@ mod common;
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::{Handle, Runtime};
@@ -162,5 +164,59 @@ fn files_in_memory() {
             file.sync_all().await.unwrap();
             file.set_len(2 * BLOCK as u64).await.unwrap();
         }
+    });
+}
+
+/// Checked by the compiler.
+fn assert_send_and_sync<T: Send + Sync>(value: T) -> T {
+    value
+}
+
+#[test]
+fn files_are_used_from_several_threads_at_once() {
+    const BLOCKS: usize = 16;
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, pattern(BLOCKS * BLOCK)).unwrap();
+    for direct in [false, true] {
+        run(async {
+            let file = Arc::new(assert_send_and_sync(open_read_write(&path, direct).await));
+            let other = thread::spawn({
+                let file = Arc::clone(&file);
+                move || {
+                    // In the runtime of that thread.
+                    Runtime::new().unwrap().block_on(async {
+                        for block in 0..BLOCKS {
+                            let (at, len) = ((block * BLOCK) as u64, (2 * BLOCKS * BLOCK) as u64);
+                            assert!(read(&file, BLOCK, at).await == pattern(BLOCKS * BLOCK)[block * BLOCK..][..BLOCK]);
+                            file.set_len(len + at).await.unwrap();
+                        }
+                    });
+                }
+            });
+            for block in (0..BLOCKS).rev() {
+                let at = (block * BLOCK) as u64;
+                assert!(read(&file, BLOCK, at).await == pattern(BLOCKS * BLOCK)[block * BLOCK..][..BLOCK]);
+                assert!(file.metadata().await.unwrap().len() >= (BLOCKS * BLOCK) as u64);
+            }
+            other.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn operations_can_be_sent() {
+    run(async {
+        let file = assert_send_and_sync(File::open("/proc/self/stat")).await.unwrap();
+        assert_send_and_sync(file.metadata()).await.unwrap();
+        assert_send_and_sync(file.set_len(1)).await.unwrap_err();
+        assert_send_and_sync(file.try_clone()).await.unwrap();
+        assert_send_and_sync(file.read_at(Buf::zeroed(1), 0)).await.0.unwrap();
+        assert_send_and_sync(file.read_exact_at(Buf::zeroed(1), 0)).await.0.unwrap();
+        assert_send_and_sync(file.write_at(Buf::zeroed(1), 0)).await.0.unwrap_err();
+        assert_send_and_sync(file.write_all_at(Buf::zeroed(1), 0)).await.0.unwrap_err();
+        assert_send_and_sync(file.sync_all()).await.unwrap_err();
+        assert_send_and_sync(file.sync_data()).await.unwrap_err();
+        assert_send_and_sync(OpenOptions::new().read(true).open("/proc/self/stat")).await.unwrap();
     });
 }

@@ -13,11 +13,14 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use aio_runtime::fs::{Buf, File};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::{TcpListener, TcpStream};
 use aio_runtime::time::{Instant, Sleep, sleep, timeout};
 use aio_runtime::{Runtime, spawn};
-use common::{ANY_PORT, Clean, pattern, poll_once, run, soon, stream_and_peer, turn, wait_until};
+use common::{
+    ANY_PORT, Clean, open_direct, pattern, poll_once, real_dir, run, soon, stream_and_peer, turn, wait_until,
+};
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
@@ -325,5 +328,31 @@ fn a_sleep_goes_on_in_another_thread_s_runtime() {
             assert!(Instant::now() >= deadline);
         })
         .await;
+    });
+}
+
+#[test]
+fn a_file_operation_cannot_end_elsewhere_and_loses_nothing_at_home() {
+    run(async {
+        let dir = real_dir();
+        let path = dir.path().join("blocks");
+        std::fs::write(&path, pattern(64 << 10)).unwrap();
+        let file = Arc::new(open_direct(&path).await);
+        let reading = |file: &Arc<File>| -> BoxFuture<'static, _> {
+            let file = Arc::clone(file);
+            Box::pin(async move { file.read_at(Buf::aligned(4096, 4096), 4096).await })
+        };
+        let mut dropped = reading(&file);
+        let mut polled = reading(&file);
+        assert!(!poll_once(dropped.as_mut()) && !poll_once(polled.as_mut()));
+        elsewhere(move || {
+            drop(dropped);
+            let (result, _) = Runtime::new().unwrap().block_on(polled);
+            assert_names_the_runtime(&result.unwrap_err());
+        })
+        .await;
+        let (result, buf) = soon("a read at home", reading(&file)).await;
+        assert_eq!(result.unwrap(), 4096);
+        assert!(buf[..] == pattern(64 << 10)[4096..8192]);
     });
 }

@@ -6,9 +6,9 @@ mod common;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use aio_runtime::fs::{Buf, File};
+use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::{Handle, Metrics};
-use common::files::{BLOCK, aligned, open_read_write};
+use common::files::{BLOCK, aligned, open_read_write, read};
 use common::{pattern, real_dir, run, soon};
 use rustix::fs::{Advice, fadvise};
 use tracing::field::{Field, Visit};
@@ -70,6 +70,83 @@ fn a_large_buffered_transfer_is_counted() {
             assert!(piece[..read.unwrap()] == buf[at % LARGE..][..256 << 10]);
         }
         assert_eq!(Handle::current().metrics().pool_large, 2);
+    });
+}
+
+/// Writes a file of 64 blocks that are on the device and not in the page cache.
+fn write_uncached(path: &Path) -> Vec<u8> {
+    let content = pattern(64 * BLOCK);
+    std::fs::write(path, &content).unwrap();
+    let file = std::fs::File::open(path).unwrap();
+    file.sync_all().unwrap();
+    fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    content
+}
+
+#[test]
+fn direct_transfers_need_no_thread() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    let content = write_uncached(&path);
+    run(async {
+        let file = open_read_write(&path, true).await;
+        for _ in 0..4 {
+            for (at, block) in content.chunks(BLOCK).enumerate() {
+                assert!(read(&file, BLOCK, (at * BLOCK) as u64).await == block);
+            }
+        }
+        assert_eq!(detours(), [0; 3]);
+        for (at, block) in content.chunks(BLOCK).rev().enumerate() {
+            soon("a write", file.write_at(aligned(block), (at * BLOCK) as u64)).await.0.unwrap();
+        }
+        // The first write to an inode looks for privileges to be removed. Some file systems wait
+        // when they set the time of the change, which happens every few milliseconds at most.
+        let [misses, others @ ..] = detours();
+        assert!(misses < 32 && others == [0; 2], "{misses} of 64 writes inside the file, {others:?}");
+        let reversed: Vec<u8> = content.chunks(BLOCK).rev().flatten().copied().collect();
+        assert!(std::fs::read(&path).unwrap() == reversed);
+    });
+}
+
+#[test]
+fn a_direct_write_into_a_hole_goes_to_the_pool() {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::File::create(&path).unwrap().set_len(16 << 20).unwrap();
+    run(async {
+        let file = open_read_write(&path, true).await;
+        for number in 1..=8 {
+            let (block, offset) = (pattern(number * BLOCK), (number as u64) << 20);
+            soon("a write", file.write_at(aligned(&block), offset)).await.0.unwrap();
+            assert_eq!(detours(), [number as u64, 0, 0], "io_submit allocated");
+            assert!(read(&file, number * BLOCK, offset).await == block);
+        }
+        assert_eq!(detours(), [8, 0, 0]);
+    });
+}
+
+#[test]
+fn a_direct_write_without_nowait_stays_in_the_context() {
+    // tmpfs has O_DIRECT since Linux 6.6, and no RWF_NOWAIT.
+    let Ok(dir) = tempfile::tempdir_in("/dev/shm") else { return eprintln!("no tmpfs here") };
+    let path = dir.path().join("on-tmpfs");
+    let content = pattern(4 * BLOCK);
+    std::fs::write(&path, vec![0; content.len()]).unwrap();
+    let log = Log(Arc::default(), "aio_runtime::fs");
+    tracing::subscriber::with_default(log.clone(), || {
+        run(async {
+            let Ok(file) = OpenOptions::new().write(true).direct(true).open(&path).await else {
+                return eprintln!("no O_DIRECT on tmpfs");
+            };
+            for _ in 0..3 {
+                soon("a write", file.write_at(aligned(&content), 0)).await.0.unwrap();
+            }
+            assert_eq!(detours(), [0; 3]);
+            // The first one twice.
+            assert_eq!(Handle::current().metrics().submitted_writes, 4);
+            assert_eq!(log.0.lock().unwrap().len(), 1);
+            assert!(std::fs::read(&path).unwrap() == content);
+        });
     });
 }
 

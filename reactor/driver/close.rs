@@ -2,23 +2,23 @@
 //! closed.
 
 use std::mem::ManuallyDrop;
-use std::os::fd::OwnedFd;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use rustix::net::Shutdown;
 
-use super::Driver;
-use super::closing::{Close, any_in_flight};
+use super::closing::{Close, Late, Polls, any_in_flight};
 use super::former::Former;
+use super::{Aftermath, Driver};
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 use crate::reactor::kernel::context_pool;
 use crate::reactor::readiness::{Source, Wait};
 use crate::reactor::requests::Disarm;
 
-/// How long an ordinary close waits for its cancelled polls. They take microseconds; the loop
-/// finishes whatever takes longer.
-const CLOSE_SOON: Duration = Duration::from_millis(1);
+/// How many polls are cancelled per turn, and for how long. Few, as with the
+/// [closes](super::closing). With thousands of armed polls a single cancel may take a tenth of a
+/// millisecond, with interrupts off.
+const CANCELS_PER_TURN: usize = 16;
+const CANCELLING_PER_TURN: Duration = Duration::from_micros(100);
 
 /// How long a `BeforeReturn` close waits. The limit guards against a broken kernel.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
@@ -28,60 +28,90 @@ const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
 const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(20);
 
 impl Driver {
-    /// Ends a registration and closes the descriptor, if one is given, so that the other side sees
-    /// the close at once. `BeforeReturn`: also waits until the kernel has released the file. What
-    /// it returns is to be dropped outside the borrow.
-    pub(in crate::reactor) fn deregister(&mut self, id: SourceId, fd: Option<OwnedFd>, close: Close) -> Source {
-        let polls = self.disarm_all(id, fd.as_ref());
+    /// Ends a registration. What it owned is to be dropped so that the other side sees the close at
+    /// once: it comes back, with the source, to be dropped outside the borrow, if no poll keeps the
+    /// file open. Else `Soon` leaves it to the loop, and never sleeps; `BeforeReturn` waits until
+    /// the polls are over.
+    pub(in crate::reactor) fn deregister(
+        &mut self,
+        id: SourceId,
+        owned: Option<Late>,
+        close: Close,
+    ) -> (Source, Option<Late>) {
+        let (in_flight, to_cancel) = self.disarm_all(id);
         let source = self.sources.remove(id.index());
-        if polls == [None, None] {
-            return source;
+        if in_flight == Polls::default() {
+            return (source, owned);
         }
-        if let Some(fd) = fd {
-            self.closing.fds.push((polls, fd));
-        }
-        // Most often the event is in the ring when io_cancel returns.
-        self.take_completions();
-        let patience = match close {
-            Close::Soon => CLOSE_SOON,
-            Close::BeforeReturn => CLOSE_PATIENCE,
-        };
-        self.reap_until(patience, |driver| !any_in_flight(&polls, &driver.requests.slots));
-        source
-    }
-
-    /// Waits until everything dropped so far is closed.
-    pub(in crate::reactor) fn close_all(&mut self) {
-        self.reap_until(CLOSE_PATIENCE, |driver| driver.closing.is_empty());
-    }
-
-    /// Ends all waiting for a source, which is going to be closed if a descriptor is given. Returns
-    /// the polls whose events are still to come.
-    fn disarm_all(&mut self, id: SourceId, closing: Option<&OwnedFd>) -> [Option<Key>; Direction::BOTH.len()] {
-        let polls = Direction::BOTH.map(|direction| {
-            let readiness = self.readiness(id, direction);
-            let Wait::Poll(key) = readiness.current_wait() else { return None };
-            readiness.set_wait(Wait::Idle);
-            match self.requests.disarm(key) {
-                Disarm::Vacated => None,
-                Disarm::Cancel => {
-                    if !self.cancel(key) {
-                        // Denied since the probe. A socket's polls can also be ended by shutting it
-                        // down.
-                        let _ = closing.map(|fd| rustix::net::shutdown(fd, Shutdown::Both));
-                    }
-                    Some(key)
+        match close {
+            Close::Soon => {
+                to_cancel.into_iter().flatten().for_each(|key| self.closing.push_cancel(key));
+                if let Some(owned) = owned {
+                    self.closing.push(in_flight, owned);
                 }
-                Disarm::AwaitEvent => Some(key),
+                (source, None)
             }
-        });
+            Close::BeforeReturn => {
+                for key in to_cancel.into_iter().flatten() {
+                    if !self.cancel(key) {
+                        shut_down(owned.as_ref());
+                    }
+                }
+                // Most often the event is in the ring when io_cancel returns.
+                self.take_completions();
+                self.reap_until(CLOSE_PATIENCE, |driver| !any_in_flight(&in_flight, &driver.requests.slots));
+                (source, owned)
+            }
+        }
+    }
+
+    /// Cancels a turn's share of the polls that were disarmed.
+    pub(super) fn cancel_share(&mut self) {
+        let mut begin = None;
+        for _ in 0..CANCELS_PER_TURN {
+            if !self.cancel_next() || begin.get_or_insert_with(Instant::now).elapsed() >= CANCELLING_PER_TURN {
+                return;
+            }
+        }
+    }
+
+    /// Cancels the oldest poll that was disarmed. False if there is none.
+    fn cancel_next(&mut self) -> bool {
+        let Some(key) = self.closing.next_cancel(&self.requests.slots) else { return false };
+        if !self.cancel(key) {
+            shut_down(self.closing.find(key));
+        }
+        true
+    }
+
+    /// Waits until everything dropped so far can be closed, and hands it over, to be dropped
+    /// outside the borrow.
+    pub(in crate::reactor) fn close_all(&mut self) -> Vec<Late> {
+        while self.cancel_next() {}
+        self.take_completions();
+        self.reap_until(CLOSE_PATIENCE, |driver| !driver.closing.is_waiting());
+        self.closing.take_free()
+    }
+
+    /// Ends all waiting for a source. Returns the polls whose events are still to come, and those
+    /// of them that are to be cancelled.
+    fn disarm_all(&mut self, id: SourceId) -> (Polls, Polls) {
+        let (mut in_flight, mut to_cancel) = (Polls::default(), Polls::default());
+        for direction in Direction::BOTH {
+            let readiness = self.readiness(id, direction);
+            let Wait::Poll(key) = readiness.current_wait() else { continue };
+            readiness.set_wait(Wait::Idle);
+            let disarm = self.requests.disarm(key);
+            in_flight[direction as usize] = (disarm != Disarm::Vacated).then_some(key);
+            to_cancel[direction as usize] = (disarm == Disarm::Cancel).then_some(key);
+        }
         let source = &mut self.sources[id.index()];
         if source.in_overflow
             && let Err(errno) = self.overflow.forget(source.fd, &mut source.in_overflow)
         {
             self.report("a descriptor was closed behind the reactor's back", errno);
         }
-        polls
+        (in_flight, to_cancel)
     }
 
     /// Cancels a poll, whose event comes in any case. False if that is denied.
@@ -115,21 +145,24 @@ impl Driver {
         }
     }
 
-    /// Cancels all polls, waits a little for the rest, and hands the context on. Returns the wakers
-    /// of everyone still waiting.
-    pub(in crate::reactor) fn shutdown(mut self) -> Vec<Waker> {
+    /// Cancels all polls, waits a little for the rest, and hands the context on. What is left to be
+    /// done wakes everyone who still waits.
+    pub(in crate::reactor) fn shutdown(mut self) -> Aftermath {
         self.requests.withdraw_queued(&mut self.wakers);
         let ids: Vec<_> = self.sources.iter().map(|(at, _)| SourceId(at as u32)).collect();
         for id in ids {
-            self.disarm_all(id, None);
+            let (_, to_cancel) = self.disarm_all(id);
+            to_cancel.into_iter().flatten().for_each(|key| self.closing.push_cancel(key));
         }
         for kind in [PollKind::Unpark, PollKind::Overflow] {
             if let Some(key) = self.own_poll(kind).take()
                 && self.requests.disarm(key) == Disarm::Cancel
             {
-                self.cancel(key);
+                self.closing.push_cancel(key);
             }
         }
+        while self.cancel_next() {}
+        self.take_completions();
         self.reap_until(SHUTDOWN_PATIENCE, |driver| driver.requests.slots.in_use() == 0);
         for (_, source) in &mut self.sources {
             for direction in Direction::BOTH {
@@ -147,6 +180,15 @@ impl Driver {
         } else {
             context_pool::destroy(contexts.collect(), Box::new(requests));
         }
-        self.wakers
+        // No event will be seen any more. Where a poll is still armed, its end closes the file.
+        Aftermath { wakers: self.wakers, late: self.closing.take_all(), incidents: self.incidents }
+    }
+}
+
+/// `io_cancel` is denied, though it was not when the reactor was made. A socket's polls can also be
+/// ended by shutting it down.
+fn shut_down(closing: Option<&Late>) {
+    if let Some(Late::Fd(fd)) = closing {
+        let _ = rustix::net::shutdown(fd, Shutdown::Both);
     }
 }

@@ -1,39 +1,135 @@
-//! Descriptors on their way to be closed.
+//! What is on its way to be closed, and the polls that must be cancelled before.
 
+use std::any::Any;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::os::fd::OwnedFd;
 
 use crate::reactor::ids::{Direction, Key};
 use crate::reactor::requests::Slots;
 
+/// How many descriptors are closed per turn; closing a socket takes some microseconds. Few, as a
+/// burst of closes comes with a burst of tasks that end: a task may wait for many turns before it
+/// is its turn again.
+const CLOSES_PER_TURN: usize = 16;
+
 /// When the kernel must have released a deregistered descriptor's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Close {
-    /// As soon as the cancelled polls' events are seen: at once, mostly, else in the loop's next
-    /// turn.
+    /// In the loop's next turn, mostly: as soon as the polls are cancelled and their events seen.
     Soon,
     /// Before `drop` returns, so that its address or name is free at once.
     BeforeReturn,
 }
 
-/// Descriptors, each to be closed when the events of their cancelled polls have come; until then
-/// the kernel's reference would keep the file open anyway, and the peer would see the close late.
+/// What a registration owned, to be dropped once no poll keeps its file open, and with nothing
+/// borrowed: a close may block (`SO_LINGER`), and an owner's drop may be user code.
+#[derive(Debug)]
+pub(crate) enum Late {
+    Fd(OwnedFd),
+    Boxed(#[expect(dead_code, reason = "dropped")] Box<dyn Any>),
+}
+
+impl From<OwnedFd> for Late {
+    fn from(fd: OwnedFd) -> Self {
+        Self::Fd(fd)
+    }
+}
+
+impl<T: 'static> From<Box<T>> for Late {
+    fn from(owner: Box<T>) -> Self {
+        Self::Boxed(owner)
+    }
+}
+
+/// The polls of a registration whose events are still to come.
+pub(super) type Polls = [Option<Key>; Direction::BOTH.len()];
+
+/// Closing happens in two phases, each bounded per turn: polls are cancelled, and what waited for
+/// their events is then dropped. Until its polls are over, the kernel's reference would keep a file
+/// open anyway, and the peer would see the close late.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
-    pub(super) fds: Vec<([Option<Key>; Direction::BOTH.len()], OwnedFd)>,
+    /// Disarmed polls that are to be cancelled, by their `aio_data`: it begins with the generation,
+    /// so that the oldest comes first. `io_cancel` walks the list of armed polls from there, so
+    /// from the oldest to the newest each is found at once.
+    cancels: BinaryHeap<Reverse<u64>>,
+    /// What waits for the events of cancelled polls.
+    waiting: Vec<(Polls, Late)>,
+    /// What waits only for the borrow to be released.
+    free: Vec<Late>,
 }
 
 impl Closing {
-    /// Closes the descriptors that have no poll in flight.
-    pub(super) fn release(&mut self, slots: &Slots) {
-        self.fds.retain(|(polls, _)| any_in_flight(polls, slots));
+    /// Has a disarmed poll cancelled.
+    pub(super) fn push_cancel(&mut self, key: Key) {
+        self.cancels.push(Reverse(key.to_data()));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.fds.is_empty()
+    /// Takes the oldest poll that is to be cancelled. One whose event has come in the meantime is
+    /// skipped.
+    pub(super) fn next_cancel(&mut self, slots: &Slots) -> Option<Key> {
+        loop {
+            let Reverse(data) = self.cancels.pop()?;
+            let key = Key::from_data(data);
+            if slots.owner(key).is_some() {
+                return Some(key);
+            }
+        }
+    }
+
+    /// Drops something once the events of these polls have come.
+    pub(super) fn push(&mut self, polls: Polls, late: Late) {
+        self.waiting.push((polls, late));
+    }
+
+    /// What waits for this poll.
+    pub(super) fn find(&self, poll: Key) -> Option<&Late> {
+        self.waiting.iter().find(|(polls, _)| polls.contains(&Some(poll))).map(|(_, late)| late)
+    }
+
+    /// Events have come: what has no poll in flight any more is free.
+    pub(super) fn release(&mut self, slots: &Slots) {
+        let released = self.waiting.extract_if(.., |(polls, _)| !any_in_flight(polls, slots));
+        self.free.extend(released.map(|(_, late)| late));
+    }
+
+    /// Takes a turn's share of what is free, to be dropped with nothing borrowed.
+    pub(super) fn take_share(&mut self) -> Vec<Late> {
+        let rest = if self.free.len() > CLOSES_PER_TURN { self.free.split_off(CLOSES_PER_TURN) } else { Vec::new() };
+        std::mem::replace(&mut self.free, rest)
+    }
+
+    /// Takes all that is free.
+    pub(super) fn take_free(&mut self) -> Vec<Late> {
+        std::mem::take(&mut self.free)
+    }
+
+    /// Takes everything, free or not.
+    pub(super) fn take_all(&mut self) -> Vec<Late> {
+        self.free.extend(self.waiting.drain(..).map(|(_, late)| late));
+        self.take_free()
+    }
+
+    /// Takes an allocation back.
+    pub(super) fn give_back(&mut self, late: Vec<Late>) {
+        if self.free.is_empty() {
+            self.free = late;
+        }
+    }
+
+    /// Whether the next turn has something to do here, even if no event comes.
+    pub(super) fn is_due(&self) -> bool {
+        !self.cancels.is_empty() || !self.free.is_empty()
+    }
+
+    /// Whether something waits for an event.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 }
 
 /// Whether the event of one of these polls is still to come.
-pub(super) fn any_in_flight(polls: &[Option<Key>], slots: &Slots) -> bool {
+pub(super) fn any_in_flight(polls: &Polls, slots: &Slots) -> bool {
     polls.iter().flatten().any(|key| slots.owner(*key).is_some())
 }

@@ -37,7 +37,7 @@ use super::unpark::Unparker;
 use closing::Closing;
 use former::Former;
 
-pub(crate) use closing::Close;
+pub(crate) use closing::{Close, Late};
 
 /// After `EAGAIN` from `io_submit`: how long to wait for an event before retrying anyway.
 const BACK_OFF: Duration = Duration::from_millis(10);
@@ -55,6 +55,16 @@ pub(crate) struct Config {
     pub(crate) force_syscalls: bool,
     /// The thread's signal mask while it sleeps.
     pub(crate) signal_mask: Option<libc::sigset_t>,
+}
+
+/// What is left to be done once the borrow is released: user code, and what may block.
+#[derive(Debug)]
+pub(super) struct Aftermath {
+    pub(super) wakers: Vec<Waker>,
+    /// To be dropped.
+    pub(super) late: Vec<Late>,
+    /// What went wrong without being anyone's error, to be logged.
+    pub(super) incidents: Vec<(&'static str, Option<Errno>)>,
 }
 
 /// See the [module](self).
@@ -87,8 +97,7 @@ pub(super) struct Driver {
     retries: Vec<(SourceId, Direction)>,
     /// Wakers to wake once the borrow is released.
     wakers: Vec<Waker>,
-    /// What went wrong without being anyone's error, to be logged then: logging is user code (a
-    /// subscriber's).
+    /// What went wrong without being anyone's error, to be logged then.
     incidents: Vec<(&'static str, Option<Errno>)>,
     /// Scratch space, empty between calls.
     events: Vec<IoEvent>,
@@ -148,8 +157,9 @@ impl Driver {
         }
         self.submit_and_reap();
         self.publish_gauges();
-        // What the reaping woke or admitted comes first.
-        if self.wakers.is_empty() && !self.can_submit() && !self.is_moving() {
+        // What the reaping woke, admitted or released comes first, and what is to be moved.
+        let is_busy = self.can_submit() || self.closing.is_due() || self.is_moving();
+        if self.wakers.is_empty() && !is_busy {
             self.sleep(timeout);
             self.publish_gauges();
         }
@@ -162,6 +172,7 @@ impl Driver {
         if self.former.is_some() {
             self.advance_growth();
         }
+        self.cancel_share();
         self.flush();
         self.take_completions();
         self.wake_retries();
@@ -218,16 +229,21 @@ impl Driver {
         self.kioctx.has_events() || self.former.as_ref().is_some_and(|former| former.kioctx().has_events())
     }
 
-    /// The wakers to wake and the incidents to log.
-    pub(super) fn take_wakeups(&mut self) -> (Vec<Waker>, Vec<(&'static str, Option<Errno>)>) {
-        (std::mem::take(&mut self.wakers), std::mem::take(&mut self.incidents))
+    /// Takes what is to be done outside the borrow: of what is to be dropped, a turn's share.
+    pub(super) fn take_aftermath(&mut self) -> Aftermath {
+        Aftermath {
+            wakers: std::mem::take(&mut self.wakers),
+            late: self.closing.take_share(),
+            incidents: std::mem::take(&mut self.incidents),
+        }
     }
 
-    /// Takes an allocation back.
-    pub(super) fn give_back(&mut self, wakers: Vec<Waker>) {
+    /// Takes the allocations back.
+    pub(super) fn give_back(&mut self, wakers: Vec<Waker>, late: Vec<Late>) {
         if self.wakers.is_empty() {
             self.wakers = wakers;
         }
+        self.closing.give_back(late);
     }
 
     // ---- what all parts use ----

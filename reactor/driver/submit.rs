@@ -94,7 +94,7 @@ impl Driver {
 
     /// The kernel's form of a file request, which points into the request's buffer.
     fn file_iocb(&mut self, index: usize, key: Key) -> Iocb {
-        let Request { opcode, file, buf, offset, nowait, buffered: _ } = self.requests.operations.payload_mut(index);
+        let Request { opcode, file, buf, offset, nowait, inline: _ } = self.requests.operations.payload_mut(index);
         let (fd, data) = (file.as_raw_fd(), key.to_data());
         let iocb = match opcode {
             Opcode::Read => {

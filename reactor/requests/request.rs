@@ -26,12 +26,12 @@ pub(crate) struct Request {
     pub(in crate::reactor) buf: Buf,
     pub(in crate::reactor) offset: i64,
     pub(in crate::reactor) nowait: bool,
-    pub(in crate::reactor) buffered: bool,
+    pub(in crate::reactor) inline: bool,
 }
 
 impl Request {
     fn new(opcode: Opcode, file: &Arc<File>, buf: Buf, offset: i64) -> Self {
-        Self { opcode, file: Arc::clone(file), buf, offset, nowait: false, buffered: false }
+        Self { opcode, file: Arc::clone(file), buf, offset, nowait: false, inline: false }
     }
 
     /// Reads up to `buf.len()` bytes at `offset`.
@@ -55,9 +55,9 @@ impl Request {
         self
     }
 
-    /// Through the page cache: what is there is copied inside `io_submit`.
-    pub(crate) fn buffered(mut self) -> Self {
-        self.buffered = true;
+    /// Not asynchronous in the kernel: what it transfers is copied inside `io_submit`.
+    pub(crate) fn inline(mut self) -> Self {
+        self.inline = true;
         self
     }
 
@@ -69,7 +69,7 @@ impl Request {
 
     /// How many bytes `io_submit` may copy.
     pub(in crate::reactor) fn copies(&self) -> usize {
-        if self.buffered { self.buf.len() } else { 0 }
+        if self.inline { self.buf.len() } else { 0 }
     }
 
     /// The buffer, of a request that is not to be made after all.

@@ -39,6 +39,22 @@ proptest! {
     }
 
     #[test]
+    fn an_aligned_buffer_shares_no_page(lens in proptest::collection::vec(1_usize..6000, 1..20)) {
+        let page = rustix::param::page_size();
+        // The neighbours are of all sizes, too.
+        let bufs: Vec<(Buf, Box<[u8]>)> =
+            lens.iter().map(|len| (Buf::aligned(*len, 512), vec![0; len % 700 + 1].into())).collect();
+        let pages = |bytes: &[u8]| bytes.as_ptr().addr() / page..=(bytes.as_ptr().addr() + bytes.len() - 1) / page;
+        let others = bufs.iter().flat_map(|(buf, other)| [&buf[..], other]);
+        let mut taken: Vec<_> = others.map(pages).collect();
+        for buf in bufs.iter().map(|(buf, _)| pages(buf)) {
+            let own = taken.iter().position(|pages| *pages == buf).unwrap();
+            taken.swap_remove(own);
+            prop_assert!(!taken.iter().any(|other| other.start() <= buf.end() && buf.start() <= other.end()));
+        }
+    }
+
+    #[test]
     fn slices_narrow_the_window(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         align in prop_oneof![Just(None), (0_u32..13).prop_map(|shift| Some(1_usize << shift))],

@@ -7,6 +7,7 @@
 mod buf;
 mod busy;
 mod close;
+mod closing;
 mod contexts;
 mod crowd;
 mod demotion;
@@ -138,7 +139,7 @@ fn assert_at_rest(reactor: &Reactor) {
 
 /// Turns the reactor, without sleep, until its metrics say so.
 #[track_caller]
-fn turn_until(reactor: &Reactor, done: impl Fn(&super::Metrics) -> bool) {
+fn turn_until(reactor: &Reactor, mut done: impl FnMut(&super::Metrics) -> bool) {
     let begin = Instant::now();
     loop {
         let now = metrics(reactor);

@@ -1,0 +1,170 @@
+//! Closing in batches: no drop in the loop waits, each turn has its share, and what is dropped late
+//! is dropped with nothing borrowed.
+
+use std::cell::RefCell;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::task::Waker;
+
+use super::super::{Close, Config, Direction, Home, Reactor};
+use super::{
+    ManualPoll, alone, config, eventfd_pair, metrics, new_eventfd, next_byte, next_counter, register, run,
+    set_nonblocking, turn_until, wait_until,
+};
+use crate::reactor::readiness::{Until, Waiter};
+
+/// What a turn cancels and what it closes, at most.
+const SHARE: u64 = 16;
+
+#[test]
+fn drops_in_the_loop_never_wait_and_each_turn_closes_its_share() {
+    const STREAMS: u64 = 500;
+    alone(|| {
+        for force_syscalls in [false, true] {
+            run(Config { force_syscalls, ..config(1000) }, |reactor| {
+                let (near, far): (Vec<_>, Vec<_>) = (0..STREAMS).map(|_| UnixStream::pair().unwrap()).unzip();
+                let near: Vec<_> = near
+                    .into_iter()
+                    .map(|near| {
+                        set_nonblocking(&near);
+                        register(reactor, near)
+                    })
+                    .collect();
+                let waits: Vec<_> = near.iter().map(|io| ManualPoll::pending(reactor, next_byte(io))).collect();
+                reactor.turn();
+                let armed = metrics(reactor);
+                drop(waits);
+                drop(near);
+                let dropped = metrics(reactor);
+                assert_eq!(dropped.getevents_calls, armed.getevents_calls, "no drop takes events, let alone waits");
+                assert_eq!(dropped.cancels, armed.cancels);
+
+                let mut latest = dropped;
+                turn_until(reactor, |now| {
+                    assert!(now.cancels - latest.cancels <= SHARE);
+                    latest = *now;
+                    now.slots_in_use == 0
+                });
+                assert_eq!(latest.cancels - armed.cancels, STREAMS, "each is cancelled once");
+                for far in far {
+                    far.set_nonblocking(true).unwrap();
+                    wait_until("the peer sees the end", || {
+                        reactor.turn();
+                        rustix::io::read(&far, &mut [0]) == Ok(0)
+                    });
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_loop_does_not_sleep_while_there_is_something_to_cancel_or_to_close() {
+    run_alone(|reactor| {
+        let (ios, _triggers): (Vec<_>, Vec<_>) = (0..3 * SHARE).map(|_| eventfd_pair(reactor)).unzip();
+        let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
+        reactor.turn();
+        drop(waits);
+        drop(ios);
+        // Would sleep forever. The reactor's own poll stays.
+        while metrics(reactor).slots_in_use > 1 {
+            reactor.park(None);
+        }
+    });
+}
+
+fn run_alone(test: impl FnOnce(&Reactor)) {
+    alone(|| run(config(1000), test));
+}
+
+/// The owner of a descriptor, whose drop uses the reactor.
+struct Owner {
+    _fd: OwnedFd,
+    number: u64,
+    reactor: Home,
+    dropped: Rc<RefCell<Vec<u64>>>,
+    panics: bool,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Panics if the driver is borrowed.
+        let _gone = self.reactor.with_driver(|_| ());
+        self.dropped.borrow_mut().push(self.number);
+        assert!(!self.panics, "an owner's drop may panic");
+    }
+}
+
+/// Registers the descriptors of `count` owners, arms them, and ends the registrations. Returns the
+/// numbers of the owners that are dropped.
+fn end_owners(reactor: &Reactor, count: u64, close: Close) -> Rc<RefCell<Vec<u64>>> {
+    let dropped = Rc::<RefCell<Vec<u64>>>::default();
+    let owners: Vec<_> = (0..count)
+        .map(|number| {
+            let (reactor, dropped) = (reactor.home(), Rc::clone(&dropped));
+            Box::new(Owner { _fd: new_eventfd(), number, reactor, dropped, panics: number == 1 })
+        })
+        .collect();
+    let arm = |owner: &Owner| {
+        reactor.with(|driver| {
+            let id = driver.register(owner._fd.as_fd());
+            let waker = Waker::noop().clone();
+            let waits = driver.wait(id, Direction::Read, Until::Event, &mut Waiter::Task, waker);
+            assert!(waits.0.is_pending());
+            id
+        })
+    };
+    let ids: Vec<_> = owners.iter().map(|owner| arm(owner).unwrap()).collect();
+    reactor.turn();
+    for (id, owner) in ids.into_iter().zip(owners) {
+        let ended = reactor.with(|driver| driver.deregister(id, Some(owner.into()), close));
+        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(ended)));
+        assert!(dropped.is_ok() || close == Close::BeforeReturn);
+    }
+    dropped
+}
+
+#[test]
+fn owners_are_dropped_outside_the_borrow_some_in_each_turn() {
+    run_alone(|reactor| {
+        let dropped = end_owners(reactor, 3 * SHARE, Close::Soon);
+        assert_eq!(dropped.take(), [], "none is dropped before its poll is over");
+        turn_until(reactor, |now| now.slots_in_use == 0);
+        wait_until("all are dropped", || {
+            let before = dropped.borrow().len() as u64;
+            reactor.turn();
+            let now = dropped.borrow().len() as u64;
+            assert!(now - before <= SHARE);
+            now == 3 * SHARE
+        });
+        assert_eq!(
+            dropped.take(),
+            (0..3 * SHARE).collect::<Vec<_>>(),
+            "the panic of one changes nothing for the others"
+        );
+    });
+}
+
+#[test]
+fn owners_are_dropped_before_the_drop_returns_where_that_was_asked_for() {
+    run_alone(|reactor| {
+        assert_eq!(end_owners(reactor, 3, Close::BeforeReturn).take(), [0, 1, 2]);
+    });
+}
+
+#[test]
+fn owners_are_dropped_at_the_end_of_the_loop_and_of_the_reactor() {
+    alone(|| {
+        let reactor = Reactor::new(config(1000)).unwrap();
+        let in_loop = reactor.enter_loop();
+        let at_the_loops_end = end_owners(&reactor, 3, Close::Soon);
+        drop(in_loop);
+        assert_eq!(at_the_loops_end.take(), [0, 1, 2]);
+        let in_loop = reactor.enter_loop();
+        let at_the_reactors_end = end_owners(&reactor, 3, Close::Soon);
+        reactor.shutdown();
+        assert_eq!(at_the_reactors_end.take(), [0, 1, 2]);
+        drop(in_loop);
+    });
+}
