@@ -72,6 +72,8 @@ metrics! {
     waits_backed_off,
     /// Calls of `io_cancel`.
     cancels,
+    /// Moves to a larger AIO context, since there were more requests than slots.
+    growths,
     /// File transfers that went to the blocking pool because the AIO context would have blocked
     /// (`EAGAIN` to `RWF_NOWAIT`): not in the page cache, a hole, a busy file.
     pool_misses,
@@ -92,7 +94,7 @@ metrics! {
     slots_peak,
     /// Gauge: file descriptors that the nested epoll watches instead of an AIO poll.
     overflow_fds,
-    /// Requests that can be in flight at a time; set by
+    /// Requests that can be in flight at a time. It grows on need, within
     /// [`Builder::capacity`](crate::Builder::capacity) and `fs.aio-max-nr`.
     capacity,
 }

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::error::explain;
 use super::park::SleepState;
 
 /// Shared by the loop and by everyone who may wake it.
@@ -16,7 +17,8 @@ pub(crate) struct Unparker {
 
 impl Unparker {
     pub(super) fn new() -> io::Result<Self> {
-        let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|errno| explain(errno, "cannot start the reactor: eventfd2 failed"))?;
         Ok(Self { state: SleepState::new(), eventfd })
     }
 

@@ -9,10 +9,15 @@ use super::blocking;
 use super::scheduler::Scheduler;
 use crate::reactor::{Config, Reactor};
 
-/// Requests to ask the kernel for: enough for a few thousand connections, and a sixteenth of the
-/// default `fs.aio-max-nr`, which the whole host shares. Connections beyond it work, and cost a
-/// little more.
-const DEFAULT_CAPACITY: u32 = 4096;
+/// Requests to begin with: enough for about a thousand connections, and little of the default
+/// `fs.aio-max-nr` of 65,536, which the whole host shares: 32 idle runtimes leave more than half of
+/// it. Their rings have 16 pages; 1,024 would need a 17th for the sake of 24.
+const INITIAL_CAPACITY: u32 = 1_000;
+
+/// The most requests to ask the kernel for: four times doubled, and a quarter of the default
+/// `fs.aio-max-nr`, so that not even a runtime with very many connections takes most of it.
+/// Connections beyond it work, and cost a little more.
+const DEFAULT_CAPACITY: u32 = 16_000;
 
 /// Tasks to run between two looks at the reactor. A longer interval makes larger batches for
 /// `io_submit`, and completions wait longer.
@@ -52,6 +57,7 @@ impl Builder {
     pub fn new() -> Self {
         let config = Config {
             capacity: DEFAULT_CAPACITY,
+            initial: INITIAL_CAPACITY,
             spin: Duration::ZERO,
             force_syscalls: std::env::var_os(FORCE_SYSCALLS).is_some_and(|value| !value.is_empty() && value != "0"),
             signal_mask: None,
@@ -84,14 +90,16 @@ impl Builder {
         self
     }
 
-    /// Sets how many requests (waits on sockets, file operations) can be in flight at a time. The
-    /// default is 4096.
+    /// Sets how many requests (waits on sockets, file operations) can be in flight at a time at
+    /// most. The default is 16000.
     ///
-    /// They are charged to `fs.aio-nr`; `fs.aio-max-nr` limits its total over all processes and
-    /// containers of the host. If fewer are left, the number is halved until it fits;
-    /// [`Metrics::capacity`](crate::Metrics::capacity) is what the runtime got. The capacity limits
-    /// the speed, not the number of connections or of file operations: requests beyond it wait in
-    /// an epoll or in a queue.
+    /// A runtime begins with 1000, or this if it is less, and moves to a context twice as large
+    /// whenever it needs one. Requests are charged to `fs.aio-nr`; `fs.aio-max-nr` limits its total
+    /// over all processes and containers of the host, of which growth leaves an eighth to others.
+    /// If fewer are left at the start, the number is halved until it fits.
+    /// [`Metrics::capacity`](crate::Metrics::capacity) is what the runtime has now. The capacity
+    /// limits the speed, not the number of connections or of file operations: requests beyond it
+    /// wait in an epoll or in a queue.
     ///
     /// # Panics
     ///
@@ -108,7 +116,8 @@ impl Builder {
     ///
     /// Watching trades CPU time for latency, and pays where few connections are busy. Give the
     /// runtime a core of its own: the kernel needs another one to complete what the loop watches
-    /// for.
+    /// for. While file writes or syncs are in flight, which threads of the kernel complete, the
+    /// loop yields the core now and then.
     pub fn spin(&mut self, duration: Duration) -> &mut Self {
         self.config.spin = duration;
         self

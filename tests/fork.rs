@@ -7,6 +7,8 @@ use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -296,6 +298,27 @@ fn many_children_one_after_the_other() {
             }));
         }
         assert_nothing_lost(&runtime, reads);
+    });
+}
+
+#[test]
+fn a_child_forked_while_a_thread_makes_and_drops_runtimes() {
+    alone("a_child_forked_while_a_thread_makes_and_drops_runtimes", || {
+        let done = Arc::new(AtomicBool::new(false));
+        let making = std::thread::spawn({
+            let done = Arc::clone(&done);
+            move || {
+                while !done.load(Ordering::Relaxed) {
+                    drop(Runtime::new().unwrap());
+                }
+            }
+        });
+        for _ in 0..300 {
+            // Whatever lock of ours the thread holds at this moment stays held in the child.
+            reap(fork(|| Runtime::new().unwrap().block_on(async { turn().await })));
+        }
+        done.store(true, Ordering::Relaxed);
+        making.join().unwrap();
     });
 }
 

@@ -62,5 +62,13 @@ fn two_hundred_runtimes() {
     // Other processes charge the quota as well. A leak would be far more: 210,000, or at least some
     // tens of thousands.
     wait_until("the quota is given back", || charged() < charged_before + 5000);
+
+    // With the default capacity: thirty-two that have little to do leave most of the host's quota.
+    let before = charged();
+    let idle: Vec<_> = (0..32).map(|_| Builder::new().build().unwrap()).collect();
+    let taken = charged().saturating_sub(before);
+    assert!(taken < 65_536 / 2, "{taken}");
+    drop(idle);
+    wait_until("the quota is given back", || charged() < charged_before + 5000);
     clean.end_without_runtime();
 }

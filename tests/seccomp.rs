@@ -93,6 +93,18 @@ fn io_setup_is_denied() {
 }
 
 #[test]
+fn descriptors_are_denied() {
+    alone("descriptors_are_denied", || {
+        deny(&[libc::SYS_epoll_create1], libc::EPERM);
+        let text = Runtime::new().unwrap_err().to_string();
+        assert!(text.contains("cannot start the reactor") && text.contains("epoll_create1"), "{text}");
+        deny(&[libc::SYS_eventfd2], libc::EPERM);
+        let text = Runtime::new().unwrap_err().to_string();
+        assert!(text.contains("cannot start the reactor") && text.contains("eventfd2"), "{text}");
+    });
+}
+
+#[test]
 fn io_setup_is_missing() {
     alone("io_setup_is_missing", || {
         deny(&[libc::SYS_io_setup], libc::ENOSYS);

@@ -1,5 +1,5 @@
-//! What goes to the blocking pool shows: the metrics count it by its reason, and a file that falls
-//! back for good is logged.
+//! What a runtime stands on shows: one line when it starts. What goes to the blocking pool shows:
+//! the metrics count it by its reason, and a file that falls back for good is logged.
 
 mod common;
 
@@ -132,7 +132,7 @@ fn a_direct_write_without_nowait_stays_in_the_context() {
     let path = dir.path().join("on-tmpfs");
     let content = pattern(4 * BLOCK);
     std::fs::write(&path, vec![0; content.len()]).unwrap();
-    let log = Log::default();
+    let log = Log(Arc::default(), "aio_runtime::fs");
     tracing::subscriber::with_default(log.clone(), || {
         run(async {
             let Ok(file) = OpenOptions::new().write(true).direct(true).open(&path).await else {
@@ -176,7 +176,7 @@ fn a_file_without_nowait_is_counted_and_logged_once() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let path = dir.path().join("on-tmpfs");
     std::fs::write(&path, pattern(8192)).unwrap();
-    let log = Log::default();
+    let log = Log(Arc::default(), "aio_runtime::fs");
     tracing::subscriber::with_default(log.clone(), || {
         run(async {
             let file = File::open(&path).await.unwrap();
@@ -191,13 +191,24 @@ fn a_file_without_nowait_is_counted_and_logged_once() {
     assert!(line.starts_with("DEBUG") && line.contains("RWF_NOWAIT") && line.contains("on-tmpfs"), "{line}");
 }
 
-/// Keeps what the library logs.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
+#[test]
+fn a_runtime_says_what_it_starts_on() {
+    let log = Log(Arc::default(), "aio_runtime::reactor");
+    tracing::subscriber::with_default(log.clone(), || run(async {}));
+    let lines = log.0.lock().unwrap();
+    let [line] = &lines[..] else { panic!("not one line: {lines:#?}") };
+    let fields =
+        ["DEBUG", "a runtime starts", "mapped ring", "io_getevents", "asked=1000", "limit=16000", "aio_max_nr="];
+    assert!(fields.iter().all(|field| line.contains(field)), "{line}");
+}
+
+/// Keeps what the library logs of a part.
+#[derive(Clone)]
+struct Log(Arc<Mutex<Vec<String>>>, &'static str);
 
 impl tracing::Subscriber for Log {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.is_event() && metadata.target().starts_with("aio_runtime::fs")
+        !metadata.is_span() && metadata.target().starts_with(self.1)
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

@@ -125,7 +125,7 @@ impl Driver {
 
     fn arm(&mut self, id: SourceId, direction: Direction, until: Until, waiter: &Waiter) -> Poll<io::Result<()>> {
         if !self.sources[id.index()].is_edge_triggered()
-            && let Some(key) = self.requests.slots.arm(id, direction)
+            && let Some(key) = self.take_slot(id, direction)
         {
             self.readiness(id, direction).set_wait(Wait::Poll(key));
             return Poll::Pending;
@@ -153,6 +153,10 @@ impl Driver {
     /// Frees a slot by cancelling an idle poll. Once its event has come, its registration waits in
     /// the nested epoll.
     fn demote_idle(&mut self) {
+        // A larger context will have room before long.
+        if self.former.is_some() {
+            return;
+        }
         let Some(key) = self.requests.demote(self.overflow.len()) else { return };
         if self.cancel(key) {
             self.counters.polls_demoted.add(1);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::net::Shutdown;
 
 use super::closing::{Close, Late, Polls, any_in_flight};
+use super::former::Former;
 use super::{Aftermath, Driver};
 use crate::reactor::ids::{Key, PollKind, SourceId};
 use crate::reactor::kernel::context_pool;
@@ -114,7 +115,11 @@ impl Driver {
     /// Cancels a poll, whose event comes in any case. False if that is denied.
     pub(super) fn cancel(&mut self, key: Key) -> bool {
         self.counters.cancels.add(1);
-        match self.kioctx.cancel(self.batch.place(key)) {
+        let kioctx = match &self.former {
+            Some(former) if self.requests.slots.is_on_former(key) => former.kioctx(),
+            _ => &self.kioctx,
+        };
+        match kioctx.cancel(self.batch.place(key)) {
             Ok(_) => true,
             Err(errno) => {
                 self.report("io_cancel failed", errno);
@@ -167,10 +172,11 @@ impl Driver {
         self.counters.slots_in_use.set(0);
         self.counters.overflow_fds.set(0);
         let requests = ManuallyDrop::into_inner(self.requests);
+        let contexts = std::iter::once(self.kioctx).chain(self.former.map(Former::into_kioctx));
         if requests.slots.in_use() == 0 {
-            context_pool::put(self.kioctx);
+            contexts.for_each(context_pool::put);
         } else {
-            context_pool::destroy(self.kioctx, Box::new(requests));
+            context_pool::destroy(contexts.collect(), Box::new(requests));
         }
         // No event will be seen any more. Where a poll is still armed, its end closes the file.
         Aftermath { wakers: self.wakers, late: self.closing.take_all(), incidents: self.incidents }

@@ -17,6 +17,9 @@ impl Driver {
         } else if self.events.is_empty() && self.requests.slots.in_use() > 0 {
             self.take_by_syscall(Some(Duration::ZERO), None);
         }
+        if self.former.is_some() {
+            self.reap_former();
+        }
         self.dispatch();
         self.requests.slots.end_flush();
     }
@@ -29,12 +32,13 @@ impl Driver {
     /// thread's signal mask replaced by `mask`.
     pub(super) fn take_by_syscall(&mut self, timeout: Option<Duration>, mask: Option<&libc::sigset_t>) {
         self.counters.getevents_calls.add(1);
+        let timeout = self.limit_by_former(timeout);
         match self.kioctx.wait(timeout, mask, &mut self.events) {
             Ok(taken) => self.counters.events_from_syscall.add(taken as u64),
             // Denied since the start, by a seccomp filter say. Nothing is lost; a pause keeps the
             // loop from spinning on it.
             Err(errno) => {
-                self.report("io_pgetevents failed", errno);
+                self.report("io_getevents failed", errno);
                 std::thread::sleep(timeout.map_or(BACK_OFF, |timeout| timeout.min(BACK_OFF)));
             }
         }
@@ -54,6 +58,7 @@ impl Driver {
                     self.poll_has_completed(kind, inline, &event);
                 }
                 Completion::Demoted { source, direction } => self.move_to_overflow(source, direction, &event),
+                Completion::Moved { source, direction } => self.arm_moved(source, direction, &event),
                 Completion::Operation(waker) => self.wakers.extend(waker),
                 // Its buffer and its reference to the file are freed here.
                 Completion::Orphan(_request) => {}

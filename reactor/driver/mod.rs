@@ -2,12 +2,15 @@
 //!
 //! One struct, told in the order of a request's way: [`arm`] decides how a descriptor waits,
 //! [`submit`] hands requests to the kernel, [`complete`] takes what comes back, [`close`] ends
-//! registrations. Here: what there is, and the turn of the loop with its sleep.
+//! registrations; [`grow`] moves it all to a larger context. Here: what there is, and the turn of
+//! the loop with its sleep.
 
 mod arm;
 mod close;
 mod closing;
 mod complete;
+mod former;
+mod grow;
 mod submit;
 
 use std::cmp::Reverse;
@@ -23,16 +26,17 @@ use slab::Slab;
 
 use super::error::explain;
 use super::ids::{Direction, Key, PollKind, SourceId};
-use super::kernel::abi::{self, IoEvent};
+use super::kernel::abi::IoEvent;
 use super::kernel::batch::Batch;
 use super::kernel::context_pool;
-use super::kernel::kioctx::Kioctx;
+use super::kernel::kioctx::{Kioctx, quota};
 use super::kernel::overflow::Overflow;
 use super::metrics::Counters;
 use super::readiness::{Readiness, Source};
 use super::requests::{Request, Requests};
 use super::unpark::Unparker;
 use closing::Closing;
+use former::Former;
 
 pub(crate) use closing::{Close, Late};
 
@@ -42,8 +46,10 @@ const BACK_OFF: Duration = Duration::from_millis(10);
 /// What a reactor is made with.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Requests to ask of `io_setup`.
+    /// The most requests to ask of `io_setup`.
     pub(crate) capacity: u32,
+    /// Requests to begin with, if that is less.
+    pub(crate) initial: u32,
     /// How long to watch the ring before sleeping.
     pub(crate) spin: Duration,
     /// Take every event by a system call, so that strace and valgrind see them.
@@ -66,6 +72,10 @@ pub(super) struct Aftermath {
 #[derive(Debug)]
 pub(super) struct Driver {
     pub(super) kioctx: Kioctx,
+    /// The one before the latest growth, until nothing is in flight there.
+    former: Option<Former>,
+    /// Growth was refused.
+    no_growth_until: Option<Instant>,
     /// Not dropped with the driver: the kernel may write to its buffers until the context is
     /// destroyed, which can fail. [`shutdown`](Self::shutdown) frees it when it may be freed; a
     /// driver that is dropped otherwise (a panic, a forked child) leaks it.
@@ -98,18 +108,22 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(config: Config, unparker: &Arc<Unparker>, counters: &Arc<Counters>) -> io::Result<Self> {
-        let overflow = Overflow::new()?;
-        let mut kioctx = context_pool::acquire(config.capacity)?;
+        let overflow =
+            Overflow::new().map_err(|error| explain(error, "cannot start the reactor: epoll_create1 failed"))?;
+        let mut kioctx = context_pool::acquire(config.initial.min(config.capacity))?;
         if config.signal_mask.is_some() {
-            // Probed with all signals blocked: only a real sleep may let signals in.
-            let probed = kioctx.wait(Some(Duration::ZERO), Some(&abi::all_signals()), &mut Vec::new());
-            probed.map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
+            kioctx
+                .probe_signal_mask()
+                .map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
         }
+        announce(&kioctx, &config);
         let requests = ManuallyDrop::new(Requests::new(kioctx.capacity()));
         counters.capacity.set(requests.slots.capacity());
         Ok(Self {
-            batch: Batch::new(requests.slots.capacity()),
+            batch: Batch::new(),
             kioctx,
+            former: None,
+            no_growth_until: None,
             requests,
             config,
             sources: Slab::new(),
@@ -149,14 +163,21 @@ impl Driver {
         }
         self.submit_and_reap();
         self.publish_gauges();
-        // What the reaping woke, admitted or released comes first.
-        if self.wakers.is_empty() && !self.can_submit() && !self.closing.is_due() {
+        // What the reaping woke, admitted or released comes first, and what is to be moved.
+        let is_busy = self.can_submit() || self.closing.is_due() || self.is_moving();
+        if self.wakers.is_empty() && !is_busy {
             self.sleep(timeout);
             self.publish_gauges();
         }
     }
 
     fn submit_and_reap(&mut self) {
+        if self.requests.operations.has_backlog() {
+            self.grow();
+        }
+        if self.former.is_some() {
+            self.advance_growth();
+        }
         self.cancel_share();
         self.flush();
         self.take_completions();
@@ -191,14 +212,19 @@ impl Driver {
             return false;
         }
         let limit = timeout.map_or(self.config.spin, |timeout| timeout.min(self.config.spin));
+        // On this very core there may be the threads of the kernel that complete what we watch for.
+        let yields = self.requests.operations.has_in_flight(Request::needs_kernel_threads);
         let begin = Instant::now();
         loop {
             // Reading the clock costs more than looking.
             for _ in 0..32 {
-                if self.kioctx.has_events() || self.unparker.state.is_notified() {
+                if self.has_events() || self.unparker.state.is_notified() {
                     return true;
                 }
                 std::hint::spin_loop();
+            }
+            if yields {
+                std::thread::yield_now();
             }
             let elapsed = begin.elapsed();
             if elapsed >= limit {
@@ -206,6 +232,10 @@ impl Driver {
                 return false;
             }
         }
+    }
+
+    fn has_events(&self) -> bool {
+        self.kioctx.has_events() || self.former.as_ref().is_some_and(|former| former.kioctx().has_events())
     }
 
     /// Takes what is to be done outside the borrow: of what is to be dropped, a turn's share.
@@ -251,4 +281,30 @@ impl Driver {
         self.counters.slots_peak.set(self.requests.slots.peak());
         self.counters.overflow_fds.set(self.overflow.len());
     }
+}
+
+/// Says once, at the start, what the runtime stands on. Nothing is borrowed yet: a subscriber is
+/// user code.
+fn announce(kioctx: &Kioctx, config: &Config) {
+    if kioctx.is_reduced() {
+        tracing::warn!(
+            asked = kioctx.asked(),
+            granted = kioctx.granted(),
+            "the host has little of its quota of AIO requests left (fs.aio-nr, fs.aio-max-nr): this runtime begins small"
+        );
+    }
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    tracing::debug!(
+        completions = if kioctx.has_ring() && !config.force_syscalls { "mapped ring" } else { "io_getevents" },
+        sleeps_in = if config.signal_mask.is_some() { "io_pgetevents" } else { "io_getevents" },
+        asked = kioctx.asked(),
+        granted = kioctx.granted(),
+        capacity = kioctx.capacity(),
+        limit = config.capacity,
+        aio_nr = quota("aio-nr"),
+        aio_max_nr = quota("aio-max-nr"),
+        "a runtime starts on native AIO"
+    );
 }

@@ -120,10 +120,14 @@ impl Driver {
             match self.requests.complete(key, -i64::from(errno.raw_os_error())) {
                 Completion::Poll { kind, .. } => self.poll_was_refused(kind, errno),
                 Completion::Operation(waker) => self.wakers.extend(waker),
-                Completion::Orphan(_) | Completion::Disarmed | Completion::Demoted { .. } | Completion::Stale => {
+                Completion::Orphan(_)
+                | Completion::Disarmed
+                | Completion::Demoted { .. }
+                | Completion::Moved { .. }
+                | Completion::Stale => {
                     unreachable!(
                         "a refused request was still queued; queued requests are vacated when dropped or disarmed, \
-                         and never demoted"
+                         and never demoted or moved"
                     )
                 }
             }

@@ -150,6 +150,18 @@ pub(crate) fn all_signals() -> libc::sigset_t {
     }
 }
 
+/// Calls `f` with the thread's signal mask replaced by `mask`.
+pub(crate) fn with_signal_mask<R>(mask: &libc::sigset_t, f: impl FnOnce() -> R) -> R {
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: pthread_sigmask(3) reads one set and writes the other; it cannot fail with
+    // SIG_SETMASK and valid pointers.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, before.as_mut_ptr()) };
+    let result = f();
+    // SAFETY: `before` was written above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    result
+}
+
 /// `struct __aio_sigset`. The kernel's own `sigset_t` has 8 bytes, libc's is longer and
 /// begins with them.
 #[repr(C)]

@@ -1,7 +1,7 @@
 //! Batched submission: all iocbs of a turn in one `io_submit`, and partial acceptance by position.
 //!
 //! What this file promises: an iocb's address is unique from the flush to the event, since each
-//! slot has one place in an array that never moves; and the memory that an iocb names belongs to
+//! slot has one place, which never moves; and the memory that an iocb names belongs to
 //! the requests for as long.
 #![allow(unsafe_code)]
 
@@ -17,12 +17,15 @@ use crate::reactor::ids::Key;
 /// long: nothing is reaped meanwhile.
 const CHUNK: usize = 256;
 
+/// Places that are allocated together.
+const PLACES_PER_PART: usize = 256;
+
 /// The iocbs of all slots, and those that the next `io_submit` takes.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// One place per slot. Invariant: as long as its capacity, so that it never moves.
-    iocbs: Vec<UnsafeCell<Iocb>>,
-    capacity: usize,
+    /// One place per slot, in parts that are allocated when one of their slots is first used, and
+    /// that never move: the capacity may grow.
+    parts: Vec<Box<[UnsafeCell<Iocb>; PLACES_PER_PART]>>,
     /// The batch: keys and, at the same positions, pointers to their places.
     keys: Vec<Key>,
     pointers: Vec<*mut Iocb>,
@@ -33,17 +36,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Places for slots below `capacity`.
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            // Reserved, not filled: places that are never used cost no memory.
-            iocbs: Vec::with_capacity(capacity),
-            capacity,
-            keys: Vec::new(),
-            pointers: Vec::new(),
-            refused: Vec::new(),
-            no_room: Vec::new(),
-        }
+    pub(crate) fn new() -> Self {
+        Self { parts: Vec::new(), keys: Vec::new(), pointers: Vec::new(), refused: Vec::new(), no_room: Vec::new() }
     }
 
     /// Adds a queued slot's iocb to the batch.
@@ -63,7 +57,7 @@ impl Batch {
         while done < self.keys.len() {
             let end = self.keys.len().min(done + CHUNK);
             calls += 1;
-            // SAFETY: the pointers lie in `iocbs`, which does not move; each place is its slot's
+            // SAFETY: the pointers lie in `parts`, which do not move; each place is its slot's
             // until the slot's event. `driver/submit.rs` makes iocbs of requests alone: their
             // buffers and files are owned by the requests until the event (their law), and poll
             // masks name no memory.
@@ -91,10 +85,10 @@ impl Batch {
 
     /// Where a slot's iocb is: the name by which the kernel cancels it.
     pub(crate) fn place(&mut self, key: Key) -> *mut Iocb {
-        assert!(key.index() < self.capacity, "slots are numbered below the capacity");
-        while self.iocbs.len() <= key.index() {
-            self.iocbs.push(UnsafeCell::new(Iocb::vacant()));
+        let (part, place) = (key.index() / PLACES_PER_PART, key.index() % PLACES_PER_PART);
+        while self.parts.len() <= part {
+            self.parts.push(Box::new(std::array::from_fn(|_| UnsafeCell::new(Iocb::vacant()))));
         }
-        self.iocbs[key.index()].get()
+        self.parts[part][place].get()
     }
 }

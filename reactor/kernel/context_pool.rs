@@ -9,16 +9,16 @@
 //! later).
 
 use std::io;
-use std::mem::ManuallyDrop;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::kioctx::Kioctx;
+use super::kioctx::{Kioctx, quota};
 use super::probe::probe;
-use super::process;
+use super::process::PerProcess;
 
 /// How long an idle context waits for a runtime before its quota is given back.
 const LINGER: Duration = Duration::from_millis(250);
@@ -39,19 +39,37 @@ pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
         // Retried by `setup`, which settles for less or explains the error.
         Err(_) => Kioctx::setup(asked)?,
     };
-    static PROBED: OnceLock<()> = OnceLock::new();
-    if PROBED.get().is_none() {
+    static PROBED: AtomicBool = AtomicBool::new(false);
+    if !PROBED.load(Ordering::Relaxed) {
         probe(&mut kioctx)?;
-        let _ = PROBED.set(());
+        PROBED.store(true, Ordering::Relaxed);
     }
     Ok(kioctx)
+}
+
+/// The share of the host's quota that growth leaves to others.
+const RESERVE: u64 = 8;
+
+/// A larger context for a runtime that has one, or the reason why it has to do with that. Never
+/// slow: it neither destroys idle contexts nor asks for less.
+pub(crate) fn acquire_larger(asked: u32) -> Result<Kioctx, Errno> {
+    if let Some(kioctx) = Pool::lock().take_idle(asked) {
+        return Ok(kioctx);
+    }
+    // Where the quota cannot be read, io_setup knows it.
+    if let (Some(taken), Some(limit)) = (quota("aio-nr"), quota("aio-max-nr"))
+        && taken + u64::from(asked) > limit - limit / RESERVE
+    {
+        return Err(Errno::AGAIN);
+    }
+    Kioctx::setup_exact(asked)
 }
 
 /// Takes back a context with nothing in flight.
 pub(crate) fn put(kioctx: Kioctx) {
     if !kioctx.is_ours() || kioctx.is_reduced() {
         // Not worth keeping: it got less than it asked for, and the quota may have recovered.
-        return destroy(kioctx, Box::new(()));
+        return destroy(vec![kioctx], Box::new(()));
     }
     let starts_worker = {
         let mut pool = Pool::lock();
@@ -69,32 +87,35 @@ pub(crate) fn put(kioctx: Kioctx) {
     }
 }
 
-/// Destroys a context, then frees what the kernel may touch until then. If it cannot be destroyed,
+/// Destroys contexts, then frees what the kernel may touch until then. If one cannot be destroyed,
 /// nothing is freed.
-pub(crate) fn destroy(kioctx: Kioctx, memory: Box<dyn Send>) {
-    let dying = Dying(Some((kioctx, ManuallyDrop::new(memory))));
+pub(crate) fn destroy(contexts: Vec<Kioctx>, memory: Box<dyn Send>) {
+    let dying = Dying(contexts, Some(memory));
     // Where no thread can be had, the closure is dropped here and now, which is slow, but neither
     // leaks nor frees too early.
     spawn("aio-destroy", move || drop(dying));
 }
 
-/// A context with requests in flight, and what they may touch; `None` only while dropped.
-struct Dying(Option<(Kioctx, ManuallyDrop<Box<dyn Send>>)>);
+/// Contexts with requests in flight, and what these may touch.
+struct Dying(Vec<Kioctx>, Option<Box<dyn Send>>);
 
 impl Drop for Dying {
     fn drop(&mut self) {
-        let Some((kioctx, memory)) = self.0.take() else { return };
-        if !kioctx.is_ours() {
-            // The parent's, and the memory is our own copy; but before Linux 6.5 the device may
-            // write to the child's copy of a page.
-            return;
+        let Self(contexts, memory) = self;
+        // The parent's contexts, and the memory is our own copy; but before Linux 6.5 the device
+        // may write to the child's copy of a page.
+        let mut is_free = contexts.iter().all(Kioctx::is_ours);
+        for kioctx in contexts.drain(..) {
+            if let Err(errno) = kioctx.destroy() {
+                is_free = false;
+                tracing::error!(
+                    %errno,
+                    "io_destroy failed; the context's quota and its requests' buffers are held until the process ends"
+                );
+            }
         }
-        match kioctx.destroy() {
-            Ok(()) => drop(ManuallyDrop::into_inner(memory)),
-            Err(errno) => tracing::error!(
-                %errno,
-                "io_destroy failed; the context's quota and its requests' buffers are held until the process ends"
-            ),
+        if !is_free {
+            std::mem::forget(memory.take());
         }
     }
 }
@@ -106,27 +127,27 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> bool {
 
 /// The contexts of this process that no runtime has. Locked for list work only: neither
 /// `io_destroy` nor logging happens inside.
+#[derive(Default)]
 struct Pool {
-    /// The process that the rest is true for: a forked child inherits the list, but neither
-    /// contexts nor thread.
-    owner: u32,
     /// Each with the time at which it is destroyed.
     idle: Vec<(Kioctx, Instant)>,
     worker_runs: bool,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { owner: 0, idle: Vec::new(), worker_runs: false });
-static TAKEN: Condvar = Condvar::new();
+/// A forked child has neither the contexts nor the thread of its parent, and the lock may be held
+/// by a thread that the child does not have: so it gets a pool of its own.
+static POOL: PerProcess<(Mutex<Pool>, Condvar)> = PerProcess::new(Default::default);
 
 impl Pool {
     fn lock() -> MutexGuard<'static, Self> {
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = process::number();
-        if pool.owner != process {
-            // The parent's contexts mean nothing here: their `Drop` does nothing.
-            *pool = Self { owner: process, idle: Vec::new(), worker_runs: false };
-        }
-        pool
+        let (pool, _) = POOL.get();
+        pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the worker, which waits for what is idle to expire.
+    fn taken() -> &'static Condvar {
+        let (_, taken) = POOL.get();
+        taken
     }
 
     fn take_idle(&mut self, asked: u32) -> Option<Kioctx> {
@@ -135,7 +156,7 @@ impl Pool {
     }
 
     fn take_all_idle(&mut self) -> Vec<(Kioctx, Instant)> {
-        TAKEN.notify_one();
+        Self::taken().notify_one();
         std::mem::take(&mut self.idle)
     }
 }
@@ -157,7 +178,7 @@ fn expire_idle() {
             pool.worker_runs = false;
             return;
         };
-        let wait = TAKEN.wait_timeout(pool, next.saturating_duration_since(now));
+        let wait = Pool::taken().wait_timeout(pool, next.saturating_duration_since(now));
         pool = wait.unwrap_or_else(PoisonError::into_inner).0;
     }
 }

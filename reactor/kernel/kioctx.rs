@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -18,6 +18,12 @@ use crate::reactor::error::explain;
 /// Events taken by one system call. What is left waits in the ring for the next look.
 const EVENTS_PER_CALL: usize = 256;
 
+/// 0 would never sleep, whatever the timeout.
+const MIN_EVENTS: usize = 1;
+
+/// How long to wait where a signal does not surely end it.
+const UNSAFE_WAIT: Duration = Duration::from_millis(10);
+
 /// A native-AIO context with its mapped ring.
 #[derive(Debug)]
 pub(crate) struct Kioctx {
@@ -29,7 +35,9 @@ pub(crate) struct Kioctx {
     granted: u32,
     /// The process that the context belongs to.
     owner: u32,
-    /// `io_pgetevents` was denied once: sleep in `io_getevents`.
+    /// The call that waits is refused here, and the other one is not: `io_getevents` without a
+    /// signal mask, `io_pgetevents` with one.
+    without_getevents: bool,
     without_pgetevents: bool,
 }
 
@@ -58,12 +66,25 @@ impl Kioctx {
         // SAFETY: the context is new, so nobody has its ring yet, and `Kioctx` destroys it after
         // the `Ring`'s last use.
         let ring = unsafe { Ring::map(id) };
-        Ok(Self { id, ring, asked, granted, owner: process::number(), without_pgetevents: false })
+        Ok(Self {
+            id,
+            ring,
+            asked,
+            granted,
+            owner: process::number(),
+            without_getevents: false,
+            without_pgetevents: false,
+        })
     }
 
     /// Whether less was granted than asked for.
     pub(crate) fn is_reduced(&self) -> bool {
         self.granted < self.asked
+    }
+
+    /// Requests that `io_setup` granted.
+    pub(crate) fn granted(&self) -> u32 {
+        self.granted
     }
 
     /// Requests that `setup` was asked for.
@@ -118,26 +139,19 @@ impl Kioctx {
 
     /// Waits until there is an event, for at most `timeout` (`None`: forever), and takes what is
     /// there. A zero timeout takes without waiting. A signal that was handled counts as no
-    /// event.
+    /// event. With `mask` it may return early, without an event.
     pub(crate) fn wait(
         &mut self,
         timeout: Option<Duration>,
         mask: Option<&libc::sigset_t>,
         events: &mut Vec<IoEvent>,
     ) -> Result<usize, Errno> {
-        // min 0 would never sleep, whatever the timeout.
-        const MIN: usize = 1;
         events.reserve(EVENTS_PER_CALL);
         let room = &mut events.spare_capacity_mut()[..EVENTS_PER_CALL];
-        let mut taken = if self.without_pgetevents && mask.is_none() {
-            abi::io_getevents(self.id, MIN, room, timeout)
-        } else {
-            abi::io_pgetevents(self.id, MIN, room, timeout, mask)
+        let taken = match mask {
+            None => self.wait_unmasked(timeout, room),
+            Some(mask) => self.wait_masked(timeout, mask, room),
         };
-        if let (Err(Errno::NOSYS | Errno::PERM), None, false) = (taken, mask, self.without_pgetevents) {
-            self.without_pgetevents = true;
-            taken = abi::io_getevents(self.id, MIN, room, timeout);
-        }
         match taken {
             Ok(taken) => {
                 // SAFETY: the kernel wrote `taken` events behind the first `len`, within the
@@ -146,6 +160,56 @@ impl Kioctx {
                 Ok(taken)
             }
             Err(Errno::INTR) => Ok(0),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// By `io_getevents`, which every profile that allows native AIO allows; several deny
+    /// `io_pgetevents`. It is the other way round only where an architecture has no `io_getevents`.
+    fn wait_unmasked(&mut self, timeout: Option<Duration>, room: &mut [MaybeUninit<IoEvent>]) -> Result<usize, Errno> {
+        if self.without_getevents {
+            return abi::io_pgetevents(self.id, MIN_EVENTS, room, timeout, None);
+        }
+        match abi::io_getevents(self.id, MIN_EVENTS, room, timeout) {
+            Ok(taken) => Ok(taken),
+            Err(Errno::INTR) => Err(Errno::INTR),
+            // A refusal may have any errno. A fault of our own has the same in the other call, too.
+            Err(errno) => match abi::io_pgetevents(self.id, MIN_EVENTS, room, timeout, None) {
+                Ok(taken) => {
+                    self.without_getevents = true;
+                    Ok(taken)
+                }
+                Err(Errno::INTR) => Err(Errno::INTR),
+                Err(_) => Err(errno),
+            },
+        }
+    }
+
+    /// By `io_pgetevents`. Where that has come to be denied, the mask is installed around the wait.
+    /// A signal that comes between the two does not end the wait, which is short for that reason.
+    fn wait_masked(
+        &mut self,
+        timeout: Option<Duration>,
+        mask: &libc::sigset_t,
+        room: &mut [MaybeUninit<IoEvent>],
+    ) -> Result<usize, Errno> {
+        if !self.without_pgetevents {
+            match abi::io_pgetevents(self.id, MIN_EVENTS, room, timeout, Some(mask)) {
+                Err(errno) if errno != Errno::INTR => self.without_pgetevents = true,
+                taken => return taken,
+            }
+        }
+        let timeout = timeout.map_or(UNSAFE_WAIT, |timeout| timeout.min(UNSAFE_WAIT));
+        abi::with_signal_mask(mask, || self.wait_unmasked(Some(timeout), room))
+    }
+
+    /// Whether signals can be let in while it waits, and at no other time. Looked up with all
+    /// signals blocked, since only a real sleep may let signals in.
+    pub(crate) fn probe_signal_mask(&mut self) -> Result<(), Errno> {
+        let mut room = [MaybeUninit::uninit()];
+        match abi::io_pgetevents(self.id, MIN_EVENTS, &mut room, Some(Duration::ZERO), Some(&abi::all_signals())) {
+            Ok(0) | Err(Errno::INTR) => Ok(()),
+            Ok(_) => unreachable!("a new context has no events"),
             Err(errno) => Err(errno),
         }
     }
@@ -181,14 +245,16 @@ impl Drop for Kioctx {
     }
 }
 
+/// The host's quota of requests, `aio-max-nr`, or what is taken of it, `aio-nr`.
+pub(crate) fn quota(name: &str) -> Option<u64> {
+    std::fs::read_to_string(format!("/proc/sys/fs/{name}")).ok()?.trim().parse().ok()
+}
+
 /// What a failed `io_setup` means, with the knob to turn.
 fn setup_error(nr: u32, errno: Errno) -> io::Error {
     let why = match errno {
         Errno::AGAIN => {
-            let knob = |name: &str| {
-                std::fs::read_to_string(format!("/proc/sys/fs/{name}"))
-                    .map_or_else(|_| "unknown".to_owned(), |value| value.trim().to_owned())
-            };
+            let knob = |name| quota(name).map_or_else(|| "unknown".to_owned(), |value| value.to_string());
             format!(
                 "the host's quota of AIO requests is used up: fs.aio-nr is {} of fs.aio-max-nr {}, \
                  summed over all processes and containers; raise it on the host with \
@@ -200,13 +266,14 @@ fn setup_error(nr: u32, errno: Errno) -> io::Error {
         Errno::NOSYS => {
             "this kernel has no native AIO (CONFIG_AIO is off, or it is a sandbox such as WSL1 or rr)".to_owned()
         }
-        Errno::PERM | Errno::ACCESS => {
+        Errno::INVAL | Errno::NOMEM | Errno::FAULT => "the kernel cannot make an AIO context".to_owned(),
+        // A policy may answer with any errno.
+        _ => {
             "a security policy denies it; allow io_setup, io_submit, io_cancel, io_destroy and io_getevents in the seccomp \
              profile (Docker's, containerd's and Podman's default profiles do), and io_pgetevents for \
              Builder::signal_mask"
                 .to_owned()
         }
-        _ => "the kernel refuses to make an AIO context".to_owned(),
     };
     explain(errno, format!("io_setup({nr}): {why}"))
 }

@@ -18,7 +18,8 @@ use crate::reactor::ids::Direction;
 /// no `IOCB_CMD_POLL`.
 pub(crate) fn probe(kioctx: &mut Kioctx) -> io::Result<()> {
     const PROBE: u64 = u64::MAX;
-    let fd = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| explain(errno, "cannot start the reactor: eventfd2"))?;
+    let fd = eventfd(0, EventfdFlags::CLOEXEC)
+        .map_err(|errno| explain(errno, "cannot start the reactor: eventfd2 failed"))?;
     let mut iocb = Iocb::poll(fd.as_raw_fd(), Direction::Read, PROBE);
     let iocb = &raw mut iocb;
     // SAFETY: the iocb is valid during the call, names no memory, and no other one has its

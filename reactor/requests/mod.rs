@@ -11,8 +11,10 @@
 //!                   │  │                 ├─disarm (poll)──► Cancelling ──event──► vacant
 //!       disarm,     │  └─refused─┐       ├─demote (poll)──► Demoted ──event──► vacant, and the
 //!       abandon ────┤            │       │                 (undone: Armed)     source overflows
-//!                   ▼            ▼       └─abandon (file)─► its operation is Orphaned,
-//!                 vacant       vacant                        and the slot Armed ──event──► vacant
+//!                   ▼            ▼       ├─move (poll)────► Moving ──event──► vacant, and the
+//!                 vacant       vacant    │                 (undone: Armed)    source is armed again
+//!                                        └─abandon (file)─► its operation is Orphaned,
+//!                                                            and the slot Armed ──event──► vacant
 //! ```
 //!
 //! Law: *a slot that was accepted is freed by its event and by nothing else*; exactly one event
@@ -56,6 +58,8 @@ pub(crate) enum Completion<P> {
     Disarmed,
     /// The end of a demoted poll: the registration has to wait in the nested epoll.
     Demoted { source: SourceId, direction: Direction },
+    /// The end of a moving poll: the registration is to be armed on the new context.
+    Moved { source: SourceId, direction: Direction },
     /// The result is ready to be fetched.
     Operation(Option<Waker>),
     /// The end of an abandoned operation: now the payload may be freed.
@@ -101,7 +105,7 @@ impl<P> Requests<P> {
     ///
     /// # Panics
     ///
-    /// If the key is not that of a poll that is queued, armed or demoted.
+    /// If the key is not that of a poll that is queued, armed, demoted or moving.
     pub(crate) fn disarm(&mut self, key: Key) -> Disarm {
         let disarm = self.slots.disarm(key);
         if disarm == Disarm::Vacated {
@@ -119,6 +123,13 @@ impl<P> Requests<P> {
         self.slots.demote(overflowed)
     }
 
+    /// Gives all that waits for a slot one of the new ones; see [`Slots`].
+    pub(crate) fn grow(&mut self, capacity: usize) -> Vec<Key> {
+        let movable = self.slots.grow(capacity);
+        self.admit();
+        movable
+    }
+
     /// The slot's event has come, or `io_submit` refused it with the negated errno `result`.
     pub(crate) fn complete(&mut self, key: Key, result: i64) -> Completion<P> {
         let Some(slot) = self.slots.vacate(key) else { return Completion::Stale };
@@ -130,8 +141,11 @@ impl<P> Requests<P> {
             (Owner::Poll(PollKind::Waiters(source, direction)), SlotState::Demoted) => {
                 Completion::Demoted { source, direction }
             }
-            (Owner::Poll(PollKind::Unpark | PollKind::Overflow), SlotState::Demoted) => {
-                unreachable!("the reactor's own polls are never demoted")
+            (Owner::Poll(PollKind::Waiters(source, direction)), SlotState::Moving) => {
+                Completion::Moved { source, direction }
+            }
+            (Owner::Poll(PollKind::Unpark | PollKind::Overflow), SlotState::Demoted | SlotState::Moving) => {
+                unreachable!("the reactor's own polls are never demoted, and not moved but armed again")
             }
             (Owner::Operation(index), _) => match self.operations.finish(index, result) {
                 Ok(waker) => Completion::Operation(waker),

@@ -51,9 +51,18 @@ impl<P> Operations<P> {
         self.entries.len()
     }
 
+    /// Whether the kernel has, or is to get, a payload of this kind. Looks at one after the other.
+    pub(crate) fn has_in_flight(&self, is_kind: impl Fn(&P) -> bool) -> bool {
+        self.entries.iter().any(|(_, entry)| {
+            matches!(entry.stage, Stage::InFlight { .. } | Stage::Orphaned)
+                && entry.payload.as_ref().is_some_and(&is_kind)
+        })
+    }
+
     // ---- the way in ----
 
-    pub(super) fn has_backlog(&self) -> bool {
+    /// Whether some wait for a slot.
+    pub(crate) fn has_backlog(&self) -> bool {
         !self.backlog.is_empty()
     }
 

@@ -61,6 +61,12 @@ impl Request {
         self
     }
 
+    /// Whether threads of the kernel take part in it (`s_dio_done_wq`, the work item of an
+    /// `IOCB_CMD_FSYNC`): a write, a sync.
+    pub(in crate::reactor) fn needs_kernel_threads(&self) -> bool {
+        self.opcode != Opcode::Read
+    }
+
     /// How many bytes `io_submit` may copy.
     pub(in crate::reactor) fn copies(&self) -> usize {
         if self.inline { self.buf.len() } else { 0 }

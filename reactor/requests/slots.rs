@@ -32,6 +32,9 @@ pub(super) enum SlotState {
     /// A poll that was accepted and then cancelled for its slot's sake. Its registration still
     /// waits.
     Demoted,
+    /// A poll that was accepted by the context before the growth, and then cancelled to be armed on
+    /// the new one. Its registration still waits.
+    Moving,
 }
 
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(super) struct Slot {
     generation: u32,
     /// By the [`IdleClock`].
     armed_at: u32,
+    /// Which context it was submitted to, counted in growths.
+    context: u32,
 }
 
 /// What [`Requests::disarm`](super::Requests::disarm) leaves to its caller.
@@ -54,8 +59,8 @@ pub(crate) enum Disarm {
     AwaitEvent,
 }
 
-/// A bounded number of slots that never move. A few are kept for the reactor's own polls and a
-/// quarter for file operations alone.
+/// A bounded number of slots that never move; the bound may grow. A few are kept for the reactor's
+/// own polls and a quarter for file operations alone.
 #[derive(Debug)]
 pub(crate) struct Slots {
     slots: Slab<Slot>,
@@ -70,6 +75,10 @@ pub(crate) struct Slots {
     /// The event of a demoted poll is still to come. One at a time: the slot that it vacates may be
     /// enough.
     demoting: bool,
+    /// How often the capacity has grown: which context takes what is submitted now.
+    context: u32,
+    /// Accepted slots whose event is still to come from the context before the latest growth.
+    on_former: usize,
 }
 
 impl Slots {
@@ -84,6 +93,8 @@ impl Slots {
             next_generation: 0,
             clock: IdleClock::default(),
             demoting: false,
+            context: 0,
+            on_former: 0,
         }
     }
 
@@ -138,7 +149,8 @@ impl Slots {
     pub(super) fn occupy(&mut self, owner: Owner) -> Key {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
-        let slot = Slot { owner, state: SlotState::Queued, generation, armed_at: self.clock.now() };
+        let slot =
+            Slot { owner, state: SlotState::Queued, generation, armed_at: self.clock.now(), context: self.context };
         let index = self.slots.insert(slot) as u32;
         self.polls += usize::from(matches!(owner, Owner::Poll(_)));
         self.peak = self.peak.max(self.slots.len());
@@ -177,10 +189,10 @@ impl Slots {
 
     /// The kernel has the request now.
     pub(crate) fn accepted(&mut self, key: Key) {
-        let flush = self.flush;
+        let (flush, context) = (self.flush, self.context);
         let slot = self.slot_mut(key).expect("accepted right after it was prepared");
         debug_assert_eq!(slot.state, SlotState::Queued, "accepted twice");
-        slot.state = SlotState::Armed { flush };
+        (slot.state, slot.context) = (SlotState::Armed { flush }, context);
     }
 
     /// Ends the window in which a completion counts as inline: called after the first reap that
@@ -234,17 +246,76 @@ impl Slots {
         self.demoting = false;
     }
 
+    // ---- growth ----
+
+    /// From now on there are `capacity` slots, and what is submitted goes to a new context. Returns
+    /// the registrations' polls that are armed on the former one, oldest first: they may be
+    /// [moved](Self::begin_move).
+    ///
+    /// # Panics
+    ///
+    /// If something is still in flight on the context before the former one.
+    pub(super) fn grow(&mut self, capacity: usize) -> Vec<Key> {
+        assert_eq!(self.on_former, 0, "one growth at a time");
+        self.capacity = self.capacity.max(capacity);
+        self.context = self.context.wrapping_add(1);
+        let mut movable = Vec::new();
+        for (index, slot) in &self.slots {
+            self.on_former += usize::from(slot.state != SlotState::Queued);
+            if let (Owner::Poll(PollKind::Waiters(..)), SlotState::Armed { .. }) = (slot.owner, slot.state) {
+                movable.push(Key { index: index as u32, generation: slot.generation });
+            }
+        }
+        // By age, also where the generations have wrapped around.
+        let next = self.next_generation;
+        movable.sort_unstable_by_key(|key| std::cmp::Reverse(next.wrapping_sub(key.generation)));
+        movable
+    }
+
+    /// How many events are still to come from the former context.
+    pub(crate) fn on_former(&self) -> usize {
+        self.on_former
+    }
+
+    /// Whether an accepted slot's event comes from the former context.
+    pub(crate) fn is_on_former(&self, key: Key) -> bool {
+        self.slots.get(key.index()).is_some_and(|slot| slot.context != self.context)
+    }
+
+    /// A poll is to be cancelled on the former context and armed on the new one: its event will
+    /// come as [`Completion::Moved`](super::Completion). False if there is nothing to move any
+    /// more.
+    pub(crate) fn begin_move(&mut self, key: Key) -> bool {
+        let context = self.context;
+        let Some(slot) = self.slot_mut(key) else { return false };
+        let is_armed = matches!(slot.state, SlotState::Armed { .. }) && slot.context != context;
+        if is_armed {
+            slot.state = SlotState::Moving;
+        }
+        is_armed
+    }
+
+    /// Undoes the beginning of a move whose cancel failed: the poll stays where it is.
+    pub(crate) fn undo_move(&mut self, key: Key) {
+        let flush = self.flush;
+        let slot = self.slot_mut(key).expect("its move began just now");
+        debug_assert_eq!(slot.state, SlotState::Moving, "only a move can be undone");
+        slot.state = SlotState::Armed { flush: flush.wrapping_sub(1) };
+    }
+
     // ---- the end of a slot ----
 
     /// Gives back a poll's slot: at once, or by way of a cancel.
     ///
     /// # Panics
     ///
-    /// If the key is not that of a poll that is queued, armed or demoted.
+    /// If the key is not that of a poll that is queued, armed, demoted or moving.
     pub(super) fn disarm(&mut self, key: Key) -> Disarm {
         let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
         match std::mem::replace(&mut slot.state, SlotState::Cancelling) {
             SlotState::Queued => {
+                // The kernel does not have it: no event is awaited any less.
+                slot.state = SlotState::Queued;
                 self.vacate(key);
                 Disarm::Vacated
             }
@@ -253,6 +324,7 @@ impl Slots {
                 self.demoting = false;
                 Disarm::AwaitEvent
             }
+            SlotState::Moving => Disarm::AwaitEvent,
             SlotState::Cancelling => {
                 unreachable!("a poll is disarmed once: its registration forgets the key")
             }
@@ -265,6 +337,7 @@ impl Slots {
         let slot = self.slots.remove(key.index());
         self.polls -= usize::from(matches!(slot.owner, Owner::Poll(_)));
         self.demoting &= slot.state != SlotState::Demoted;
+        self.on_former -= usize::from(slot.context != self.context && slot.state != SlotState::Queued);
         Some(slot)
     }
 

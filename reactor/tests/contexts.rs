@@ -99,7 +99,7 @@ fn a_context_with_something_in_flight_is_not_used_again() {
         ));
         assert_at_rest(&reactor);
         // It is submitted, but its event is never seen.
-        fault::inject(Call::Pgetevents, Errno::INTR, usize::MAX);
+        fault::inject(Call::Getevents, Errno::INTR, usize::MAX);
         let read =
             ManualPoll::pending(&reactor, FileOperation::new(reactor.home(), Request::read(&file, Buf::zeroed(8), 0)));
         reactor.turn();

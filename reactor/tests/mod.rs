@@ -13,8 +13,11 @@ mod crowd;
 mod demotion;
 mod directions;
 mod faults;
+mod growth;
+mod keyless_wakes;
 mod operations;
 mod overflow;
+mod process;
 mod readiness;
 mod readiness_model;
 mod requests;
@@ -89,7 +92,7 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
 /// The plain configuration. Capacity 1 gets the fewest slots that the kernel gives, so that most
 /// polls go to the nested epoll.
 fn config(capacity: u32) -> Config {
-    Config { capacity, spin: Duration::ZERO, force_syscalls: false, signal_mask: None }
+    Config { capacity, initial: capacity, spin: Duration::ZERO, force_syscalls: false, signal_mask: None }
 }
 
 /// Runs a test with a reactor, which must be at rest at the end.

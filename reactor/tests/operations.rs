@@ -32,7 +32,7 @@ fn read_block(reactor: &Reactor, file: &Arc<File>, block: usize) -> FileOperatio
 
 /// Submits everything, and fails to see any of the events.
 fn submit_blindly(reactor: &Reactor) {
-    fault::inject(Call::Pgetevents, Errno::INTR, 1);
+    fault::inject(Call::Getevents, Errno::INTR, 1);
     reactor.turn();
 }
 
@@ -285,7 +285,7 @@ fn a_reactor_that_ends_with_requests_in_flight_frees_them_after_its_context() {
         for _ in 0..5 {
             let reactor = Reactor::new(blind(1)).unwrap();
             // The shutdown waits in vain for the event of the read.
-            fault::inject(Call::Pgetevents, Errno::INTR, usize::MAX);
+            fault::inject(Call::Getevents, Errno::INTR, usize::MAX);
             let read = ManualPoll::pending(
                 &reactor,
                 FileOperation::new(reactor.home(), Request::read(&file, Buf::zeroed(8), 0)),

@@ -153,7 +153,7 @@ fn the_waker_of_an_orphan_is_dropped_outside_the_borrow() {
         let mut read = read_of_a_file(&reactor);
         poll_pending(&reactor, &mut read);
         // It is submitted, and its event has not been seen yet.
-        fault::inject(Call::Pgetevents, Errno::INTR, 2);
+        fault::inject(Call::Getevents, Errno::INTR, 2);
         reactor.turn();
         assert_eq!(count(|| drop(read)), (1, 0));
         assert_at_rest(&reactor);

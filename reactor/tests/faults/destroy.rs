@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
 
@@ -18,10 +17,10 @@ use crate::reactor::{Buf, Config, FileOperation, Reactor, Request};
 /// as a seccomp filter may that was installed after the start.
 fn assert_request_is_kept(end: impl FnOnce(&Reactor)) {
     alone(|| {
-        let file = Arc::new(File::from(OwnedFd::from(new_eventfd())));
+        let file = Arc::new(File::from(new_eventfd()));
         let reactor = Reactor::new(Config { force_syscalls: true, ..config(fresh_capacity()) }).unwrap();
         // The event is never seen.
-        fault::inject(Call::Pgetevents, Errno::INTR, FOREVER);
+        fault::inject(Call::Getevents, Errno::INTR, FOREVER);
         let read = FileOperation::new(reactor.home(), Request::read(&file, Buf::zeroed(8), 0));
         let read = ManualPoll::pending(&reactor, read);
         reactor.turn();

@@ -37,9 +37,8 @@ fn a_kernel_without_aio_is_named() {
 #[test]
 fn a_policy_that_denies_aio_is_named() {
     alone(|| {
-        for errno in [Errno::PERM, Errno::ACCESS] {
+        for errno in [Errno::PERM, Errno::ACCESS, Errno::OPNOTSUPP, Errno::XDEV] {
             let error = setup_error(errno);
-            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
             assert_eq!(errno_of(&error), Some(errno.raw_os_error()));
             let text = error.to_string();
             assert!(text.contains("seccomp") && text.contains("io_pgetevents"), "{text}");
@@ -100,7 +99,7 @@ fn the_probe_names_the_call_that_fails() {
             (&[(Call::Submit, Errno::INVAL)][..], "io_submit(IOCB_CMD_POLL)"),
             (&[(Call::Submit, Errno::PERM)], "io_submit(IOCB_CMD_POLL)"),
             (&[(Call::Cancel, Errno::NOSYS)], "io_cancel"),
-            (&[(Call::Pgetevents, Errno::PERM), (Call::Getevents, Errno::PERM)], "io_getevents"),
+            (&[(Call::Getevents, Errno::PERM), (Call::Pgetevents, Errno::PERM)], "io_getevents"),
         ] {
             for (call, errno) in faults {
                 fault::inject(*call, *errno, 1);
@@ -120,7 +119,7 @@ fn the_probe_names_the_call_that_fails() {
 fn the_probe_passes_under_a_storm_of_signals() {
     alone(|| {
         let mut kioctx = Kioctx::setup(1).unwrap();
-        fault::inject(Call::Pgetevents, Errno::INTR, 1_000);
+        fault::inject(Call::Getevents, Errno::INTR, 1_000);
         probe(&mut kioctx).unwrap();
     });
 }

@@ -1,4 +1,4 @@
-//! One way to get events fails: `io_pgetevents` is interrupted or denied, or the ring is unknown.
+//! One way to get events fails: `io_getevents` is interrupted or denied, or the ring is unknown.
 
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -18,12 +18,12 @@ use crate::reactor::tests::{
 #[test]
 fn interrupted_waits_lose_nothing() {
     in_each_mode(1, |reactor| {
-        assert_all_complete(reactor, || fault::inject(Call::Pgetevents, Errno::INTR, 30));
+        assert_all_complete(reactor, || fault::inject(Call::Getevents, Errno::INTR, 30));
         // A close that waits for the event of its cancel goes on waiting.
         let (io, _trigger) = eventfd_pair(reactor);
         drop(ManualPoll::pending(reactor, next_counter(&io)));
         reactor.turn();
-        fault::inject(Call::Pgetevents, Errno::INTR, 30);
+        fault::inject(Call::Getevents, Errno::INTR, 30);
         drop(io.into_fd().unwrap());
         turn_until(reactor, |now| now.slots_in_use <= 2);
         fault::clear();
@@ -31,11 +31,11 @@ fn interrupted_waits_lose_nothing() {
 }
 
 #[test]
-fn io_getevents_serves_the_loop_where_io_pgetevents_is_denied() {
+fn io_pgetevents_serves_the_loop_where_io_getevents_is_refused() {
     alone(|| {
         for errno in [Errno::PERM, Errno::NOSYS] {
             for force_syscalls in [false, true] {
-                fault::inject(Call::Pgetevents, errno, 1);
+                fault::inject(Call::Getevents, errno, 1);
                 // A capacity of its own: the context remembers the denial, and no other test may
                 // get it.
                 run(Config { force_syscalls, ..config(fresh_capacity()) }, |reactor| {
@@ -51,8 +51,8 @@ fn io_getevents_serves_the_loop_where_io_pgetevents_is_denied() {
 fn the_loop_does_not_spin_when_no_wait_is_allowed() {
     alone(|| {
         run(config(fresh_capacity()), |reactor| {
-            fault::inject(Call::Pgetevents, Errno::PERM, 1);
             fault::inject(Call::Getevents, Errno::PERM, FOREVER);
+            fault::inject(Call::Pgetevents, Errno::PERM, FOREVER);
             let begin = Instant::now();
             let mut sleeps = 0;
             while begin.elapsed() < Duration::from_millis(100) {
@@ -129,7 +129,7 @@ fn forced_system_calls_take_every_event() {
 fn what_is_ready_needs_no_call_that_could_fail() {
     alone(|| {
         run(config(1), |reactor| {
-            for call in [Call::Submit, Call::Cancel, Call::Pgetevents] {
+            for call in [Call::Submit, Call::Cancel, Call::Getevents] {
                 fault::inject(call, Errno::PERM, FOREVER);
             }
             let (io, trigger) = eventfd_pair(reactor);

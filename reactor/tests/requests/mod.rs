@@ -21,6 +21,9 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0_u8..10).prop_map(Step::Age),
         1 => Just(Step::Demote),
         1 => Just(Step::UndoDemotion),
+        1 => (0_u8..20).prop_map(Step::Grow),
+        2 => Just(Step::Move),
+        1 => Just(Step::UndoMove),
         4 => Just(Step::Start),
         1 => any::<u8>().prop_map(Step::Await),
         2 => any::<u8>().prop_map(Step::Fetch),
@@ -116,6 +119,18 @@ fn all_short_walks_from_idle_polls_agree_with_the_model() {
     let mut alphabet = alphabet();
     alphabet.extend([Step::Demote, Step::UndoDemotion]);
     enumerate(&alphabet, &mut idle, 4);
+}
+
+#[test]
+fn all_short_walks_from_a_growth_agree_with_the_model() {
+    let mut growing = vec![Step::Arm(0); 8];
+    growing.extend([Step::Arm(1), Step::ArmOwn(0), Step::ArmOwn(1)]);
+    growing.extend(vec![Step::Start; 5]);
+    growing.extend([Step::Flush { refused: 0, room: u8::MAX }, Step::EndFlush, Step::Arm(0), Step::Start]);
+    growing.extend([Step::Grow(16), Step::Move]);
+    let mut alphabet = alphabet();
+    alphabet.extend([Step::Grow(16), Step::Move, Step::UndoMove]);
+    enumerate(&alphabet, &mut growing, 4);
 }
 
 #[test]

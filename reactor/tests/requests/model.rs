@@ -34,6 +34,7 @@ pub(super) enum State {
     Armed { flush: usize },
     Cancelling,
     Demoted,
+    Moving,
 }
 
 /// A request with a slot.
@@ -43,6 +44,8 @@ pub(super) struct Slot {
     pub(super) owner: Owner,
     pub(super) state: State,
     pub(super) armed_at: usize,
+    /// The context that accepted it, counted in growths.
+    pub(super) context: usize,
     /// Known at once for polls, and once it is taken from the queue for an operation.
     pub(super) key: Option<Key>,
 }
@@ -72,6 +75,7 @@ pub(super) struct Walk {
     pub(super) flush: usize,
     pub(super) peak: usize,
     pub(super) arms: usize,
+    pub(super) context: usize,
     pub(super) seen: HashSet<u64>,
     pub(super) dead: Vec<Key>,
 }
@@ -90,6 +94,7 @@ impl Walk {
             flush: 0,
             peak: 0,
             arms: 0,
+            context: 0,
             seen: HashSet::new(),
             dead: Vec::new(),
         }
@@ -98,7 +103,7 @@ impl Walk {
     // ---- the model's own moves ----
 
     pub(super) fn occupy(&mut self, owner: Owner, key: Option<Key>) {
-        self.slots.push(Slot { owner, state: State::Queued, armed_at: self.arms, key });
+        self.slots.push(Slot { owner, state: State::Queued, armed_at: self.arms, context: self.context, key });
         self.peak = self.peak.max(self.slots.len());
         if let Some(key) = key {
             self.meet(key);
@@ -159,6 +164,10 @@ impl Walk {
 
     // ---- what there is ----
 
+    pub(super) fn is_on_former(&self, slot: &Slot) -> bool {
+        slot.state != State::Queued && slot.context != self.context
+    }
+
     pub(super) fn polls(&self) -> usize {
         self.slots.iter().filter(|slot| matches!(slot.owner, Owner::Poll(_))).count()
     }
@@ -195,8 +204,20 @@ impl Walk {
         assert_eq!(self.requests.operations.kept(), self.operations.len() + self.withdrawn.len());
         assert!(self.slots.len() <= self.capacity);
 
+        let on_former = self.slots.iter().filter(|slot| self.is_on_former(slot)).count();
+        assert_eq!(self.requests.slots.on_former(), on_former);
+        let is_odd = |number: usize| !number.is_multiple_of(2);
+        let in_flight = |operation: &Operation| {
+            operation.result.is_none() && !self.backlog.contains(&operation.number) && is_odd(operation.number)
+        };
+        assert_eq!(
+            self.requests.operations.has_in_flight(|payload| is_odd(payload.number)),
+            self.operations.iter().any(in_flight)
+        );
         for slot in &self.slots {
             if let Some(key) = slot.key {
+                let is_on_former = self.requests.slots.is_on_former(key);
+                assert!(slot.state == State::Queued || is_on_former == self.is_on_former(slot), "{slot:?}");
                 assert!(self.requests.slots.owner(key).is_some(), "{slot:?} is not forgotten before its event");
             }
         }
@@ -281,6 +302,7 @@ pub(super) fn name<P>(completion: &Completion<P>) -> &'static str {
         Completion::Poll { .. } => "Poll",
         Completion::Disarmed => "Disarmed",
         Completion::Demoted { .. } => "Demoted",
+        Completion::Moved { .. } => "Moved",
         Completion::Operation(_) => "Operation",
         Completion::Orphan(_) => "Orphan",
     }

@@ -18,6 +18,12 @@ pub(super) enum Step {
     Demote,
     /// The poll that is demoted could not be cancelled.
     UndoDemotion,
+    /// This many more slots, unless something is left on the former context.
+    Grow(u8),
+    /// A poll is to be moved, the oldest first.
+    Move,
+    /// The poll could not be cancelled.
+    UndoMove,
     Start,
     Await(u8),
     Fetch(u8),
@@ -45,6 +51,9 @@ impl Walk {
             }
             Step::Demote => self.demote(),
             Step::UndoDemotion => self.undo_demotion(),
+            Step::Grow(slots) => self.grow(slots),
+            Step::Move => self.begin_move(),
+            Step::UndoMove => self.undo_move(),
             Step::Start => self.start(),
             Step::Await(which) => self.await_result(which),
             Step::Fetch(which) => self.fetch(which),
@@ -102,7 +111,7 @@ impl Walk {
                 assert_eq!(self.requests.disarm(key), Disarm::Cancel);
                 self.slots[at].state = State::Cancelling;
             }
-            State::Demoted => {
+            State::Demoted | State::Moving => {
                 assert_eq!(self.requests.disarm(key), Disarm::AwaitEvent);
                 self.slots[at].state = State::Cancelling;
             }
@@ -136,6 +145,38 @@ impl Walk {
         let Some(at) = self.choose(0, |slot| slot.state == State::Demoted) else { return };
         self.requests.slots.undo_demotion(self.slots[at].key.expect("the key of a poll is known"));
         self.slots[at].armed_at = self.arms;
+        self.slots[at].state = State::Armed { flush: usize::MAX };
+    }
+
+    fn grow(&mut self, slots: u8) {
+        if self.slots.iter().any(|slot| self.is_on_former(slot)) {
+            return;
+        }
+        let movable = self.requests.grow(self.capacity + usize::from(slots));
+        let is_movable = |slot: &&Slot| {
+            matches!((slot.owner, slot.state), (Owner::Poll(PollKind::Waiters(..)), State::Armed { .. }))
+        };
+        let expected: Vec<Key> = self.slots.iter().filter(is_movable).filter_map(|slot| slot.key).collect();
+        assert_eq!(movable, expected, "in the order of arrival");
+        self.capacity += usize::from(slots);
+        self.context += 1;
+        self.admit();
+    }
+
+    fn begin_move(&mut self) {
+        let is_movable =
+            |slot: &Slot| matches!((slot.owner, slot.state), (Owner::Poll(PollKind::Waiters(..)), State::Armed { .. }));
+        let Some(at) = self.choose(0, is_movable) else { return };
+        let begins = self.requests.slots.begin_move(self.slots[at].key.expect("the key of a poll is known"));
+        assert_eq!(begins, self.is_on_former(&self.slots[at]));
+        if begins {
+            self.slots[at].state = State::Moving;
+        }
+    }
+
+    fn undo_move(&mut self) {
+        let Some(at) = self.choose(0, |slot| slot.state == State::Moving) else { return };
+        self.requests.slots.undo_move(self.slots[at].key.expect("the key of a poll is known"));
         self.slots[at].state = State::Armed { flush: usize::MAX };
     }
 
@@ -213,6 +254,7 @@ impl Walk {
             self.requests.slots.accepted(*key);
             let at = self.slot_of(*key);
             self.slots[at].state = State::Armed { flush: self.flush };
+            self.slots[at].context = self.context;
         }
         for (_, key) in keys[..room].iter().enumerate().filter(|(at, _)| is_refused(*at)) {
             self.expect_completion(*key, -22);
@@ -253,6 +295,9 @@ impl Walk {
         match (owner, state, completion) {
             (Owner::Poll(_), State::Cancelling, Completion::Disarmed) => {}
             (Owner::Poll(kind), State::Demoted, Completion::Demoted { source, direction }) => {
+                assert_eq!(PollKind::Waiters(source, direction), kind);
+            }
+            (Owner::Poll(kind), State::Moving, Completion::Moved { source, direction }) => {
                 assert_eq!(PollKind::Waiters(source, direction), kind);
             }
             (Owner::Poll(kind), State::Queued | State::Armed { .. }, Completion::Poll { kind: completed, inline }) => {
