@@ -22,6 +22,7 @@ use super::core::Core;
 use super::driver::Driver;
 use super::error::gone;
 use super::ids::Home;
+use super::kernel::process::PerProcess;
 use super::mailbox::{Command, Mailbox};
 use super::timers::TimerKey;
 
@@ -35,11 +36,11 @@ thread_local! {
     static HERE: ManuallyDrop<RefCell<Reactors>> = const { ManuallyDrop::new(RefCell::new(Vec::new())) };
 }
 
-/// The mailboxes of all reactors of the process.
-static EVERYWHERE: Mutex<BTreeMap<Home, Mailbox>> = Mutex::new(BTreeMap::new());
+/// The mailboxes of all reactors of the process. A forked child has none.
+static EVERYWHERE: PerProcess<Mutex<BTreeMap<Home, Mailbox>>> = PerProcess::new(Mutex::default);
 
 fn everywhere() -> MutexGuard<'static, BTreeMap<Home, Mailbox>> {
-    EVERYWHERE.lock().unwrap_or_else(PoisonError::into_inner)
+    EVERYWHERE.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lets a reactor be found.

@@ -371,3 +371,36 @@ fn commands_inherit_nothing_of_the_runtime() {
     });
     clean.end(runtime);
 }
+
+#[test]
+fn a_child_gets_an_error_from_a_stream_of_another_thread_s_runtime() {
+    alone("a_child_gets_an_error_from_a_stream_of_another_thread_s_runtime", || {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (end, ends) = futures::channel::oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            Runtime::new().unwrap().block_on(async {
+                let (stream, peer) = stream_and_peer();
+                sender.send((stream, peer)).unwrap();
+                let _ = ends.await;
+            });
+        });
+        let (stream, mut peer) = receiver.recv().unwrap();
+        let mut stream = Some(stream);
+        let child = fork(|| {
+            let text = futures::executor::block_on(stream.as_mut().unwrap().read(&mut [0])).unwrap_err().to_string();
+            assert!(text.contains("before the fork"), "{text}");
+            // The lock of what its drop would use may be held by a thread that is not here.
+            drop(stream.take());
+        });
+        reap(child);
+        peer.write_all(b"x").unwrap();
+        assert_eq!(
+            futures::executor::block_on(stream.as_mut().unwrap().read(&mut [0])).unwrap(),
+            1,
+            "the parent's goes on"
+        );
+        drop(stream);
+        end.send(()).unwrap();
+        thread.join().unwrap();
+    });
+}
