@@ -14,10 +14,8 @@ use crate::reactor::kernel::context_pool;
 use crate::reactor::readiness::Source;
 use crate::reactor::requests::Disarm;
 
-/// How many polls are cancelled per turn, and for how long. Few, as with the
-/// [closes](super::closing). With thousands of armed polls a single cancel may take a tenth of a
-/// millisecond, with interrupts off.
-const CANCELS_PER_TURN: usize = 16;
+/// How long a turn may cancel polls, whatever its share of them. With thousands of armed polls a
+/// single cancel may take a tenth of a millisecond, with interrupts off.
 const CANCELLING_PER_TURN: Duration = Duration::from_micros(100);
 
 /// How long a `BeforeReturn` close waits. The limit guards against a broken kernel.
@@ -68,7 +66,7 @@ impl Driver {
     /// Cancels a turn's share of the polls that were disarmed.
     pub(super) fn cancel_share(&mut self) {
         let mut begin = None;
-        for _ in 0..CANCELS_PER_TURN {
+        for _ in 0..self.closing.cancels_per_turn() {
             if !self.cancel_next() || begin.get_or_insert_with(Instant::now).elapsed() >= CANCELLING_PER_TURN {
                 return;
             }

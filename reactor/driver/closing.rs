@@ -8,10 +8,10 @@ use std::os::fd::OwnedFd;
 use crate::reactor::ids::{Direction, Key};
 use crate::reactor::requests::Slots;
 
-/// How many descriptors are closed per turn; closing a socket takes some microseconds. Few, as a
+/// The least that a turn cancels, and closes; closing a socket takes some microseconds. Few, as a
 /// burst of closes comes with a burst of tasks that end: a task may wait for many turns before it
 /// is its turn again.
-const CLOSES_PER_TURN: usize = 16;
+const LEAST_SHARE: usize = 16;
 
 /// When the kernel must have released a deregistered descriptor's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,9 +94,15 @@ impl Closing {
         self.free.extend(released.map(|(_, late)| late));
     }
 
+    /// How many polls are cancelled in this turn.
+    pub(super) fn cancels_per_turn(&self) -> usize {
+        share(self.cancels.len())
+    }
+
     /// Takes a turn's share of what is free, to be dropped with nothing borrowed.
     pub(super) fn take_share(&mut self) -> Vec<Late> {
-        let rest = if self.free.len() > CLOSES_PER_TURN { self.free.split_off(CLOSES_PER_TURN) } else { Vec::new() };
+        let share = share(self.free.len());
+        let rest = if self.free.len() > share { self.free.split_off(share) } else { Vec::new() };
         std::mem::replace(&mut self.free, rest)
     }
 
@@ -127,6 +133,12 @@ impl Closing {
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
+}
+
+/// A turn's share of a queue: a fixed number, and more where the queue is long, so that it does not
+/// grow without bound when every turn adds more than that.
+fn share(queued: usize) -> usize {
+    LEAST_SHARE.max(queued / 32)
 }
 
 /// Whether the event of one of these polls is still to come.

@@ -198,7 +198,10 @@ fn a_descriptor_that_closes_during_the_move_is_released_at_once() {
             drop(near);
             assert_at_rest(reactor);
             for far in far {
-                wait_until("the peer sees the close", || matches!(rustix::io::read(&far, &mut [0; 1]), Ok(0)));
+                wait_until("the peer sees the close", || {
+                    reactor.turn();
+                    matches!(rustix::io::read(&far, &mut [0; 1]), Ok(0))
+                });
             }
         });
     });
