@@ -7,7 +7,7 @@ use super::driver::{Aftermath, Close, Driver, Late};
 use super::ids::{Home, SourceId};
 use super::mailbox::{Command, Mailbox};
 use super::timers::Timers;
-use super::wake::{drop_all, log, wake_all};
+use super::wake::{contain, drop_all, log, wake_all};
 
 /// The driver, the timers, and what other threads ask of them.
 ///
@@ -75,13 +75,14 @@ impl Core {
     /// met, with the borrow released.
     pub(super) fn wake(&self) {
         let Some(Aftermath { mut wakers, mut late, incidents }) = self.with(Driver::take_aftermath) else { return };
-        log(incidents);
-        if wakers.is_empty() && late.is_empty() {
-            return;
+        if !wakers.is_empty() || !late.is_empty() {
+            wake_all(wakers.drain(..));
+            drop_all(late.drain(..));
+            self.with(|driver| driver.give_back(wakers, late));
         }
-        wake_all(wakers.drain(..));
-        drop_all(late.drain(..));
-        self.with(|driver| driver.give_back(wakers, late));
+        for (what, errno) in incidents {
+            log(what, errno);
+        }
     }
 
     /// Ends a registration, and closes its descriptor if that is given.
@@ -106,19 +107,24 @@ impl Core {
             return;
         }
         for command in self.mailbox.take() {
-            match command {
-                Command::Wait { source, direction, until, waker } => {
-                    let _replaced = self.with(|driver| driver.wait_from_elsewhere(source, direction, until, waker));
-                }
-                Command::Forget { source, direction, waiter } => {
-                    let _withdrawn = self.with(|driver| driver.readiness(source, direction).forget(&waiter));
-                }
-                Command::Deregister { source, fd, close } => self.end_registration(source, Some(fd), close),
-                Command::Abandon(id) => {
-                    let _withdrawn = self.with(|driver| driver.requests.abandon(id));
-                }
-                Command::EndTimer(key) => wake_all(self.timers.remove(key)),
+            contain("a panic while a command of another thread was carried out", || self.carry_out(command));
+        }
+    }
+
+    /// What comes back is dropped outside the borrow.
+    fn carry_out(&self, command: Command) {
+        match command {
+            Command::Wait { source, direction, until, waker } => {
+                let _replaced = self.with(|driver| driver.wait_from_elsewhere(source, direction, until, waker));
             }
+            Command::Forget { source, direction, waiter } => {
+                let _withdrawn = self.with(|driver| driver.readiness(source, direction).forget(&waiter));
+            }
+            Command::Deregister { source, fd, close } => self.end_registration(source, Some(fd), close),
+            Command::Abandon(id) => {
+                let _withdrawn = self.with(|driver| driver.requests.abandon(id));
+            }
+            Command::EndTimer(key) => wake_all(self.timers.remove(key)),
         }
     }
 
@@ -139,7 +145,9 @@ impl Core {
         let Aftermath { wakers, late, incidents } = driver.shutdown();
         wake_all(wakers);
         drop_all(late);
-        log(incidents);
+        for (what, errno) in incidents {
+            log(what, errno);
+        }
         wake_all(self.mailbox.close().into_iter().filter_map(|command| match command {
             Command::Wait { waker, .. } => Some(waker),
             _ => None,

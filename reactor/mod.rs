@@ -74,7 +74,7 @@ pub(crate) use operation::FileOperation;
 pub(crate) use requests::Request;
 pub(crate) use timers::{TimerKey, Timers};
 pub(crate) use unpark::Unparker;
-pub(crate) use wake::wake_all;
+pub(crate) use wake::{contain, log, wake_all};
 
 /// Where [`park`] takes its atomics from.
 mod sync {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::wake::wake_all;
+use super::wake::{contain, wake_all};
 
 /// A registered timer: its deadline, its index in the slab, and a number that distinguishes it from
 /// earlier timers at that index. Ordered by deadline, then by age.
@@ -127,7 +127,9 @@ impl Timers {
 
     /// Removes all timers, at the runtime's end.
     pub(crate) fn clear(&self) {
-        let _removed = self.queue.take();
+        for timer in self.queue.take().timers.into_iter().map(|(_, timer)| timer) {
+            contain("a waker panicked when it was dropped with its timer", || drop(timer));
+        }
     }
 }
 

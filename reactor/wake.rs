@@ -1,36 +1,44 @@
-//! What waits until the borrow is released, since it is user code: waking, dropping, logging. A
-//! panic in one item keeps no other from its turn.
+//! What waits until nothing is borrowed, since it is user code: waking, dropping, logging. A panic
+//! in one item goes no further, and keeps no other from its turn.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
+use rustix::io::Errno;
+
 use super::driver::Late;
 
-/// Wakes all, also when one of them panics.
-pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
-    for waker in wakers {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            // Its drop is user code too, and may panic.
-            std::mem::forget(payload);
-            tracing::error!("a waker panicked; the others are woken anyway");
-        }
+/// Runs user code. If it panics, that is logged as `what`.
+pub(crate) fn contain(what: &'static str, user_code: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) {
+        // Its drop is user code too, and may panic.
+        mem::forget(payload);
+        log(what, None);
     }
 }
 
-/// Drops all, also when one of them panics.
-pub(super) fn drop_all(late: impl IntoIterator<Item = Late>) {
-    for late in late {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(late))) {
-            std::mem::forget(payload);
-            tracing::error!("the owner of a descriptor panicked when it was dropped");
-        }
-    }
-}
-
-/// Reports what went wrong without being anyone's error.
-pub(super) fn log(incidents: Vec<(&'static str, Option<rustix::io::Errno>)>) {
-    for (what, errno) in incidents {
+/// Reports what went wrong without being anyone's error. The subscriber is user code as well.
+pub(crate) fn log(what: &'static str, errno: Option<Errno>) {
+    let logged = catch_unwind(AssertUnwindSafe(|| {
         let error = errno.map(std::io::Error::from);
         tracing::error!(error = error.as_ref().map(tracing::field::display), "{what}");
+    }));
+    if let Err(payload) = logged {
+        mem::forget(payload);
+    }
+}
+
+/// Wakes all.
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        contain("a waker panicked; the others are woken anyway", || waker.wake());
+    }
+}
+
+/// Drops all.
+pub(super) fn drop_all(late: impl IntoIterator<Item = Late>) {
+    for late in late {
+        contain("the owner of a descriptor panicked when it was dropped", || drop(late));
     }
 }

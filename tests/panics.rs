@@ -4,6 +4,7 @@ mod common;
 
 use std::future::{pending, poll_fn};
 use std::net::Shutdown;
+use std::panic::panic_any;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -295,4 +296,90 @@ fn a_panicking_waker_at_the_runtimes_end() {
     drop((stream, peer));
     assert!(futures::executor::block_on(task).unwrap_err().is_cancelled());
     clean.end_without_runtime();
+}
+
+/// The payload of a panic, which panics when it is dropped.
+struct Fragment;
+
+impl Drop for Fragment {
+    fn drop(&mut self) {
+        panic!("in the drop of a panic's payload");
+    }
+}
+
+/// Throws a [`Fragment`] when it is dropped, or woken.
+struct Shell;
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        panic_any(Fragment);
+    }
+}
+
+struct Mine;
+
+impl Wake for Mine {
+    fn wake(self: Arc<Self>) {
+        panic_any(Fragment);
+    }
+}
+
+/// Has a waker, an output that nobody takes, and a future throw fragments.
+async fn throw_fragments() {
+    let (end, ended) = futures::channel::oneshot::channel::<()>();
+    let mut bombed = pin!(spawn(async { ended.await.unwrap() }));
+    let mine = Waker::from(Arc::new(Mine));
+    assert!(bombed.as_mut().poll(&mut Context::from_waker(&mine)).is_pending());
+    end.send(()).unwrap();
+    drop(spawn(async { Shell }));
+    let aborted = spawn(async {
+        let _shell = Shell;
+        pending::<()>().await;
+    });
+    yield_now().await;
+    aborted.abort();
+    drop(aborted);
+    for _ in 0..3 {
+        yield_now().await;
+    }
+    assert_eq!(soon("another task", spawn(async { 2 })).await.unwrap(), 2);
+    soon("the bombed task", bombed).await.unwrap();
+}
+
+#[test]
+fn a_panic_whose_payload_panics_in_its_drop() {
+    run(throw_fragments());
+}
+
+/// A subscriber that panics at every event.
+struct Panicking(Arc<AtomicBool>);
+
+impl tracing::Subscriber for Panicking {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::ERROR
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.store(true, Ordering::Relaxed);
+        panic!("in a subscriber");
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_panicking_subscriber_stops_nothing() {
+    let was_asked = Arc::new(AtomicBool::new(false));
+    tracing::subscriber::with_default(Panicking(Arc::clone(&was_asked)), || run(throw_fragments()));
+    assert!(was_asked.load(Ordering::Relaxed));
 }

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -221,8 +220,5 @@ impl Core {
 /// Does something with a job. What unwinds is the drop of something that nobody wants any more, or
 /// what was logged; it must not take the thread, or the other jobs, with it.
 fn contain(act: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(act)) {
-        // Its drop may panic, too.
-        mem::forget(payload);
-    }
+    crate::reactor::contain("a panic while a call of the blocking pool ended", act);
 }

@@ -5,6 +5,8 @@ use std::pin::Pin;
 
 use pin_project_lite::pin_project;
 
+use crate::reactor::log;
+
 pin_project! {
     /// A value whose drop is user code and must not unwind. A panic in it is logged and goes no
     /// further.
@@ -16,8 +18,10 @@ pin_project! {
 
     impl<T> PinnedDrop for Contained<T> {
         fn drop(this: Pin<&mut Self>) {
-            if this.clear().is_err() {
-                tracing::error!("a panic while dropping a task's future or its output");
+            if let Err(payload) = this.clear() {
+                // Its drop may panic as well.
+                std::mem::forget(payload);
+                log("a panic while dropping a task's future or its output", None);
             }
         }
     }

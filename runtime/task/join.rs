@@ -1,7 +1,6 @@
 //! The handle of a task.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
@@ -11,7 +10,7 @@ use async_task::Task;
 use super::contain::Contained;
 use super::error::JoinError;
 use super::future::Output;
-use crate::reactor::coop;
+use crate::reactor::{contain, coop};
 use crate::runtime::own_waker;
 use crate::runtime::shared::TaskMeta;
 use crate::runtime::wake;
@@ -117,8 +116,6 @@ impl Wake for ContainedWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if catch_unwind(AssertUnwindSafe(|| self.0.as_ref().wake_by_ref())).is_err() {
-            tracing::error!("a waker that awaits a task panicked");
-        }
+        contain("a waker that awaits a task panicked", || self.0.as_ref().wake_by_ref());
     }
 }
