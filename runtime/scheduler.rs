@@ -1,19 +1,20 @@
 //! The scheduler: the queue of ready tasks, and the loop that drives them and the reactor.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use slab::Slab;
 
 use super::blocking::{self, Pool};
 use super::own_waker;
 use super::shared::{Runnable, Shared};
-use crate::reactor::{Reactor, Timers, coop};
+use crate::reactor::{Reactor, Timers, coop, process_number};
 
 /// One runtime, as its own thread sees it. It is handed the waker of `block_on` and enters no
 /// context itself: both belong to the layers above.
@@ -25,7 +26,16 @@ pub(crate) struct Scheduler {
     active: RefCell<Slab<Waker>>,
     shared: Arc<Shared>,
     event_interval: usize,
+    /// The process that it belongs to.
+    process: u32,
+    /// Something is being polled at this moment.
+    is_polling: Cell<bool>,
 }
+
+/// How long the runtime's end sleeps when another thread is about to hand a task over. It sleeps,
+/// since that thread may have a lower real-time priority, and would never run beside a loop that
+/// only yields.
+const HAND_OVER: Duration = Duration::from_micros(100);
 
 impl Scheduler {
     pub(super) fn new(reactor: Reactor, event_interval: u32, blocking: blocking::Config) -> Rc<Self> {
@@ -36,6 +46,8 @@ impl Scheduler {
             active: RefCell::default(),
             shared,
             event_interval: event_interval as usize,
+            process: process_number(),
+            is_polling: Cell::new(false),
         })
     }
 
@@ -61,7 +73,7 @@ impl Scheduler {
     #[track_caller]
     pub(super) fn assert_ours(&self) {
         assert!(
-            self.reactor.is_ours(),
+            self.process == process_number(),
             "this aio-runtime belongs to the process that built it: a forked child must build a runtime of its own"
         );
     }
@@ -82,18 +94,19 @@ impl Scheduler {
                 if self.shared.take_main_wake() {
                     interval -= 1;
                     own_waker::set(waker);
-                    coop::refill();
-                    if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    if let Poll::Ready(output) = self.polling(|| future.as_mut().poll(&mut cx)) {
                         return output;
                     }
                     if self.shared.is_main_woken() {
                         interval = interval.min(self.ready.borrow().len());
                     }
+                    // However short the interval, a task has its turn after the main future.
+                    if interval == 0 {
+                        self.run_ready(&mut 1);
+                    }
                 }
                 self.run_ready(&mut interval);
             }
-            // A task may have forked, and this may be the child.
-            self.assert_ours();
             self.reactor.turn();
             self.timers().fire();
             if self.is_idle() {
@@ -110,14 +123,37 @@ impl Scheduler {
         while *interval > 0 {
             let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
-            coop::refill();
             // Does not unwind: a panic of the future is caught inside the task.
-            let woke_itself = runnable.run();
+            let woke_itself = self.polling(|| runnable.run());
             if woke_itself {
                 // It is the last in the queue: it was put there when its poll returned.
                 *interval = (*interval).min(self.ready.borrow().len().saturating_sub(1));
             }
         }
+    }
+
+    /// Polls something, with a budget of its own.
+    ///
+    /// # Panics
+    ///
+    /// If it has forked, and this is the child.
+    fn polling<R>(&self, poll: impl FnOnce() -> R) -> R {
+        /// Also where the future of `block_on` panics.
+        struct Polling<'a>(&'a Cell<bool>);
+
+        impl Drop for Polling<'_> {
+            fn drop(&mut self) {
+                self.0.set(false);
+            }
+        }
+
+        coop::refill();
+        self.is_polling.set(true);
+        let polling = Polling(&self.is_polling);
+        let polled = poll();
+        drop(polling);
+        self.assert_ours();
+        polled
     }
 
     fn take_inbox(&self) {
@@ -163,9 +199,11 @@ impl Scheduler {
     /// Drops all tasks, here and now, and shuts the reactor down. The caller has entered the
     /// runtime.
     pub(super) fn shutdown(&self) {
-        if !self.reactor.is_ours() {
-            // A forked child. Its tasks belong to the parent, and what other threads of the parent
-            // were about to hand over will never come.
+        // A forked child: its tasks belong to the parent, and what other threads of the parent were
+        // about to hand over will never come. Or a task has called `process::exit`, which drops the
+        // thread's locals: that task cannot be dropped under its own frame, and would be waited for
+        // forever.
+        if !self.reactor.is_ours() || self.is_polling.get() {
             std::mem::forget((self.ready.take(), self.active.take()));
             return;
         }
@@ -192,7 +230,7 @@ impl Scheduler {
                 if self.active.borrow().is_empty() {
                     return;
                 }
-                std::thread::yield_now();
+                std::thread::sleep(HAND_OVER);
             }
             runnables.into_iter().for_each(end_now);
         }

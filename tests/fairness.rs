@@ -320,3 +320,22 @@ fn an_executor_inside_a_task_is_not_refused_forever() {
         assert_eq!(read, 1000);
     });
 }
+
+#[test]
+fn tasks_run_beside_a_main_future_that_yields_in_the_shortest_interval() {
+    run_on(Builder::new().event_interval(1), async {
+        let ran = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&ran);
+        let task = spawn(async move {
+            for _ in 0..10 {
+                counted.set(counted.get() + 1);
+                yield_now().await;
+            }
+        });
+        for _ in 0..100 {
+            yield_now().await;
+        }
+        assert_eq!(ran.get(), 10);
+        task.await.unwrap();
+    });
+}

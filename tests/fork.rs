@@ -404,3 +404,41 @@ fn a_child_gets_an_error_from_a_stream_of_another_thread_s_runtime() {
         thread.join().unwrap();
     });
 }
+
+#[test]
+fn when_a_task_forks_only_the_parent_goes_on() {
+    alone("when_a_task_forks_only_the_parent_goes_on", || {
+        for in_main in [false, true] {
+            let runtime = Runtime::new().unwrap();
+            let (mut stream, mut peer) = runtime.block_on(async { stream_and_peer() });
+            let forks = async move {
+                // SAFETY: the only other thread waits and holds no lock (`alone`).
+                let pid = unsafe { libc::fork() };
+                if pid == 0 {
+                    limit_time();
+                }
+                // One byte at a time: the child's would come between the parent's.
+                for byte in 0..50 {
+                    let wrote = stream.write_all(&[byte]).await;
+                    assert_eq!(wrote.is_ok(), pid != 0);
+                }
+                pid
+            };
+            let parent = std::process::id();
+            let ran = catch_unwind(AssertUnwindSafe(|| {
+                runtime.block_on(async { if in_main { forks.await } else { spawn(forks).await.unwrap() } })
+            }));
+            if std::process::id() != parent {
+                // The child: its loop refuses to go on, whatever the task has come to.
+                let refused = ran.is_err_and(|panic| panic_text(&*panic).contains(FORKED));
+                // SAFETY: ends the process without running the parent's exit handlers.
+                unsafe { libc::_exit(if refused { 0 } else { 1 }) };
+            }
+            reap(ran.unwrap());
+            drop(runtime);
+            let mut bytes = Vec::new();
+            peer.read_to_end(&mut bytes).unwrap();
+            assert!(bytes.into_iter().eq(0..50));
+        }
+    });
+}

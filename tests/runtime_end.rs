@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aio_runtime::io::AsyncReadExt;
 use aio_runtime::task::{JoinHandle, yield_now};
 use aio_runtime::time::sleep;
 use aio_runtime::{Handle, Runtime, spawn};
-use common::{Clean, DropLog, stream_and_peer};
+use common::{Clean, DropLog, child, is_child, stream_and_peer};
 
 #[test]
 fn tasks_are_dropped_on_the_runtimes_thread() {
@@ -337,5 +337,74 @@ fn a_waker_that_spawns_at_the_very_end() {
     assert!(futures::executor::block_on(task).unwrap_err().is_cancelled());
     drop(readable);
     drop((stream, peer));
+    clean.end_without_runtime();
+}
+
+#[test]
+fn a_task_of_a_runtime_in_a_thread_local_may_exit_the_process() {
+    if is_child() {
+        thread_local! {
+            static RUNTIME: Runtime = Runtime::new().unwrap();
+        }
+        // The thread's locals are dropped by `exit`, under the frame of the task.
+        RUNTIME.with(|runtime| {
+            runtime.block_on(async {
+                spawn(pending::<()>());
+                let exiting = spawn(async {
+                    yield_now().await;
+                    std::process::exit(7)
+                });
+                exiting.await.unwrap()
+            })
+        });
+    }
+    let mut child = child("a_task_of_a_runtime_in_a_thread_local_may_exit_the_process").spawn().unwrap();
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begin.elapsed() > Duration::from_secs(10) {
+            child.kill().unwrap();
+            panic!("it does not exit");
+        }
+        thread::sleep(Duration::from_millis(1));
+    };
+    assert_eq!(status.code(), Some(7));
+}
+
+/// Its drop panics.
+struct Explosive;
+
+impl Wake for Explosive {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+#[test]
+fn a_waker_whose_drop_panics_does_not_stop_the_end() {
+    let clean = Clean::begin();
+    let log = DropLog::default();
+    let runtime = Runtime::new().unwrap();
+    let guard = log.guard();
+    let mut slept = Box::pin(sleep(Duration::from_secs(3600)));
+    runtime.block_on(async {
+        spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        yield_now().await;
+        let waker = Waker::from(Arc::new(Explosive));
+        assert!(slept.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        // The timer's clone is the last one.
+    });
+    drop(runtime);
+    assert_eq!(log.take().len(), 1, "the tasks are dropped");
+    drop(slept);
     clean.end_without_runtime();
 }
