@@ -1,12 +1,14 @@
 //! Hostile wakers: their wake and their drop run user code, which must never find the reactor
 //! borrowed. Nor may a waker that panics take the others down.
+#![allow(unsafe_code)] // A waker with a clone of its own.
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::ptr;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -282,5 +284,55 @@ fn what_goes_wrong_is_logged_outside_the_borrow() {
             assert_eq!(logged, 1);
             fire(&trigger);
         });
+    });
+}
+
+/// A waker whose clone meddles, and is a waker that does nothing.
+fn meddles_when_cloned() -> Waker {
+    fn clone(_: *const ()) -> RawWaker {
+        Meddler::meddle();
+        let noop = Waker::noop();
+        RawWaker::new(noop.data(), noop.vtable())
+    }
+    const VTABLE: RawWakerVTable = RawWakerVTable::new(clone, |_| {}, |_| {}, |_| {});
+    // SAFETY: no function of the table uses the pointer, all may be called from any thread, and the
+    // clone's table is that of the standard library's noop waker, with its own pointer.
+    unsafe { Waker::new(ptr::null(), &VTABLE) }
+}
+
+#[test]
+fn a_clone_that_completes_the_very_operation_it_is_made_for() {
+    alone(|| {
+        let reactor = Reactor::new(Config { force_syscalls: true, ..config(1) }).unwrap();
+        let mut read = read_of_a_file(&reactor);
+        poll_pending(&reactor, &mut read);
+        // It is submitted, and its event has not been seen yet.
+        fault::inject(Call::Getevents, Errno::INTR, 1);
+        reactor.turn();
+        REACTOR.set(Some(reactor.home()));
+        let waker = meddles_when_cloned();
+        coop::refill();
+        let Poll::Ready((result, _)) = pin!(&mut read).poll(&mut Context::from_waker(&waker)) else {
+            panic!("the clone has turned the reactor, which has the result");
+        };
+        assert_eq!(result.unwrap(), 0);
+        REACTOR.take();
+    });
+}
+
+#[test]
+fn a_clone_that_makes_the_very_descriptor_ready_it_is_made_for() {
+    alone(|| {
+        let reactor = Reactor::new(config(1)).unwrap();
+        let (io, trigger) = eventfd_pair(&reactor);
+        let mut waits = Box::pin(next_counter(&io));
+        poll_pending(&reactor, &mut waits);
+        reactor.turn();
+        fire(&trigger);
+        REACTOR.set(Some(reactor.home()));
+        let waker = meddles_when_cloned();
+        coop::refill();
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        REACTOR.take();
     });
 }
