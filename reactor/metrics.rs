@@ -2,6 +2,7 @@
 //! read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -86,6 +87,14 @@ metrics! {
     /// Buffered transfers that went to the blocking pool because they are too large to be copied on
     /// the loop's thread.
     pool_large,
+    /// The longest time that the submission of a turn's requests has taken, in nanoseconds; with
+    /// [`Builder::measure_stalls`](crate::Builder::measure_stalls), else 0.
+    longest_submit_nanos,
+    /// The longest time that a task, or the future of `block_on`, has kept the loop in one poll, in
+    /// nanoseconds; with [`Builder::measure_stalls`](crate::Builder::measure_stalls), else 0.
+    longest_poll_nanos,
+    /// Gauge: tasks that have begun and are neither complete nor dropped.
+    tasks,
     /// Gauge: file operations whose future was dropped while the kernel has their buffer.
     orphans,
     /// Gauge: requests that are queued for the kernel or in flight.
@@ -119,6 +128,16 @@ impl Counters {
         };
         counter.add(1);
     }
+
+    /// Sets the number of tasks. Only for the loop's thread.
+    pub(crate) fn set_tasks(&self, tasks: usize) {
+        self.tasks.set(tasks);
+    }
+
+    /// Notes how long a poll has taken. Only for the loop's thread.
+    pub(crate) fn note_poll(&self, length: Duration) {
+        self.longest_poll_nanos.raise(length);
+    }
 }
 
 /// A number that one thread writes and others read.
@@ -133,6 +152,14 @@ impl Counter {
 
     pub(super) fn set(&self, value: usize) {
         self.0.store(value as u64, Ordering::Relaxed);
+    }
+
+    /// Sets the nanoseconds of a duration, if they are more than ever before.
+    pub(super) fn raise(&self, length: Duration) {
+        let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+        if nanos > self.get() {
+            self.0.store(nanos, Ordering::Relaxed);
+        }
     }
 
     fn get(&self) -> u64 {

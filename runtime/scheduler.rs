@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 
@@ -26,6 +27,8 @@ pub(crate) struct Scheduler {
     active: RefCell<Slab<Waker>>,
     shared: Arc<Shared>,
     event_interval: usize,
+    /// Time each poll.
+    measure_stalls: bool,
     /// The process that it belongs to.
     process: u32,
     /// Something is being polled at this moment.
@@ -38,7 +41,12 @@ pub(crate) struct Scheduler {
 const HAND_OVER: Duration = Duration::from_micros(100);
 
 impl Scheduler {
-    pub(super) fn new(reactor: Reactor, event_interval: u32, blocking: blocking::Config) -> Rc<Self> {
+    pub(super) fn new(
+        reactor: Reactor,
+        event_interval: u32,
+        measure_stalls: bool,
+        blocking: blocking::Config,
+    ) -> Rc<Self> {
         let shared = Arc::new(Shared::new(&reactor, blocking));
         Rc::new(Self {
             reactor,
@@ -46,6 +54,7 @@ impl Scheduler {
             active: RefCell::default(),
             shared,
             event_interval: event_interval as usize,
+            measure_stalls,
             process: process_number(),
             is_polling: Cell::new(false),
         })
@@ -120,9 +129,12 @@ impl Scheduler {
     /// used up. A task that wakes itself (it yields, or has used up its budget) cuts the interval
     /// short, so that the loop checks for completions before running it again.
     fn run_ready(&self, interval: &mut usize) {
+        let is_traced = tracing::span_enabled!(tracing::Level::TRACE);
         while *interval > 0 {
             let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
+            let task = ptr::from_ref(runnable.metadata());
+            let _span = is_traced.then(|| tracing::trace_span!("task", ?task).entered());
             // Does not unwind: a panic of the future is caught inside the task.
             let woke_itself = self.polling(|| runnable.run());
             if woke_itself {
@@ -150,7 +162,11 @@ impl Scheduler {
         coop::refill();
         self.is_polling.set(true);
         let polling = Polling(&self.is_polling);
+        let begin = self.measure_stalls.then(Instant::now);
         let polled = poll();
+        if let Some(begin) = begin {
+            self.shared.counters().note_poll(begin.elapsed());
+        }
         drop(polling);
         self.assert_ours();
         polled
@@ -177,7 +193,10 @@ impl Scheduler {
 
     /// Records a task that has been polled and is not complete. Returns its index.
     pub(super) fn add_active(&self, waker: Waker) -> usize {
-        self.active.borrow_mut().insert(waker)
+        let mut active = self.active.borrow_mut();
+        let index = active.insert(waker);
+        self.shared.counters().set_tasks(active.len());
+        index
     }
 
     /// Wakes the task at an index. If another task has the index by now, that one is woken for
@@ -191,7 +210,11 @@ impl Scheduler {
 
     /// Removes a task that is complete or dropped.
     pub(super) fn remove_active(&self, index: usize) {
-        let _waker = self.active.borrow_mut().try_remove(index);
+        let mut active = self.active.borrow_mut();
+        let waker = active.try_remove(index);
+        self.shared.counters().set_tasks(active.len());
+        drop(active);
+        drop(waker);
     }
 
     // ---- the end ----

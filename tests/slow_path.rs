@@ -1,15 +1,21 @@
 //! What a runtime stands on shows: one line when it starts. What goes to the blocking pool shows:
-//! the metrics count it by its reason, and a file that falls back for good is logged.
+//! the metrics count it by its reason, and a file that falls back for good is logged. So do tasks,
+//! and what stalls the loop.
 
 mod common;
 
+use std::future::pending;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
-use aio_runtime::{Handle, Metrics};
+use aio_runtime::task::yield_now;
+use aio_runtime::time::sleep;
+use aio_runtime::{Builder, Handle, Metrics, spawn};
 use common::files::{BLOCK, aligned, open_read_write, read};
-use common::{pattern, real_dir, run, soon};
+use common::{pattern, real_dir, run, run_on, soon};
 use rustix::fs::{Advice, fadvise};
 use tracing::field::{Field, Visit};
 use tracing::span;
@@ -200,6 +206,83 @@ fn a_runtime_says_what_it_starts_on() {
     let fields =
         ["DEBUG", "a runtime starts", "mapped ring", "io_getevents", "asked=1000", "limit=16000", "aio_max_nr="];
     assert!(fields.iter().all(|field| line.contains(field)), "{line}");
+}
+
+#[test]
+fn stalls_are_measured_if_that_is_asked_for() {
+    for measure in [false, true] {
+        run_on(Builder::new().measure_stalls(measure), async {
+            const STALL: Duration = Duration::from_millis(2);
+            spawn(async { std::thread::sleep(STALL) }).await.unwrap();
+            // The loop arms its own poll before it sleeps.
+            sleep(Duration::from_millis(1)).await;
+            let metrics = Handle::current().metrics();
+            if measure {
+                assert!(u128::from(metrics.longest_poll_nanos) >= STALL.as_nanos());
+                assert!(metrics.longest_submit_nanos > 0);
+            } else {
+                assert_eq!((metrics.longest_poll_nanos, metrics.longest_submit_nanos), (0, 0));
+            }
+        });
+    }
+}
+
+#[test]
+fn tasks_are_counted_from_their_first_poll_to_their_end() {
+    run(async {
+        let tasks = || Handle::current().metrics().tasks;
+        let (waits, ends) = (spawn(pending::<()>()), spawn(yield_now()));
+        assert_eq!(tasks(), 0, "none has begun");
+        yield_now().await;
+        assert_eq!(tasks(), 2);
+        ends.await.unwrap();
+        assert_eq!(tasks(), 1);
+        waits.abort();
+        assert!(waits.await.unwrap_err().is_cancelled());
+        assert_eq!(tasks(), 0);
+    });
+}
+
+/// Counts the spans of tasks that are entered, and checks that each is exited.
+#[derive(Default)]
+struct Spans {
+    entered: AtomicUsize,
+    exited: AtomicUsize,
+}
+
+impl tracing::Subscriber for Spans {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.is_span() && *metadata.level() == tracing::Level::TRACE
+    }
+
+    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
+        assert_eq!(attributes.metadata().name(), "task");
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {}
+
+    fn enter(&self, _: &span::Id) {
+        self.entered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn exit(&self, _: &span::Id) {
+        self.exited.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn each_poll_of_a_task_is_in_a_span_at_the_level_of_traces() {
+    let spans = Arc::new(Spans::default());
+    tracing::subscriber::with_default(Arc::clone(&spans), || {
+        run(async { spawn(yield_now()).await.unwrap() });
+    });
+    let [entered, exited] = [&spans.entered, &spans.exited].map(|count| count.load(Ordering::Relaxed));
+    assert_eq!((entered, exited), (2, 2));
 }
 
 /// Keeps what the library logs of a part.

@@ -56,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) force_syscalls: bool,
     /// The thread's signal mask while it sleeps.
     pub(crate) signal_mask: Option<libc::sigset_t>,
+    /// Time each `io_submit`.
+    pub(crate) measure_stalls: bool,
 }
 
 /// What is left to be done once the borrow is released: user code, and what may block.

@@ -78,8 +78,12 @@ impl Driver {
             };
             self.batch.push(key, iocb);
         }
+        let begin = self.config.measure_stalls.then(Instant::now);
         let calls = self.batch.submit(&self.kioctx, |key| self.requests.slots.accepted(key));
         self.counters.submit_calls.add(calls);
+        if let Some(begin) = begin {
+            self.counters.longest_submit_nanos.raise(begin.elapsed());
+        }
     }
 
     fn poll_iocb(&mut self, kind: PollKind, key: Key) -> Iocb {

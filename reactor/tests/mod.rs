@@ -92,7 +92,14 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
 /// The plain configuration. Capacity 1 gets the fewest slots that the kernel gives, so that most
 /// polls go to the nested epoll.
 fn config(capacity: u32) -> Config {
-    Config { capacity, initial: capacity, spin: Duration::ZERO, force_syscalls: false, signal_mask: None }
+    Config {
+        capacity,
+        initial: capacity,
+        spin: Duration::ZERO,
+        force_syscalls: false,
+        signal_mask: None,
+        measure_stalls: false,
+    }
 }
 
 /// Runs a test with a reactor, which must be at rest at the end.
