@@ -1,0 +1,83 @@
+//! hyper: HTTP/1 and HTTP/2, server and client, with a timer.
+
+use std::time::Duration;
+
+use aio_runtime::net::{TcpListener, TcpStream};
+use aio_runtime::time::{Instant, sleep, timeout};
+use futures::future::join_all;
+use futures::io::{AsyncReadExt, AsyncWriteExt};
+use hyper::client::conn as client;
+use hyper::server::conn as server;
+use hyper::service::service_fn;
+
+use super::rt::{Io, Tasks, Timer};
+use super::{LARGE, assert_echo, echo, listen, request};
+
+#[aio_runtime::test]
+async fn http_1_with_several_requests_on_a_connection() {
+    let address = listen(|stream| async {
+        server::http1::Builder::new().timer(Timer).serve_connection(Io(stream), service_fn(echo)).await.unwrap();
+    })
+    .await;
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = client::http1::handshake(Io(stream)).await.unwrap();
+    let connection = aio_runtime::spawn(connection);
+    for length in [0, 1, 10_000, LARGE, 5] {
+        let (path, body) = (format!("/{length}"), vec![b'x'; length]);
+        let response = sender.send_request(request(&path, body.clone())).await.unwrap();
+        assert_echo(response, &path, &body).await;
+    }
+    drop(sender);
+    connection.await.unwrap().unwrap();
+}
+
+#[aio_runtime::test]
+async fn http_1_ends_a_connection_whose_request_does_not_come_in_time() {
+    const LIMIT: Duration = Duration::from_millis(50);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = aio_runtime::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut http = server::http1::Builder::new();
+        http.timer(Timer).header_read_timeout(LIMIT);
+        http.serve_connection(Io(stream), service_fn(echo)).await
+    });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let begin = Instant::now();
+    stream.write_all(b"POST / HT").await.unwrap();
+    let mut answer = Vec::new();
+    timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(begin.elapsed() >= LIMIT);
+    let error = server.await.unwrap().unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+}
+
+#[aio_runtime::test]
+async fn http_2_with_many_requests_at_once() {
+    let address = listen(|stream| async {
+        let mut http = server::http2::Builder::new(Tasks);
+        http.timer(Timer).keep_alive_interval(Duration::from_millis(20));
+        http.serve_connection(Io(stream), service_fn(echo)).await.unwrap();
+    })
+    .await;
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut http = client::http2::Builder::new(Tasks);
+    http.timer(Timer).keep_alive_interval(Duration::from_millis(20)).keep_alive_while_idle(true);
+    let (sender, connection) = http.handshake(Io(stream)).await.unwrap();
+    let connection = aio_runtime::spawn(connection);
+    join_all((0..50).map(|number| {
+        let mut sender = sender.clone();
+        async move {
+            let (path, body) = (format!("/{number}"), vec![b'0' + (number % 10) as u8; number * 10_000]);
+            let response = sender.send_request(request(&path, body.clone())).await.unwrap();
+            assert_echo(response, &path, &body).await;
+        }
+    }))
+    .await;
+    // Kept alive by the timers on both sides.
+    sleep(Duration::from_millis(100)).await;
+    let mut sender = sender;
+    assert_echo(sender.send_request(request("/late", "still here")).await.unwrap(), "/late", b"still here").await;
+    drop(sender);
+    connection.await.unwrap().unwrap();
+}
