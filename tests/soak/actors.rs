@@ -1,0 +1,69 @@
+//! Listeners on one port again and again; tasks that sleep, are aborted, or wait for the pool.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use aio_runtime::net::{TcpListener, TcpStream};
+use aio_runtime::spawn;
+use aio_runtime::task::{spawn_blocking, yield_now};
+use aio_runtime::time::{Instant, sleep, timeout};
+use futures::future::{Either, select};
+
+use crate::random::Random;
+
+/// Binds a port, perhaps accepts, and binds it again: it must be free at once.
+pub(crate) async fn listeners(random: Rc<Random>) {
+    let mut address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    while random.next_op() {
+        let listener = match TcpListener::bind(address).await {
+            Ok(listener) => listener,
+            Err(error) => panic!("bind({address}): {error}"),
+        };
+        address = listener.local_addr().unwrap();
+        for _ in 0..random.below(4) {
+            random.perhaps(listener.accept()).await;
+            if random.one_in(2) && random.next_op() {
+                let client = random.perhaps(TcpStream::connect(address)).await;
+                random.perhaps(listener.accept()).await;
+                drop(client);
+            }
+        }
+    }
+}
+
+/// Sleeps, races, aborts, and calls to the pool.
+pub(crate) async fn tasks(random: Rc<Random>) {
+    while random.next_op() {
+        let time = Duration::from_micros(random.below(2_000) as u64);
+        match random.below(5) {
+            0 => {
+                let begin = Instant::now();
+                if random.perhaps(sleep(time)).await.is_some() {
+                    assert!(begin.elapsed() >= time, "a sleep of {time:?} ended early");
+                }
+            }
+            1 => {
+                let task = spawn(sleep(Duration::from_secs(3600)));
+                yield_now().await;
+                task.abort();
+                assert!(task.await.unwrap_err().is_cancelled());
+            }
+            2 => {
+                let number = random.below(1000);
+                let call = spawn_blocking(move || number + 1);
+                if let Some(output) = random.perhaps(call).await {
+                    assert_eq!(output.unwrap(), number + 1);
+                }
+            }
+            3 => {
+                let race = select(Box::pin(sleep(time)), Box::pin(sleep(2 * time)));
+                if let Either::Right(_) = race.await {
+                    // Both were due in the same turn.
+                    sleep(time).await;
+                }
+            }
+            _ => assert!(timeout(time, std::future::pending::<()>()).await.is_err()),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Pairs of connected streams. What is read is checked byte by byte, wherever a read or a write was
+//! dropped: a byte is a function of the stream and its position.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use aio_runtime::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use aio_runtime::net::{TcpListener, TcpStream, UnixStream, tcp, unix};
+use aio_runtime::spawn;
+use aio_runtime::time::timeout;
+
+use crate::random::{Random, byte};
+
+/// What goes to another thread to be dropped there.
+pub(crate) type Dropper = Sender<Box<dyn Send>>;
+
+/// A half that reads, of either kind.
+trait Reader: AsyncRead + Unpin + Send + 'static {
+    fn readable(&self) -> impl Future<Output = io::Result<()>>;
+    fn peek(&mut self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>>;
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize>;
+}
+
+/// A half that writes, of either kind.
+trait Writer: AsyncWrite + Unpin + Send + 'static {
+    fn writable(&self) -> impl Future<Output = io::Result<()>>;
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize>;
+}
+
+macro_rules! halves {
+    ($read:ty, $write:ty) => {
+        impl Reader for $read {
+            async fn readable(&self) -> io::Result<()> {
+                self.readable().await
+            }
+            async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                self.peek(buf).await
+            }
+            fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+                self.try_read(buf)
+            }
+        }
+        impl Writer for $write {
+            async fn writable(&self) -> io::Result<()> {
+                self.writable().await
+            }
+            fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+                self.try_write(buf)
+            }
+        }
+    };
+}
+
+halves!(tcp::OwnedReadHalf, tcp::OwnedWriteHalf);
+halves!(unix::OwnedReadHalf, unix::OwnedWriteHalf);
+
+/// One connection after another.
+pub(crate) async fn connections(random: Rc<Random>, dropper: Dropper) {
+    while random.next_op() {
+        let number = random.below(1 << 30) as u64;
+        if random.one_in(2) {
+            let (near, far) = UnixStream::pair().unwrap();
+            let ((a, b), (c, d)) = (near.into_split(), far.into_split());
+            connection(&random, &dropper, number, (a, b), (c, d)).await;
+        } else {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (far, _) = listener.accept().await.unwrap();
+            // Converted there and back, now and then.
+            let far = if random.one_in(4) { TcpStream::from_std(far.into_std().unwrap()).unwrap() } else { far };
+            let ((a, b), (c, d)) = (near.into_split(), far.into_split());
+            connection(&random, &dropper, number, (a, b), (c, d)).await;
+        }
+    }
+}
+
+/// What the four tasks of a connection share.
+#[derive(Clone)]
+struct Shared {
+    random: Rc<Random>,
+    dropper: Dropper,
+    /// No task has been ended before its time. Otherwise a close with unread data resets the
+    /// connection, and the other side loses what it has not read.
+    is_whole: Rc<Cell<bool>>,
+}
+
+async fn connection<R: Reader, W: Writer>(
+    random: &Rc<Random>,
+    dropper: &Dropper,
+    number: u64,
+    (read_near, write_near): (R, W),
+    (read_far, write_far): (R, W),
+) {
+    let ops = random.below(400);
+    let abrupt = random.one_in(3);
+    let shared = Shared { random: Rc::clone(random), dropper: dropper.clone(), is_whole: Rc::new(Cell::new(true)) };
+    let sides = [(write_near, read_far, 2 * number), (write_far, read_near, 2 * number + 1)];
+    let mut tasks = Vec::new();
+    for (write, read, stream) in sides {
+        let sent = Rc::new(Cell::new(0));
+        tasks.push(spawn(writes(shared.clone(), write, stream, Rc::clone(&sent), ops)));
+        tasks.push(spawn(reads(shared.clone(), read, stream, sent)));
+    }
+    for task in tasks {
+        if abrupt && random.one_in(2) {
+            shared.is_whole.set(false);
+            task.abort();
+            let _ = task.await;
+        } else {
+            timeout(Duration::from_secs(60), task).await.expect("a connection ends").unwrap();
+        }
+    }
+}
+
+/// Writes, by all means, and says how much.
+async fn writes<W: Writer>(shared: Shared, mut write: W, stream: u64, sent: Rc<Cell<u64>>, ops: usize) {
+    let Shared { random, dropper, .. } = &shared;
+    let mut position = 0_u64;
+    for _ in 0..ops {
+        if !random.next_op() {
+            break;
+        }
+        let len = if random.one_in(20) { random.below(300_000) } else { random.below(5_000) };
+        let bytes: Vec<u8> = (position..position + len as u64).map(|at| byte(stream, at)).collect();
+        let wrote = match random.below(4) {
+            0 => Some(write.try_write(&bytes)),
+            1 => {
+                random.perhaps(write.writable()).await;
+                None
+            }
+            _ => random.perhaps(write.write(&bytes)).await,
+        };
+        match wrote {
+            Some(Ok(wrote)) => {
+                position += wrote as u64;
+                sent.set(position);
+            }
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // The reader has gone.
+            Some(Err(_)) => return,
+            None => {}
+        }
+    }
+    if random.one_in(4) {
+        let _ = dropper.send(Box::new(write));
+    } else if random.one_in(2) {
+        let _ = write.close().await;
+    }
+}
+
+/// Reads, by all means, to the end, and checks all of it.
+async fn reads<R: Reader>(shared: Shared, mut read: R, stream: u64, sent: Rc<Cell<u64>>) {
+    let Shared { random, dropper, is_whole } = &shared;
+    let mut position = 0_u64;
+    let check = |position: u64, bytes: &[u8]| {
+        for (at, found) in (position..).zip(bytes) {
+            assert_eq!(*found, byte(stream, at), "stream {stream}, byte {at}");
+        }
+    };
+    let mut buf = vec![0; 1 << 16];
+    loop {
+        let _counted = random.next_op();
+        let len = 1 + if random.one_in(20) { random.below(buf.len()) } else { random.below(5_000) };
+        let buf = &mut buf[..len];
+        let got = match random.below(8) {
+            0 => Some(read.try_read(buf)),
+            1 => {
+                random.perhaps(read.readable()).await;
+                None
+            }
+            2 => {
+                if let Some(Ok(peeked)) = random.perhaps(read.peek(buf)).await {
+                    check(position, &buf[..peeked]);
+                }
+                None
+            }
+            _ => random.perhaps(read.read(buf)).await,
+        };
+        match got {
+            Some(Ok(0)) => break,
+            Some(Ok(len)) => {
+                check(position, &buf[..len]);
+                position += len as u64;
+            }
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Some(Err(error)) => {
+                assert!(!is_whole.get(), "stream {stream}: {error}");
+                return;
+            }
+            None => {}
+        }
+        if random.one_in(2_000) {
+            // Closed with the peer still writing, here or elsewhere.
+            is_whole.set(false);
+            if random.one_in(2) {
+                let _ = dropper.send(Box::new(read));
+            }
+            return;
+        }
+    }
+    if is_whole.get() {
+        assert_eq!(position, sent.get(), "stream {stream}: as many bytes as were sent");
+    }
+}
