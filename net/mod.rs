@@ -6,7 +6,9 @@
 //!
 //! - Every operation is tried first. Only if it would block does its task wait.
 //! - Futures cancel by being dropped. A read that is dropped before it is ready has taken no data,
-//!   an accept no connection.
+//!   an accept no connection. What the kernel waits for on their behalf is cancelled a few turns
+//!   later, unless somebody waits again. (Reads and writes by the traits give no notice when they
+//!   are dropped: their wait ends with the next event, or with the socket.)
 //! - Dropping a socket closes it, and the peer sees that at once.
 //! - The traits are implemented for shared references too, so that one task may read while another
 //!   writes. If several tasks read (or write) by the traits at the same time, only the latest is

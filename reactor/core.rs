@@ -118,7 +118,7 @@ impl Core {
                 let _replaced = self.with(|driver| driver.wait_from_elsewhere(source, direction, until, waker));
             }
             Command::Forget { source, direction, waiter } => {
-                let _withdrawn = self.with(|driver| driver.readiness(source, direction).forget(&waiter));
+                let _withdrawn = self.with(|driver| driver.forget(source, direction, &waiter));
             }
             Command::Deregister { source, fd, close } => self.end_registration(source, Some(fd), close),
             Command::Abandon(id) => {

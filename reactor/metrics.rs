@@ -61,6 +61,9 @@ metrics! {
     polls_skipped,
     /// Idle polls moved to the nested epoll to free their slots.
     polls_demoted,
+    /// Polls cancelled because the futures that waited were dropped, and nobody waited again within
+    /// a few turns.
+    polls_abandoned,
     /// Attempts that found nothing though an event had just said that there was something, as when
     /// another process or thread was faster.
     contradictions,

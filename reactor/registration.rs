@@ -20,7 +20,8 @@ use super::readiness::{Until, Waiter};
 /// registration first, by [`deregister`](Self::deregister).
 ///
 /// For each direction at most one poll is armed. It belongs to the registration and not to a
-/// future: dropping a future withdraws its waker, and the poll stays armed for the next one.
+/// future: dropping a future withdraws its waker, and the poll stays armed for the next one. If
+/// none comes in the next turns it is cancelled.
 ///
 /// An attempt is a system call, and is made on the spot on any thread. To wait is the reactor's
 /// affair: on another thread than its own the wait is sent there (see [`Home`]).
@@ -248,8 +249,7 @@ impl Drop for Ready<'_> {
         let Self { registration, direction, waiter, .. } = self;
         let Waiter::Future(Some(_)) = waiter else { return };
         let waiter = std::mem::replace(waiter, Waiter::Future(None));
-        let withdrawn =
-            registration.home.with_driver(|driver| driver.readiness(registration.id, *direction).forget(&waiter));
+        let withdrawn = registration.home.with_driver(|driver| driver.forget(registration.id, *direction, &waiter));
         if withdrawn.is_none() {
             let (source, direction) = (registration.id, *direction);
             let _gone = registration.home.send(Command::Forget { source, direction, waiter });

@@ -5,6 +5,8 @@
 //! registrations; [`grow`] moves it all to a larger context. Here: what there is, and the turn of
 //! the loop with its sleep.
 
+mod abandon;
+mod abandoned;
 mod arm;
 mod close;
 mod closing;
@@ -35,6 +37,7 @@ use super::metrics::Counters;
 use super::readiness::{Readiness, Source};
 use super::requests::{Request, Requests};
 use super::unpark::Unparker;
+use abandoned::Abandoned;
 use closing::Closing;
 use former::Former;
 
@@ -92,6 +95,7 @@ pub(super) struct Driver {
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
     closing: Closing,
+    abandoned: Abandoned,
     /// Do not submit before this time unless an event comes: the kernel had no room.
     stalled_until: Option<Instant>,
     /// Queued slots whose copies this flush had no time for.
@@ -135,6 +139,7 @@ impl Driver {
             unparker: Arc::clone(unparker),
             counters: Arc::clone(counters),
             closing: Closing::default(),
+            abandoned: Abandoned::default(),
             stalled_until: None,
             deferred_copies: VecDeque::new(),
             retries: Vec::new(),
@@ -150,6 +155,7 @@ impl Driver {
     /// Submits what is queued and takes what has completed. Never sleeps.
     pub(super) fn turn(&mut self) {
         self.counters.turns.add(1);
+        self.disarm_abandoned();
         self.submit_and_reap();
         self.publish_gauges();
     }
@@ -202,7 +208,8 @@ impl Driver {
         let limit = (deaf || self.stalled_until.is_some()).then_some(BACK_OFF);
         // Only here are signals let in: no look for events and no close is a sleep of the loop.
         let mask = self.config.signal_mask;
-        self.take_by_syscall([timeout, limit].into_iter().flatten().min(), mask.as_ref());
+        let nap = self.nap();
+        self.take_by_syscall([timeout, limit, nap].into_iter().flatten().min(), mask.as_ref());
         self.unparker.state.wake_up();
         self.take_completions();
     }

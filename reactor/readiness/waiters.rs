@@ -90,6 +90,11 @@ impl Waiters {
         }
     }
 
+    /// Whether nobody waits, nor was woken and has yet to be polled.
+    pub(super) fn is_empty(&self) -> bool {
+        !matches!(self.task, Place::Waiting(_)) && self.futures.is_empty() && self.elsewhere.is_empty()
+    }
+
     /// Hands over all wakers. Their futures keep their places.
     pub(super) fn take_into(&mut self, wakers: &mut Vec<Waker>) {
         wakers.extend(self.task.take(Place::Woken));

@@ -16,6 +16,7 @@ use super::{
     next_counter, read_byte, read_counter, register, set_nonblocking, turn_and_park, turn_until, wait_until,
     with_reactor,
 };
+use crate::reactor::tests::arm_counter;
 
 /// Pairs whose first end sees that the second was closed.
 fn pairs() -> Vec<(OwnedFd, OwnedFd)> {
@@ -159,7 +160,7 @@ fn what_was_closed_in_the_loop_is_closed_when_it_ends() {
 fn a_poll_that_was_not_submitted_yet_needs_no_cancel() {
     in_each_mode(1, |reactor| {
         let (io, _trigger) = eventfd_pair(reactor);
-        drop(ManualPoll::pending(reactor, next_counter(&io)));
+        arm_counter(&io);
         assert_eq!(metrics(reactor).cancels, 0);
         drop(io);
         reactor.turn();
@@ -174,7 +175,7 @@ fn a_close_that_races_with_readiness_gives_every_slot_back() {
         for round in 0..500 {
             let (ios, triggers): (Vec<_>, Vec<_>) = (0..40).map(|_| eventfd_pair(reactor)).unzip();
             for io in &ios {
-                drop(ManualPoll::pending(reactor, next_counter(io)));
+                arm_counter(io);
             }
             reactor.turn();
             let firing = if round % 10 == 0 {

@@ -8,10 +8,11 @@ use rustix::io::Errno;
 use super::super::{Io, Reactor};
 use super::crowd::Crowd;
 use super::{
-    ManualPoll, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_byte, next_counter, register,
+    ManualPoll, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_counter, register,
     set_nonblocking, turn_until, wait_until, with_reactor,
 };
 use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::tests::arm_byte;
 
 /// Has the registration wait and fire, again and again, until an idle poll is demoted to give it a
 /// slot.
@@ -83,7 +84,7 @@ fn crowd_of_sockets(reactor: &Reactor) -> (Vec<Io>, Vec<UnixStream>) {
         set_nonblocking(&near);
         set_nonblocking(&far);
         let near = register(reactor, near);
-        drop(ManualPoll::pending(reactor, next_byte(&near)));
+        arm_byte(&near);
         idle.push((near, far));
     }
     idle.into_iter().unzip()

@@ -12,9 +12,10 @@ use rustix::io::Errno;
 use super::super::{Buf, Close, Config, Direction, FileOperation, Io, Reactor, Request};
 use super::{
     A_WHILE, ManualPoll, alone, assert_at_rest, assert_sleeps, config, eventfd_pair, fire, fresh_capacity, metrics,
-    new_eventfd, next_byte, next_counter, register, run, set_nonblocking, turn_until, wait_until,
+    new_eventfd, next_counter, register, run, set_nonblocking, turn_until, wait_until,
 };
 use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::tests::{arm_byte, arm_counter};
 
 /// Begins with the smallest context that the kernel makes, 63 slots, and may grow.
 fn growing() -> Config {
@@ -62,7 +63,7 @@ fn grow(reactor: &Reactor) -> Vec<(Io, OwnedFd)> {
     while metrics(reactor).growths == before {
         assert!(crowd.len() < 10_000, "it never grows: {:?}", metrics(reactor));
         let (io, trigger) = eventfd_pair(reactor);
-        drop(ManualPoll::pending(reactor, next_counter(&io)));
+        arm_counter(&io);
         crowd.push((io, trigger));
         reactor.turn();
     }
@@ -190,7 +191,7 @@ fn a_descriptor_that_closes_during_the_move_is_released_at_once() {
                 set_nonblocking(&near);
                 set_nonblocking(&far);
                 let near = register(reactor, near);
-                drop(ManualPoll::pending(reactor, next_byte(&near)));
+                arm_byte(&near);
                 streams.push((near, far));
             }
             reactor.turn();

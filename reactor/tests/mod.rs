@@ -4,6 +4,7 @@
 //! the whole process. Tests with a reactor run through [`with_reactor`], which checks its slots and
 //! orphans too.
 
+mod abandoned;
 mod buf;
 mod busy;
 mod close;
@@ -306,6 +307,23 @@ fn read_counter(fd: BorrowedFd<'_>) -> io::Result<u64> {
 /// Waits until the eventfd is fired.
 async fn next_counter(io: &Io) -> io::Result<u64> {
     io.io(Direction::Read, read_counter).await
+}
+
+/// Has a task wait until the eventfd is fired. Unlike a future's, its poll stays armed when it goes
+/// on to something else.
+#[track_caller]
+fn arm_counter(io: &Io) {
+    coop::refill();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(io.poll_io(&mut cx, Direction::Read, read_counter).is_pending(), "it has been fired");
+}
+
+/// The same for a byte, from a pipe, a socket or a tty.
+#[track_caller]
+fn arm_byte(io: &Io) {
+    coop::refill();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(io.poll_io(&mut cx, Direction::Read, read_byte).is_pending(), "there is one");
 }
 
 /// Waits until a byte can be read, from a pipe, a socket or a tty.

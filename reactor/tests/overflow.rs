@@ -13,6 +13,7 @@ use super::{
     ManualPoll, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_byte,
     next_counter, register, set_nonblocking, turn_and_park, until_woken, with_reactor,
 };
+use crate::reactor::tests::arm_counter;
 
 /// An eventfd whose reads take one from the counter.
 fn new_semaphore() -> OwnedFd {
@@ -178,7 +179,7 @@ fn a_member_leaves_the_set_when_it_is_dropped_though_a_duplicate_stays_open() {
         let _crowd = Crowd::new(reactor);
         for _ in 0..10 {
             let (io, duplicate) = eventfd_pair(reactor);
-            drop(ManualPoll::pending(reactor, next_counter(&io)));
+            arm_counter(&io);
             turn_and_park(reactor);
             drop(io);
             assert_eq!(metrics(reactor).overflow_fds, 0);
@@ -204,7 +205,7 @@ fn a_member_that_was_closed_behind_the_reactors_back_does_no_harm() {
         for place_is_taken in [false, true] {
             let waits = ManualPoll::pending(reactor, next_counter(&other));
             let (io, duplicate) = eventfd_pair(reactor);
-            drop(ManualPoll::pending(reactor, next_counter(&io)));
+            arm_counter(&io);
             // The entry of a closed number cannot be removed; it lives as long as the duplicate.
             // SAFETY: the number is ours to close. Only the registration uses it afterwards, which
             // is the test.

@@ -17,6 +17,7 @@ use super::{
     new_eventfd, next_counter, register, run, until_woken,
 };
 use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::tests::arm_counter;
 
 /// Has the number name another file, as if it had been closed and reused in between.
 fn pass_number_on(number: RawFd, to: OwnedFd) {
@@ -116,7 +117,7 @@ fn the_latest_of_two_registrations_of_one_number_is_watched() {
     in_each_mode(1, |reactor| {
         let _crowd = Crowd::new(reactor);
         let (io, trigger) = eventfd_pair(reactor);
-        drop(ManualPoll::pending(reactor, next_counter(&io)));
+        arm_counter(&io);
         let number = io.as_fd().as_raw_fd();
         let second = register(reactor, own_again(number));
         let waits = ManualPoll::pending(reactor, next_counter(&second));

@@ -13,6 +13,7 @@ use super::{
     A_WHILE, ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics,
     next_counter, run, turn_and_park, with_reactor,
 };
+use crate::reactor::tests::arm_counter;
 
 /// Longer than any test may take: something must end such a sleep.
 const FOREVER: Duration = Duration::from_secs(1_000);
@@ -334,7 +335,7 @@ fn a_registration_ends_under_a_storm_of_signals() {
         under_signals(libc::SIGUSR1, || {
             for _ in 0..50 {
                 let (io, trigger) = eventfd_pair(reactor);
-                drop(ManualPoll::pending(reactor, next_counter(&io)));
+                arm_counter(&io);
                 reactor.turn();
                 let fd = io.into_fd().unwrap();
                 fire(&trigger);
@@ -381,7 +382,7 @@ fn the_mask_is_installed_in_the_sleep_and_nowhere_else() {
         // Every look for events is a system call.
         run(Config { signal_mask: Some(no_signals()), force_syscalls: true, ..config(1) }, |reactor| {
             let (io, _trigger) = eventfd_pair(reactor);
-            drop(ManualPoll::pending(reactor, next_counter(&io)));
+            arm_counter(&io);
             reactor.turn();
             let before = handled();
             signal_thread(this_thread(), libc::SIGUSR2);

@@ -8,9 +8,10 @@ use rustix::io::Errno;
 use super::FOREVER;
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::{
-    ManualPoll, alone, config, eventfd_pair, fire, in_each_mode, metrics, next_byte, next_counter, register,
-    set_nonblocking, turn_until, wait_until,
+    ManualPoll, alone, config, eventfd_pair, fire, in_each_mode, metrics, register, set_nonblocking, turn_until,
+    wait_until,
 };
+use crate::reactor::tests::{arm_byte, arm_counter};
 use crate::reactor::{Direction, Reactor};
 
 #[test]
@@ -46,7 +47,7 @@ fn what_cannot_be_cancelled_or_shut_down_ends_with_the_reactor() {
         set_nonblocking(&writer);
         let io = register(&reactor, reader);
         let loop_runs = reactor.enter_loop();
-        drop(ManualPoll::pending(&reactor, next_byte(&io)));
+        arm_byte(&io);
         reactor.turn();
         fault::inject(Call::Cancel, Errno::NOSYS, FOREVER);
         drop(io);
@@ -56,7 +57,7 @@ fn what_cannot_be_cancelled_or_shut_down_ends_with_the_reactor() {
         wait_until("the file closes once its poll has fired", || rustix::io::write(&writer, b"x") == Err(Errno::PIPE));
 
         let (io, trigger) = eventfd_pair(&reactor);
-        drop(ManualPoll::pending(&reactor, next_counter(&io)));
+        arm_counter(&io);
         reactor.turn();
         drop((io, loop_runs));
         drop(reactor);

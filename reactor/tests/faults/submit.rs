@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::{FOREVER, assert_all_complete};
 use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::tests::arm_counter;
 use crate::reactor::tests::{
     A_WHILE, ManualPoll, PATIENCE, assert_sleeps, block_on, eventfd_pair, fire, in_each_mode, metrics, new_eventfd,
     next_counter, register, turn_and_park,
@@ -44,7 +45,7 @@ fn the_loop_does_not_spin_while_the_kernel_has_no_room() {
             // Registrations come and go meanwhile.
             for _ in 0..10 {
                 let io = register(reactor, new_eventfd());
-                drop(ManualPoll::pending(reactor, next_counter(&io)));
+                arm_counter(&io);
             }
             assert!(fault::clear());
         });

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::{FOREVER, assert_all_complete};
 use crate::reactor::Config;
 use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::tests::arm_counter;
 use crate::reactor::tests::{
     ManualPoll, alone, assert_sleeps, config, eventfd_pair, fire, fresh_capacity, in_each_mode, metrics, new_eventfd,
     next_counter, register, run, turn_until,
@@ -21,7 +22,7 @@ fn interrupted_waits_lose_nothing() {
         assert_all_complete(reactor, || fault::inject(Call::Getevents, Errno::INTR, 30));
         // A close that waits for the event of its cancel goes on waiting.
         let (io, _trigger) = eventfd_pair(reactor);
-        drop(ManualPoll::pending(reactor, next_counter(&io)));
+        arm_counter(&io);
         reactor.turn();
         fault::inject(Call::Getevents, Errno::INTR, 30);
         drop(io.into_fd().unwrap());
@@ -100,7 +101,7 @@ fn the_tightest_quota_and_an_unknown_ring_still_serve_polls_and_files() {
             assert!(metrics(reactor).capacity <= 16);
             let idle: Vec<_> = (0..50).map(|_| register(reactor, new_eventfd())).collect();
             for io in &idle {
-                drop(ManualPoll::pending(reactor, next_counter(io)));
+                arm_counter(io);
             }
             assert_all_complete(reactor, || {});
         });

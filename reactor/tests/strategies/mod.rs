@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::{ManualPoll, fire, metrics, next_byte, next_counter, register, set_nonblocking, turn_and_park};
 use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::tests::arm_byte;
 use crate::reactor::{Io, Reactor};
 
 const FOREVER: usize = usize::MAX;
@@ -32,7 +33,7 @@ fn refuse_polls(reactor: &Reactor, io: &Io) {
     let before = metrics(reactor).fds_edge_triggered;
     // Own polls first.
     turn_and_park(reactor);
-    drop(ManualPoll::pending(reactor, next_byte(io)));
+    arm_byte(io);
     fault::inject(Call::Submit, Errno::INVAL, 1);
     reactor.turn();
     assert_eq!(metrics(reactor).fds_edge_triggered, before + 1);

@@ -11,6 +11,7 @@ use super::super::crowd::Crowd;
 use super::*;
 use crate::reactor::ids::Direction;
 use crate::reactor::readiness::{Readiness, Source};
+use crate::reactor::tests::arm_byte;
 use crate::reactor::tests::{OWN_POLLS, assert_sleeps, in_each_mode, turn_until};
 
 fn tcp_pair() -> (TcpStream, TcpStream) {
@@ -94,7 +95,7 @@ fn an_error_queue_is_waited_for_beside_reads() {
             let io = register(reactor, near);
             for _ in 0..10 {
                 let error = ManualPoll::pending(reactor, io.io(Direction::Error, read_error));
-                drop(ManualPoll::pending(reactor, next_byte(&io)));
+                arm_byte(&io);
                 assert_sleeps(reactor);
                 send(&io, b"s", SendFlags::empty()).unwrap();
                 error.complete(reactor).unwrap();
