@@ -203,11 +203,16 @@ impl Builder {
 
     /// Builds the runtime: one AIO context, one eventfd and one epoll. It starts no threads.
     ///
+    /// Where the host's quota of AIO requests (`fs.aio-max-nr`) has nothing left, the runtime
+    /// starts without a context and logs a warning. Sockets then wait in the epoll, and file
+    /// operations run on the blocking pool, which is slower. What would use a context tries to get
+    /// one, once a second at most. So when the quota recovers, the runtime moves to a context, and
+    /// loses nothing. Until then [`Metrics::capacity`](crate::Metrics::capacity) is 0.
+    ///
     /// # Errors
     ///
     /// The text of an error names the call that failed and what to change.
     ///
-    /// - `EAGAIN`: the host's quota of AIO requests (`fs.aio-max-nr`) is used up.
     /// - `ENOSYS` or `EPERM`: native AIO, or one of its calls, is missing in this kernel or denied
     ///   by a sandbox.
     /// - `EINVAL`: it cannot poll (Linux before 4.19, gVisor).

@@ -28,6 +28,7 @@ mod strategies;
 mod two_queues;
 mod waiters;
 mod wakers;
+mod without_context;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
