@@ -92,6 +92,9 @@
 //! | `sync_all`, `sync_data` | on the context, which uses a kernel worker |
 //! | open, metadata, set_len | on the blocking pool |
 //!
+//! While the host's quota of AIO requests leaves the runtime no context
+//! ([`Builder::build`](crate::Builder::build)), everything runs on the blocking pool.
+//!
 //! Of smaller buffered transfers, one turn of the loop copies about 1 MiB; the rest waits for the
 //! next turns. [`Metrics`](crate::Metrics) count what went to the pool and why.
 //!

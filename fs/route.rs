@@ -112,7 +112,13 @@ impl RoutedFile {
     }
 
     pub(super) async fn sync(&self, data_only: bool) -> io::Result<()> {
-        run(Request::sync(&self.file, data_only)).await.0.map(drop)
+        if has_context() {
+            return run(Request::sync(&self.file, data_only)).await.0.map(drop);
+        }
+        context::current().reactor().counters().count_detour(Detour::NoContext);
+        let file = Arc::clone(&self.file);
+        let sync = if data_only { fs::File::sync_data } else { fs::File::sync_all };
+        on_pool(file, move |file| sync(&file)).await?
     }
 
     pub(super) async fn metadata(&self) -> io::Result<Metadata> {
@@ -138,9 +144,10 @@ impl RoutedFile {
         };
         let detour = loop {
             let nowait = match self.route(transfer, offset, buf.len()) {
+                Route::Pool(detour) => break detour,
+                _ if !has_context() => break Detour::NoContext,
                 Route::Context => false,
                 Route::NowaitFirst => true,
-                Route::Pool(detour) => break detour,
             };
             let result;
             (result, buf) = run(self.request(transfer, buf, position, nowait)).await;
@@ -294,6 +301,11 @@ where
     context::current().blocking().run(argument, function)
 }
 
+/// Whether the current runtime has a context. One that is there stays.
+fn has_context() -> bool {
+    context::current().reactor().has_context()
+}
+
 /// Does a request in the context of the current runtime.
 fn run(request: Request) -> FileOperation {
     FileOperation::new(context::home(), request)
@@ -316,7 +328,11 @@ impl Kind {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
+    use crate::reactor::fault::{self, Call};
+    use crate::runtime::{Builder, Handle, time};
 
     const LEN: u64 = 8192;
 
@@ -362,6 +378,46 @@ mod tests {
             assert_eq!(file.route(transfer, LEN, 1), Route::Pool(Detour::Unsupported));
             assert_eq!(file.route(other, LEN, 0), others, "reads and writes are apart");
         }
+    }
+
+    #[test]
+    fn without_a_context_transfers_and_syncs_run_on_the_pool() {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        fault::inject(Call::Setup, Errno::AGAIN, usize::MAX);
+        // No other test has left a context of this size in the pool.
+        let runtime = Builder::new().capacity(999).build().unwrap();
+        let metrics = || Handle::current().metrics();
+        runtime.block_on(async {
+            let files =
+                [None, Some(Direct::UNKNOWN)].map(|direct| open(fs::OpenOptions::new().read(true).write(true), direct));
+            let use_them = async |round: u8| {
+                for file in &files {
+                    let data = vec![round; LEN as usize];
+                    let (written, buf) = file.transfer(Transfer::Write, data.clone().into(), 0).await;
+                    assert_eq!(written.unwrap(), buf.len());
+                    file.sync(round.is_multiple_of(2)).await.unwrap();
+                    let (read, buf) = file.transfer(Transfer::Read, Buf::zeroed(LEN as usize), 0).await;
+                    assert_eq!((read.unwrap(), &buf[..]), (data.len(), &data[..]));
+                }
+            };
+            use_them(1).await;
+            use_them(2).await;
+            let now = metrics();
+            assert_eq!((now.capacity, now.submit_calls, now.pool_no_context), (0, 0, 12), "{now:?}");
+            fault::clear();
+            let begin = Instant::now();
+            for round in 3.. {
+                use_them(round).await;
+                if metrics().capacity > 0 {
+                    break;
+                }
+                assert!(begin.elapsed() < PATIENCE, "it never gets a context: {:?}", metrics());
+                time::sleep(Duration::from_millis(50)).await;
+            }
+            use_them(0).await;
+            let after = metrics();
+            assert!(after.submitted_reads >= 2 && after.submitted_syncs >= 2, "{after:?}");
+        });
     }
 
     #[test]

@@ -76,7 +76,8 @@ metrics! {
     waits_backed_off,
     /// Calls of `io_cancel`.
     cancels,
-    /// Moves to a larger AIO context, since there were more requests than slots.
+    /// Moves to a larger AIO context, since there were more requests than slots; or to the first
+    /// one, where the runtime has started without.
     growths,
     /// File transfers that went to the blocking pool because the AIO context would have blocked
     /// (`EAGAIN` to `RWF_NOWAIT`): not in the page cache, a hole, a busy file.
@@ -90,6 +91,9 @@ metrics! {
     /// Buffered transfers that went to the blocking pool because they are too large to be copied on
     /// the loop's thread.
     pool_large,
+    /// File transfers and syncs that went to the blocking pool because the host's quota of AIO
+    /// requests (`fs.aio-max-nr`) has left no context.
+    pool_no_context,
     /// The longest time that the submission of a turn's requests has taken, in nanoseconds; with
     /// [`Builder::measure_stalls`](crate::Builder::measure_stalls), else 0.
     longest_submit_nanos,
@@ -107,7 +111,8 @@ metrics! {
     /// Gauge: file descriptors that the nested epoll watches instead of an AIO poll.
     overflow_fds,
     /// Requests that can be in flight at a time. It grows on need, within
-    /// [`Builder::capacity`](crate::Builder::capacity) and `fs.aio-max-nr`.
+    /// [`Builder::capacity`](crate::Builder::capacity) and `fs.aio-max-nr`; 0 while the runtime has
+    /// no context.
     capacity,
 }
 
@@ -118,6 +123,7 @@ pub(crate) enum Detour {
     Extending,
     Unsupported,
     Large,
+    NoContext,
 }
 
 impl Counters {
@@ -128,6 +134,7 @@ impl Counters {
             Detour::Extending => &self.pool_extending,
             Detour::Unsupported => &self.pool_unsupported,
             Detour::Large => &self.pool_large,
+            Detour::NoContext => &self.pool_no_context,
         };
         counter.add(1);
     }

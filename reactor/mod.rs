@@ -68,6 +68,8 @@ pub(crate) use error::{explain, gone};
 pub(crate) use ids::{Direction, Home};
 pub(crate) use io::Io;
 pub(crate) use kernel::credentials::peer_credentials;
+#[cfg(test)]
+pub(crate) use kernel::fault;
 pub(crate) use kernel::process::number as process_number;
 pub(crate) use metrics::{Counters, Detour};
 pub(crate) use operation::FileOperation;
@@ -123,6 +125,13 @@ impl Reactor {
     pub(crate) fn metrics(&self) -> Metrics {
         self.core.with(|driver| driver.publish_gauges());
         self.counters.snapshot()
+    }
+
+    /// Whether file operations may be started here. If not, the host's quota has left no context,
+    /// and they are to run on threads.
+    pub(crate) fn has_context(&self) -> bool {
+        // Where the driver has gone they fail, and say why.
+        self.core.with(Driver::has_context).unwrap_or(true)
     }
 
     /// Whether the calling process made this reactor; a forked child did not.

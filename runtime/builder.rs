@@ -92,15 +92,20 @@ impl Builder {
     }
 
     /// Sets how many requests (waits on sockets, file operations) can be in flight at a time at
-    /// most. The default is 16000.
+    /// most. The default is 16000. There is no largest value: what the host does not grant is never
+    /// reached.
     ///
-    /// A runtime begins with 1000, or this if it is less, and moves to a context twice as large
-    /// whenever it needs one. Requests are charged to `fs.aio-nr`; `fs.aio-max-nr` limits its total
-    /// over all processes and containers of the host, of which growth leaves an eighth to others.
-    /// If fewer are left at the start, the number is halved until it fits.
-    /// [`Metrics::capacity`](crate::Metrics::capacity) is what the runtime has now. The capacity
-    /// limits the speed, not the number of connections or of file operations: requests beyond it
-    /// wait in an epoll or in a queue.
+    /// The capacity limits the speed, not the number of connections or of file operations: requests
+    /// beyond it wait in an epoll or in a queue. It is limited at all because all processes and
+    /// containers of a host share one quota: requests are charged to `fs.aio-nr`, up to
+    /// `fs.aio-max-nr`. The default is a quarter of Linux's default for that, 65536. Where a
+    /// program has the host to itself, raise both.
+    ///
+    /// A runtime begins with 1000, or this if it is less, so that many idle ones take little, and
+    /// moves to a context twice as large whenever it needs one. Growth leaves an eighth of the
+    /// quota to others. If fewer are left at the start, the number is halved until it fits; if
+    /// none are, see [`build`](Self::build). [`Metrics::capacity`](crate::Metrics::capacity) is
+    /// what the runtime has now.
     ///
     /// # Panics
     ///
@@ -203,11 +208,16 @@ impl Builder {
 
     /// Builds the runtime: one AIO context, one eventfd and one epoll. It starts no threads.
     ///
+    /// Where the host's quota of AIO requests (`fs.aio-max-nr`) has nothing left, the runtime
+    /// starts without a context and logs a warning. Sockets then wait in the epoll, and file
+    /// operations run on the blocking pool, which is slower. What would use a context tries to get
+    /// one, once a second at most. So when the quota recovers, the runtime moves to a context, and
+    /// loses nothing. Until then [`Metrics::capacity`](crate::Metrics::capacity) is 0.
+    ///
     /// # Errors
     ///
     /// The text of an error names the call that failed and what to change.
     ///
-    /// - `EAGAIN`: the host's quota of AIO requests (`fs.aio-max-nr`) is used up.
     /// - `ENOSYS` or `EPERM`: native AIO, or one of its calls, is missing in this kernel or denied
     ///   by a sandbox.
     /// - `EINVAL`: it cannot poll (Linux before 4.19, gVisor).

@@ -6,9 +6,11 @@ mod common;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 
+use aio_runtime::fs::{Buf, OpenOptions};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::{Builder, Runtime, spawn};
-use common::{Clean, child, is_child, rest, soon, stream_pair, turn};
+use common::log::Log;
+use common::{Clean, child, is_child, pattern, real_dir, rest, soon, stream_pair, turn, wait_until};
 
 /// How much of the quota the other process gives back.
 const LEFT: u32 = 100;
@@ -24,13 +26,23 @@ fn another_process_has_the_quota() {
 
     let mut holder = Holder::start();
     holder.tell("take");
-    // Nothing is left: the error names the quota, its value and the remedy.
-    for capacity in [4096, 1] {
-        let text = Builder::new().capacity(capacity).build().unwrap_err().to_string();
-        let max = std::fs::read_to_string("/proc/sys/fs/aio-max-nr").unwrap();
-        assert!(text.contains("fs.aio-max-nr") && text.contains(max.trim()), "{text}");
-        assert!(text.contains("sysctl -w fs.aio-max-nr="), "{text}");
-    }
+    // Nothing is left: it starts, says so, waits in an epoll, and uses threads for files.
+    let log = Log::of("aio_runtime");
+    let without = tracing::subscriber::with_default(log.clone(), || {
+        let without = Builder::new().build().unwrap();
+        exchange(&without, 10);
+        without
+    });
+    let line = log.only_line();
+    let max = std::fs::read_to_string("/proc/sys/fs/aio-max-nr").unwrap();
+    let reason = format!("of fs.aio-max-nr {}, ", max.trim());
+    let parts = ["WARN", "without an AIO context", &reason, "sysctl -w fs.aio-max-nr="];
+    assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    assert_eq!(without.metrics().capacity, 0);
+    exchange(&without, 300);
+    use_file(&without);
+    assert_eq!((without.metrics().capacity, without.metrics().submit_calls), (0, 0));
+    assert!(without.metrics().pool_no_context >= 3, "{:?}", without.metrics());
     // A runtime that was there before goes on, whatever it opens and closes.
     exchange(&running, 300);
 
@@ -44,6 +56,15 @@ fn another_process_has_the_quota() {
     drop(small);
 
     holder.end();
+    // It has been refused a moment ago.
+    wait_until("it gets a context", || {
+        exchange(&without, 10);
+        without.metrics().capacity >= 1000
+    });
+    exchange(&without, 300);
+    use_file(&without);
+    assert!(without.metrics().submitted_reads > 0, "{:?}", without.metrics());
+    drop(without);
     // What is there again can be had.
     let large = Builder::new().capacity(5000).build().unwrap();
     assert!(large.metrics().capacity >= 1000);
@@ -51,6 +72,23 @@ fn another_process_has_the_quota() {
     assert!(large.metrics().growths > 0 && large.metrics().capacity >= 2000, "{:?}", large.metrics());
     drop(large);
     clean.end(running);
+}
+
+/// Writes, syncs and reads a file by direct I/O.
+fn use_file(runtime: &Runtime) {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, pattern(8192)).unwrap();
+    runtime.block_on(async {
+        let file = OpenOptions::new().read(true).write(true).direct(true).open(&path).await.unwrap();
+        let mut buf = Buf::aligned(4096, 4096);
+        buf.copy_from_slice(&pattern(4096));
+        let (written, buf) = soon("a write", file.write_at(buf, 4096)).await;
+        assert_eq!(written.unwrap(), 4096);
+        soon("a sync", file.sync_data()).await.unwrap();
+        let (read, buf) = soon("a read", file.read_at(buf, 0)).await;
+        assert_eq!((read.unwrap(), &buf[..]), (4096, &pattern(8192)[..4096]));
+    });
 }
 
 /// Opens connections, waits on all of them, exchanges a byte on each, and closes them.

@@ -6,8 +6,8 @@ mod common;
 
 use std::future::pending;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
@@ -15,9 +15,9 @@ use aio_runtime::task::yield_now;
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, Metrics, spawn};
 use common::files::{BLOCK, aligned, open_read_write, read};
+use common::log::Log;
 use common::{pattern, real_dir, run, run_on, soon};
 use rustix::fs::{Advice, fadvise};
-use tracing::field::{Field, Visit};
 use tracing::span;
 
 /// How often transfers went to the pool: misses, extending, unsupported.
@@ -138,7 +138,7 @@ fn a_direct_write_without_nowait_stays_in_the_context() {
     let path = dir.path().join("on-tmpfs");
     let content = pattern(4 * BLOCK);
     std::fs::write(&path, vec![0; content.len()]).unwrap();
-    let log = Log(Arc::default(), "aio_runtime::fs");
+    let log = Log::of("aio_runtime::fs");
     tracing::subscriber::with_default(log.clone(), || {
         run(async {
             let Ok(file) = OpenOptions::new().write(true).direct(true).open(&path).await else {
@@ -150,7 +150,7 @@ fn a_direct_write_without_nowait_stays_in_the_context() {
             assert_eq!(detours(), [0; 3]);
             // The first one twice.
             assert_eq!(Handle::current().metrics().submitted_writes, 4);
-            assert_eq!(log.0.lock().unwrap().len(), 1);
+            log.only_line();
             assert!(std::fs::read(&path).unwrap() == content);
         });
     });
@@ -182,7 +182,7 @@ fn a_file_without_nowait_is_counted_and_logged_once() {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let path = dir.path().join("on-tmpfs");
     std::fs::write(&path, pattern(8192)).unwrap();
-    let log = Log(Arc::default(), "aio_runtime::fs");
+    let log = Log::of("aio_runtime::fs");
     tracing::subscriber::with_default(log.clone(), || {
         run(async {
             let file = File::open(&path).await.unwrap();
@@ -192,17 +192,15 @@ fn a_file_without_nowait_is_counted_and_logged_once() {
             }
         });
     });
-    let lines = log.0.lock().unwrap();
-    let [line] = &lines[..] else { panic!("not one line: {lines:#?}") };
+    let line = log.only_line();
     assert!(line.starts_with("DEBUG") && line.contains("RWF_NOWAIT") && line.contains("on-tmpfs"), "{line}");
 }
 
 #[test]
 fn a_runtime_says_what_it_starts_on() {
-    let log = Log(Arc::default(), "aio_runtime::reactor");
+    let log = Log::of("aio_runtime::reactor");
     tracing::subscriber::with_default(log.clone(), || run(async {}));
-    let lines = log.0.lock().unwrap();
-    let [line] = &lines[..] else { panic!("not one line: {lines:#?}") };
+    let line = log.only_line();
     let fields =
         ["DEBUG", "a runtime starts", "mapped ring", "io_getevents", "asked=1000", "limit=16000", "aio_max_nr="];
     assert!(fields.iter().all(|field| line.contains(field)), "{line}");
@@ -283,40 +281,4 @@ fn each_poll_of_a_task_is_in_a_span_at_the_level_of_traces() {
     });
     let [entered, exited] = [&spans.entered, &spans.exited].map(|count| count.load(Ordering::Relaxed));
     assert_eq!((entered, exited), (2, 2));
-}
-
-/// Keeps what the library logs of a part.
-#[derive(Clone)]
-struct Log(Arc<Mutex<Vec<String>>>, &'static str);
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        !metadata.is_span() && metadata.target().starts_with(self.1)
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0 += &format!(" {field}={value:?}");
-    }
 }

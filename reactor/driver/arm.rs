@@ -262,9 +262,10 @@ impl Driver {
 
     // ---- the reactor's own polls ----
 
-    /// Arms one of the reactor's own polls, unless it is armed already.
+    /// Arms one of the reactor's own polls, unless it is armed already. Without a context the loop
+    /// sees to both itself.
     pub(super) fn arm_own(&mut self, kind: PollKind) {
-        if self.own_poll(kind).is_none() {
+        if self.own_poll(kind).is_none() && self.kioctx.exists() {
             let key = self.requests.slots.arm_own(kind);
             *self.own_poll(kind) = Some(key);
         }

@@ -11,6 +11,9 @@ impl Driver {
     /// Takes the events that are there, without sleeping, and acts on them. By system call it takes
     /// a limited number; what is left is there at the next look.
     pub(super) fn take_completions(&mut self) {
+        if !self.kioctx.exists() {
+            return self.drain_without_context();
+        }
         if self.reaps_in_user_space() {
             let taken = self.kioctx.reap(&mut self.events);
             self.counters.events_from_ring.add(taken as u64);

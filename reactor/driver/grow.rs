@@ -14,7 +14,8 @@
 //! - The empty context goes to the pool, for the next runtime or to be destroyed.
 //!
 //! It never takes the last of the host's quota, which all processes share. Where it is refused, the
-//! nested epoll takes what finds no slot, and growth is tried again after a while.
+//! nested epoll takes what finds no slot, and growth is tried again after a while. A runtime that
+//! has started [without a context](super::without_context) gets its first one in the same way.
 
 use std::time::{Duration, Instant};
 
@@ -44,23 +45,28 @@ impl Driver {
         if self.grow() { self.requests.slots.arm(source, direction) } else { None }
     }
 
-    /// Moves to a context twice as large. False if there is none to be had.
+    /// Moves to a context twice as large, or to the first one. False if there is none to be had.
     pub(super) fn grow(&mut self) -> bool {
         self.release_former();
         if self.former.is_some() || self.no_growth_until.is_some_and(|until| Instant::now() < until) {
             return false;
         }
-        let Some(asked) = self.larger() else { return false };
-        let larger = match context_pool::acquire_larger(asked) {
+        let acquired = if self.kioctx.exists() {
+            let Some(asked) = self.larger() else { return false };
+            context_pool::acquire_larger(asked)
+        } else {
+            context_pool::acquire_quickly(self.config.first())
+        };
+        let larger = match acquired {
             Ok(larger) => larger,
             Err(_) => {
                 self.no_growth_until = Some(Instant::now() + PATIENCE);
                 return false;
             }
         };
-        let kioctx = std::mem::replace(&mut self.kioctx, larger);
+        let former = std::mem::replace(&mut self.kioctx, larger);
         let movable = self.requests.grow(self.kioctx.capacity());
-        self.former = Some(Former::new(kioctx, movable));
+        self.former = former.exists().then(|| Former::new(former, movable));
         self.counters.growths.add(1);
         self.counters.capacity.set(self.requests.slots.capacity());
         self.move_own_polls();
@@ -90,6 +96,10 @@ impl Driver {
                 self.cancel(key);
             }
             self.arm_own(kind);
+        }
+        // Without a context there was no poll of it.
+        if self.overflow.is_of_use() {
+            self.arm_own(PollKind::Overflow);
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! One struct, told in the order of a request's way: [`arm`] decides how a descriptor waits,
 //! [`submit`] hands requests to the kernel, [`complete`] takes what comes back, [`close`] ends
-//! registrations; [`grow`] moves it all to a larger context. Here: what there is, and the turn of
-//! the loop with its sleep.
+//! registrations; [`grow`] moves it all to a larger context, and [`without_context`] does without
+//! one. Here: what there is, and the turn of the loop with its sleep.
 
 mod abandon;
 mod abandoned;
@@ -14,6 +14,7 @@ mod complete;
 mod former;
 mod grow;
 mod submit;
+mod without_context;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -61,6 +62,13 @@ pub(crate) struct Config {
     pub(crate) signal_mask: Option<libc::sigset_t>,
     /// Time each `io_submit`.
     pub(crate) measure_stalls: bool,
+}
+
+impl Config {
+    /// What to ask for first.
+    fn first(&self) -> u32 {
+        self.initial.min(self.capacity)
+    }
 }
 
 /// What is left to be done once the borrow is released: user code, and what may block.
@@ -116,13 +124,7 @@ impl Driver {
     pub(super) fn new(config: Config, unparker: &Arc<Unparker>, counters: &Arc<Counters>) -> io::Result<Self> {
         let overflow =
             Overflow::new().map_err(|error| explain(error, "cannot start the reactor: epoll_create1 failed"))?;
-        let mut kioctx = context_pool::acquire(config.initial.min(config.capacity))?;
-        if config.signal_mask.is_some() {
-            kioctx
-                .probe_signal_mask()
-                .map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
-        }
-        announce(&kioctx, &config);
+        let kioctx = first_context(&config)?;
         let requests = ManuallyDrop::new(Requests::new(kioctx.capacity()));
         counters.capacity.set(requests.slots.capacity());
         Ok(Self {
@@ -201,6 +203,11 @@ impl Driver {
         }
         if !self.unparker.state.try_sleep() {
             return;
+        }
+        if !self.kioctx.exists() {
+            self.sleep_without_context(timeout);
+            self.unparker.state.wake_up();
+            return self.take_completions();
         }
         // No long sleep while something that ought to end it is not armed.
         let deaf = (self.unpark_poll.is_none() && !self.overflow.watches_unparker())
@@ -292,8 +299,30 @@ impl Driver {
     }
 }
 
-/// Says once, at the start, what the runtime stands on. Nothing is borrowed yet: a subscriber is
-/// user code.
+/// The context to begin with, or none where the host's quota has nothing left. Says once what the
+/// runtime stands on. Nothing is borrowed yet: a subscriber is user code.
+fn first_context(config: &Config) -> io::Result<Kioctx> {
+    let mut kioctx = match context_pool::acquire(config.first()) {
+        Ok(kioctx) => kioctx,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            tracing::warn!(
+                %error,
+                "this runtime starts without an AIO context: until it gets one, sockets wait in an epoll, and threads \
+                 read and write files"
+            );
+            return Ok(Kioctx::none());
+        }
+        Err(error) => return Err(error),
+    };
+    if config.signal_mask.is_some() {
+        kioctx
+            .probe_signal_mask()
+            .map_err(|errno| explain(errno, "Builder::signal_mask needs io_pgetevents, which is refused"))?;
+    }
+    announce(&kioctx, config);
+    Ok(kioctx)
+}
+
 fn announce(kioctx: &Kioctx, config: &Config) {
     if kioctx.is_reduced() {
         tracing::warn!(

@@ -23,22 +23,53 @@ use super::process::PerProcess;
 /// How long an idle context waits for a runtime before its quota is given back.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// A context for `asked` requests, used before or new.
+/// The share of the host's quota that growth leaves to others.
+const RESERVE: u64 = 8;
+
+/// A context for `asked` requests, used before or new, or for fewer if the host grants no more.
 pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
     if let Some(kioctx) = Pool::lock().take_idle(asked) {
         return Ok(kioctx);
     }
-    let mut kioctx = match Kioctx::setup_exact(asked) {
-        Ok(kioctx) => kioctx,
+    match Kioctx::setup_exact(asked) {
+        Ok(kioctx) => return probed(kioctx),
         Err(Errno::AGAIN) => {
             // Some of the host's quota may be held by idle contexts of our own.
             let idle = Pool::lock().take_all_idle();
             drop(idle);
-            Kioctx::setup(asked)?
         }
         // Retried by `setup`, which settles for less or explains the error.
-        Err(_) => Kioctx::setup(asked)?,
-    };
+        Err(_) => {}
+    }
+    probed(Kioctx::setup(asked)?)
+}
+
+/// The same, but never slow, for a runtime that has started without a context: it leaves the idle
+/// ones of other sizes to their thread.
+pub(crate) fn acquire_quickly(asked: u32) -> io::Result<Kioctx> {
+    if let Some(kioctx) = Pool::lock().take_idle(asked) {
+        return Ok(kioctx);
+    }
+    probed(Kioctx::setup(asked)?)
+}
+
+/// A larger context for a runtime that has one. Where there is none to be had, the runtime goes on
+/// with what it has: so it asks for no less, leaves a reserve, and is never slow.
+pub(crate) fn acquire_larger(asked: u32) -> io::Result<Kioctx> {
+    if let Some(kioctx) = Pool::lock().take_idle(asked) {
+        return Ok(kioctx);
+    }
+    // Where the quota cannot be read, io_setup knows it.
+    if let (Some(taken), Some(limit)) = (quota("aio-nr"), quota("aio-max-nr"))
+        && taken + u64::from(asked) > limit - limit / RESERVE
+    {
+        return Err(Errno::AGAIN.into());
+    }
+    Ok(Kioctx::setup_exact(asked)?)
+}
+
+/// The process's first context, once it is known to work.
+fn probed(mut kioctx: Kioctx) -> io::Result<Kioctx> {
     static PROBED: AtomicBool = AtomicBool::new(false);
     if !PROBED.load(Ordering::Relaxed) {
         probe(&mut kioctx)?;
@@ -47,26 +78,11 @@ pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
     Ok(kioctx)
 }
 
-/// The share of the host's quota that growth leaves to others.
-const RESERVE: u64 = 8;
-
-/// A larger context for a runtime that has one, or the reason why it has to do with that. Never
-/// slow: it neither destroys idle contexts nor asks for less.
-pub(crate) fn acquire_larger(asked: u32) -> Result<Kioctx, Errno> {
-    if let Some(kioctx) = Pool::lock().take_idle(asked) {
-        return Ok(kioctx);
-    }
-    // Where the quota cannot be read, io_setup knows it.
-    if let (Some(taken), Some(limit)) = (quota("aio-nr"), quota("aio-max-nr"))
-        && taken + u64::from(asked) > limit - limit / RESERVE
-    {
-        return Err(Errno::AGAIN);
-    }
-    Kioctx::setup_exact(asked)
-}
-
-/// Takes back a context with nothing in flight.
+/// Takes back a context with nothing in flight, or none at all.
 pub(crate) fn put(kioctx: Kioctx) {
+    if !kioctx.exists() {
+        return;
+    }
     if !kioctx.is_ours() || kioctx.is_reduced() {
         // Not worth keeping: it got less than it asked for, and the quota may have recovered.
         return destroy(vec![kioctx], Box::new(()));

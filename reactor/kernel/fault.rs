@@ -20,6 +20,8 @@ pub(crate) enum Call {
     Destroy,
     /// `epoll_wait`.
     Drain,
+    /// `poll`, by which a loop without a context sleeps.
+    Poll,
     /// Not a system call: fails the check of a new ring, as an unknown layout would.
     MapRing,
 }

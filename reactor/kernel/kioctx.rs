@@ -47,6 +47,26 @@ impl Kioctx {
         Self::setup_part(asked, asked)
     }
 
+    /// Holds the place of the context that a runtime starts without: it takes no requests, and has
+    /// no events.
+    pub(crate) fn none() -> Self {
+        Self {
+            // `io_setup` never gives this id.
+            id: ContextId(0),
+            ring: None,
+            asked: 0,
+            granted: 0,
+            owner: process::number(),
+            without_getevents: false,
+            without_pgetevents: false,
+        }
+    }
+
+    /// Whether there is a context at all.
+    pub(crate) fn exists(&self) -> bool {
+        self.granted > 0
+    }
+
     /// Makes a context for `asked` requests, or for as many as the host still grants:
     /// `fs.aio-max-nr` bounds the sum over all processes and containers, so the number is halved
     /// down to 1 before giving up. Even 1 comes with a page of ring, 120 slots and more.
@@ -226,7 +246,7 @@ impl Kioctx {
     }
 
     fn end(&mut self) -> Result<(), Errno> {
-        if !self.is_ours() {
+        if !self.is_ours() || !self.exists() {
             return Ok(());
         }
         // SAFETY: the ring is not touched any more: `self` is the last to know of it, and both

@@ -28,7 +28,7 @@ pub(super) mod batch;
 pub(super) mod context_pool;
 pub(super) mod credentials;
 #[cfg(test)]
-pub(super) mod fault;
+pub(crate) mod fault;
 pub(super) mod kioctx;
 pub(super) mod overflow;
 pub(super) mod probe;

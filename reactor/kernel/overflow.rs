@@ -9,9 +9,10 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::reactor::ids::SourceId;
@@ -106,6 +107,26 @@ impl Overflow {
         epoll::add(&self.epoll, unparker, EventData::new_u64(UNPARKER), EDGES | EventFlags::IN)?;
         self.watches_unparker = true;
         Ok(())
+    }
+
+    /// Sleeps until there is something to drain, or the unparker's eventfd is readable, but for at
+    /// most `timeout` (`None`: forever). Returns whether the eventfd is. A signal that was handled
+    /// ends the sleep.
+    ///
+    /// By `poll`, since `epoll_wait` counts in milliseconds and takes the events.
+    pub(crate) fn sleep(&self, unparker: impl AsFd, timeout: Option<Duration>) -> Result<bool, Errno> {
+        #[cfg(test)]
+        super::fault::check(super::fault::Call::Poll)?;
+        // Longer than the kernel can count is forever.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut fds = [PollFd::new(&unparker, PollFlags::IN), PollFd::new(&self.epoll, PollFlags::IN)];
+        // What cannot be drained would end every sleep at once.
+        let watched = if self.is_of_use() { &mut fds[..] } else { &mut fds[..1] };
+        match poll(watched, timeout.as_ref()) {
+            Ok(_) => Ok(!fds[0].revents().is_empty()),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Takes a source's descriptor out. Fails if it was closed already.

@@ -82,10 +82,11 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
+    /// Without capacity there are no slots at all, until it grows.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             slots: Slab::new(),
-            capacity: capacity.max(FEWEST_SLOTS),
+            capacity: if capacity == 0 { 0 } else { capacity.max(FEWEST_SLOTS) },
             queue: VecDeque::new(),
             polls: 0,
             peak: 0,
@@ -122,7 +123,7 @@ impl Slots {
     /// Takes a slot for a registration's poll, or `None` if none is left for polls.
     pub(crate) fn arm(&mut self, source: SourceId, direction: Direction) -> Option<Key> {
         self.clock.advance(1);
-        let for_all = self.capacity - OWN_POLLS;
+        let for_all = self.capacity.saturating_sub(OWN_POLLS);
         let for_polls = for_all - for_all / 4;
         if self.polls >= for_polls || self.slots.len() >= for_all {
             return None;
@@ -143,7 +144,7 @@ impl Slots {
 
     /// Whether there is a slot that is not kept for the reactor's own polls.
     pub(super) fn has_free_slot(&self) -> bool {
-        self.slots.len() < self.capacity - OWN_POLLS
+        self.slots.len() + OWN_POLLS < self.capacity
     }
 
     pub(super) fn occupy(&mut self, owner: Owner) -> Key {
@@ -217,7 +218,7 @@ impl Slots {
     /// [`Completion::Demoted`](super::Completion). `overflowed`: how many descriptors the nested
     /// epoll knows.
     pub(super) fn demote(&mut self, overflowed: usize) -> Option<Key> {
-        if self.demoting {
+        if self.demoting || self.capacity == 0 {
             return None;
         }
         let slots = &mut self.slots;
@@ -257,7 +258,7 @@ impl Slots {
     /// If something is still in flight on the context before the former one.
     pub(super) fn grow(&mut self, capacity: usize) -> Vec<Key> {
         assert_eq!(self.on_former, 0, "one growth at a time");
-        self.capacity = self.capacity.max(capacity);
+        self.capacity = self.capacity.max(capacity).max(FEWEST_SLOTS);
         self.context = self.context.wrapping_add(1);
         let mut movable = Vec::new();
         for (index, slot) in &self.slots {

@@ -29,6 +29,7 @@ mod strategies;
 mod two_queues;
 mod waiters;
 mod wakers;
+mod without_context;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -125,10 +126,15 @@ fn in_each_mode(capacity: u32, test: impl Fn(&Reactor)) {
 }
 
 /// A small capacity that no other reactor has asked for, so that this one does not get a context
-/// that another has left in the pool.
+/// that another has left in the pool. Not a power of two: reactors that grow from 1 ask for these.
 fn fresh_capacity() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(64);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    static NEXT: AtomicU32 = AtomicU32::new(65);
+    loop {
+        let capacity = NEXT.fetch_add(1, Ordering::Relaxed);
+        if !capacity.is_power_of_two() {
+            return capacity;
+        }
+    }
 }
 
 fn run(config: Config, test: impl FnOnce(&Reactor)) {

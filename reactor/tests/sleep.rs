@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::super::{Config, Reactor};
 use super::{
-    A_WHILE, ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics,
-    next_counter, run, turn_and_park, with_reactor,
+    A_WHILE, ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, fresh_capacity, in_each_mode,
+    metrics, next_counter, run, turn_and_park, with_reactor,
 };
+use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::arm_counter;
 
 /// Longer than any test may take: something must end such a sleep.
@@ -358,7 +361,8 @@ fn the_mask_of_the_sleep_lets_a_blocked_signal_in_and_is_gone_after_it() {
             reactor.park(Some(A_WHILE));
             assert_eq!(handled(), before, "blocked");
         });
-        run(with_mask(Some(no_signals())), |reactor| {
+        let test = |reactor: &Reactor| {
+            let before = handled();
             assert!(timed(|| reactor.park(Some(FOREVER))) < PATIENCE);
             assert_eq!(handled(), before + 1, "let in");
             signal_thread(this_thread(), libc::SIGUSR2);
@@ -368,7 +372,16 @@ fn the_mask_of_the_sleep_lets_a_blocked_signal_in_and_is_gone_after_it() {
             let waits = ManualPoll::pending(reactor, next_counter(&io));
             fire(trigger);
             assert_eq!(waits.complete(reactor).unwrap(), 1);
+        };
+        run(with_mask(Some(no_signals())), test);
+        // Nor is it different for a loop that has no context to sleep on.
+        signal_thread(this_thread(), libc::SIGUSR2);
+        fault::inject(Call::Setup, Errno::AGAIN, usize::MAX);
+        run(Config { signal_mask: Some(no_signals()), ..config(fresh_capacity()) }, |reactor| {
+            assert_eq!(metrics(reactor).capacity, 0);
+            test(reactor);
         });
+        fault::clear();
         set_blocked(libc::SIGUSR2, libc::SIG_UNBLOCK);
     });
 }

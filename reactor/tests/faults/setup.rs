@@ -49,7 +49,9 @@ fn a_policy_that_denies_aio_is_named() {
 #[test]
 fn a_quota_that_is_used_up_is_named_with_its_knob_and_its_value() {
     alone(|| {
-        let error = setup_error(Errno::AGAIN);
+        fault::inject(Call::Setup, Errno::AGAIN, FOREVER);
+        let error = Kioctx::setup(1024).expect_err("io_setup fails");
+        assert!(fault::clear());
         assert_eq!((error.kind(), errno_of(&error)), (ErrorKind::WouldBlock, Some(libc::EAGAIN)));
         let text = error.to_string();
         let limit = std::fs::read_to_string("/proc/sys/fs/aio-max-nr").unwrap();

@@ -1,0 +1,52 @@
+//! What the library logs, as a test sees it.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use tracing::field::Field;
+use tracing::{Event, Metadata, Subscriber, span};
+
+/// Keeps what a part of the library logs.
+#[derive(Clone)]
+pub(crate) struct Log {
+    part: &'static str,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Log {
+    pub(crate) fn of(part: &'static str) -> Self {
+        Self { part, lines: Arc::default() }
+    }
+
+    /// The one line that was logged, which begins with its level.
+    #[track_caller]
+    pub(crate) fn only_line(&self) -> String {
+        let lines = self.lines.lock().unwrap();
+        let [line] = &lines[..] else { panic!("not one line: {lines:#?}") };
+        line.clone()
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        !metadata.is_span() && metadata.target().starts_with(self.part)
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = event.metadata().level().to_string();
+        event.record(&mut |field: &Field, value: &dyn Debug| line += &format!(" {field}={value:?}"));
+        self.lines.lock().unwrap().push(line);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
