@@ -1,5 +1,6 @@
 //! hyper: HTTP/1 and HTTP/2, server and client, with a timer.
 
+use std::future::Future;
 use std::time::Duration;
 
 use aio_runtime::net::{TcpListener, TcpStream};
@@ -11,7 +12,7 @@ use hyper::server::conn as server;
 use hyper::service::service_fn;
 
 use super::rt::{Io, Tasks, Timer};
-use super::{LARGE, assert_echo, echo, listen, request};
+use super::{LARGE, assert_echo, connect, echo, listen, request};
 
 #[aio_runtime::test]
 async fn http_1_with_several_requests_on_a_connection() {
@@ -19,7 +20,7 @@ async fn http_1_with_several_requests_on_a_connection() {
         server::http1::Builder::new().timer(Timer).serve_connection(Io(stream), service_fn(echo)).await.unwrap();
     })
     .await;
-    let stream = TcpStream::connect(address).await.unwrap();
+    let stream = connect(address).await;
     let (mut sender, connection) = client::http1::handshake(Io(stream)).await.unwrap();
     let connection = aio_runtime::spawn(connection);
     for length in [0, 1, 10_000, LARGE, 5] {
@@ -34,21 +35,15 @@ async fn http_1_with_several_requests_on_a_connection() {
 #[aio_runtime::test]
 async fn http_1_ends_a_connection_whose_request_does_not_come_in_time() {
     const LIMIT: Duration = Duration::from_millis(50);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = aio_runtime::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
+    let begin = Instant::now();
+    let (ended, _) = serve_a_peer_that_only_says(b"POST / HT", |stream| {
         let mut http = server::http1::Builder::new();
         http.timer(Timer).header_read_timeout(LIMIT);
-        http.serve_connection(Io(stream), service_fn(echo)).await
-    });
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let begin = Instant::now();
-    stream.write_all(b"POST / HT").await.unwrap();
-    let mut answer = Vec::new();
-    timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        http.serve_connection(Io(stream), service_fn(echo))
+    })
+    .await;
     assert!(begin.elapsed() >= LIMIT);
-    let error = server.await.unwrap().unwrap_err();
+    let error = ended.unwrap_err();
     assert!(error.is_timeout(), "{error}");
 }
 
@@ -60,7 +55,7 @@ async fn http_2_with_many_requests_at_once() {
         http.serve_connection(Io(stream), service_fn(echo)).await.unwrap();
     })
     .await;
-    let stream = TcpStream::connect(address).await.unwrap();
+    let stream = connect(address).await;
     let mut http = client::http2::Builder::new(Tasks);
     http.timer(Timer).keep_alive_interval(Duration::from_millis(20)).keep_alive_while_idle(true);
     let (sender, connection) = http.handshake(Io(stream)).await.unwrap();
@@ -74,10 +69,46 @@ async fn http_2_with_many_requests_at_once() {
         }
     }))
     .await;
-    // Kept alive by the timers on both sides.
+    // Idle, while the timers of both sides send pings.
     sleep(Duration::from_millis(100)).await;
-    let mut sender = sender;
-    assert_echo(sender.send_request(request("/late", "still here")).await.unwrap(), "/late", b"still here").await;
+    let (mut sender, body) = (sender, vec![b'x'; LARGE]);
+    assert_echo(sender.send_request(request("/late", body.clone())).await.unwrap(), "/late", &body).await;
     drop(sender);
     connection.await.unwrap().unwrap();
+}
+
+#[aio_runtime::test]
+async fn http_2_ends_a_connection_whose_peer_does_not_answer_a_ping() {
+    const LIMIT: Duration = Duration::from_millis(50);
+    const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0];
+    let begin = Instant::now();
+    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", EMPTY_SETTINGS].concat();
+    let (ended, answer) = serve_a_peer_that_only_says(&preface, |stream| {
+        let mut http = server::http2::Builder::new(Tasks);
+        http.timer(Timer).keep_alive_interval(LIMIT).keep_alive_timeout(LIMIT);
+        http.serve_connection(Io(stream), service_fn(echo))
+    })
+    .await;
+    assert!(begin.elapsed() >= 2 * LIMIT);
+    assert!(answer.windows(PING.len()).any(|frame| frame == PING));
+    let error = ended.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+}
+
+/// How the service of the peer ended, and what the peer has read until then.
+async fn serve_a_peer_that_only_says<F>(
+    words: &[u8],
+    serve: impl FnOnce(TcpStream) -> F + 'static,
+) -> (hyper::Result<()>, Vec<u8>)
+where
+    F: Future<Output = hyper::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut peer = connect(listener.local_addr().unwrap()).await;
+    let server = aio_runtime::spawn(async move { serve(listener.accept().await.unwrap().0).await });
+    peer.write_all(words).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(Duration::from_secs(10), peer.read_to_end(&mut answer)).await.unwrap().unwrap();
+    (server.await.unwrap(), answer)
 }
