@@ -39,8 +39,8 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Io<S> {
     }
 }
 
-/// Starts tasks on the current runtime. It takes only what is `Send`, as the executors of hyper-util
-/// do, though our `spawn` would take more.
+/// Starts tasks on the current runtime. It takes only what is `Send`, as the executors of
+/// hyper-util do, though our `spawn` would take more.
 #[derive(Clone, Copy)]
 pub(crate) struct Tasks;
 
