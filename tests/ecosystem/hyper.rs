@@ -53,6 +53,29 @@ async fn http_1_ends_a_connection_whose_request_does_not_come_in_time() {
 }
 
 #[aio_runtime::test]
+async fn http_2_ends_a_connection_whose_peer_does_not_answer_a_ping() {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const INTERVAL: Duration = Duration::from_millis(20);
+    const LIMIT: Duration = Duration::from_millis(30);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let begin = Instant::now();
+    let server = aio_runtime::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut http = server::http2::Builder::new(Tasks);
+        http.timer(Timer).keep_alive_interval(INTERVAL).keep_alive_timeout(LIMIT);
+        http.serve_connection(Io(stream), service_fn(echo)).await
+    });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&[PREFACE, EMPTY_SETTINGS].concat()).await.unwrap();
+    let ended = timeout(Duration::from_secs(10), server).await.expect("the timers fire").unwrap();
+    assert!(begin.elapsed() >= INTERVAL + LIMIT);
+    let error = ended.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+}
+
+#[aio_runtime::test]
 async fn http_2_with_many_requests_at_once() {
     let address = listen(|stream| async {
         let mut http = server::http2::Builder::new(Tasks);

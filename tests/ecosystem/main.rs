@@ -18,8 +18,12 @@ use http_body_util::{BodyExt, Full};
 /// More than a socket holds.
 const LARGE: usize = 8 << 20;
 
-/// Listens, and starts a task for each connection.
-async fn listen<F: Future<Output = ()> + 'static>(serve: impl Fn(TcpStream) -> F + 'static) -> SocketAddr {
+/// Listens, and starts a task for each connection. A task need not be `Send`; what serves a
+/// connection here is, with the streams and timers that it holds.
+async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(aio_runtime::spawn(async move {
