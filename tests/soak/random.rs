@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use aio_runtime::time::timeout;
 
+use crate::failure;
+
 /// The choices of one world, and how many operations it has left.
 pub(crate) struct Random {
     rng: RefCell<fastrand::Rng>,
@@ -32,7 +34,10 @@ impl Random {
     /// Whether there is another operation to be made; counts it.
     pub(crate) fn next_op(&self) -> bool {
         let left = self.ops_left.get();
-        self.ops_left.set(left.saturating_sub(1));
+        if left > 0 {
+            self.ops_left.set(left - 1);
+            failure::note_operation();
+        }
         left > 0
     }
 

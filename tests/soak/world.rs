@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, spawn};
 
+use crate::failure;
 use crate::random::Random;
 use crate::{actors, files, streams};
 
@@ -29,7 +30,6 @@ pub(crate) struct Plan {
 
 pub(crate) struct World {
     number: u64,
-    ops: u64,
     capacity: u32,
     comes_to_rest: bool,
     random: Rc<Random>,
@@ -39,18 +39,19 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(plan: &Plan, number: u64, ops: u64) -> Self {
+        failure::note_world(number);
         let random = Rc::new(Random::new(plan.seed.wrapping_add(number), ops));
         let capacity = plan.capacity.unwrap_or([1, 16, 64, 1000][random.below(4)]);
         let comes_to_rest = !random.one_in(3);
-        Self { number, ops, capacity, comes_to_rest, random, open_before: open_files(), quota_before: quota() }
+        Self { number, capacity, comes_to_rest, random, open_before: open_files(), quota_before: quota() }
     }
 
-    /// Runs the world's share of operations, and returns how many.
+    /// Runs the world's share of operations.
     ///
     /// # Panics
     ///
     /// If a byte was wrong, or something was left behind.
-    pub(crate) fn run(self) -> u64 {
+    pub(crate) fn run(self) {
         println!("world {}: capacity {}, comes to rest: {}", self.number, self.capacity, self.comes_to_rest);
         let dir = tempfile::tempdir_in(scratch()).unwrap();
         let (dropper, dropped) = channel::<Box<dyn Send>>();
@@ -83,7 +84,6 @@ impl World {
         drops.join().unwrap();
         drop(dir);
         self.assert_nothing_is_left();
-        self.ops
     }
 
     async fn assert_at_rest(&self) {
@@ -94,7 +94,7 @@ impl World {
             if (now.slots_in_use <= OWN_POLLS) && (now.orphans, now.overflow_fds, tasks) == (0, 0, 0) {
                 return;
             }
-            assert!(begin.elapsed() < PATIENCE, "world {}: it does not come to rest: {now:#?}", self.number);
+            assert!(begin.elapsed() < PATIENCE, "it does not come to rest: {now:#?}");
             sleep(Duration::from_millis(1)).await;
         }
     }
@@ -108,8 +108,7 @@ impl World {
             if left.is_empty() && quota <= self.quota_before {
                 return;
             }
-            let number = self.number;
-            assert!(begin.elapsed() < PATIENCE, "world {number}: {left:?} open, fs.aio-nr {quota}");
+            assert!(begin.elapsed() < PATIENCE, "{left:?} open, fs.aio-nr {quota}");
             thread::sleep(Duration::from_millis(5));
         }
     }
