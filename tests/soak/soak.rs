@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     println!("seed {}", plan.seed);
     failure::ends_the_program(plan.seed);
     allow_descriptors();
-    let begin = Instant::now();
+    let (begin, aio_nr_before) = (Instant::now(), world::aio_nr());
     let mut totals = Totals::default();
     for number in 0.. {
         let done = failure::operations();
@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         World::new(&plan, number, plan.per_world.min(ops - done)).run(&mut totals);
     }
     println!("{totals}");
+    println!("fs.aio-nr, of all processes: {aio_nr_before} before, {} now", world::aio_nr());
     println!("{} operations in {:.1?}: nothing lost, nothing left", failure::operations(), begin.elapsed());
     ExitCode::SUCCESS
 }
