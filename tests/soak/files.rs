@@ -1,94 +1,189 @@
-//! A file whose blocks have versions. What is read is checked byte by byte; a write that was
-//! dropped may still land, so its block may hold either version from then on.
+//! Files whose blocks have versions. What is read is checked byte by byte; a write that was dropped
+//! may still land, so its block may hold either version from then on.
 
-use std::collections::VecDeque;
-use std::path::Path;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
 
+use crate::memory::Poisoned;
 use crate::random::{Random, byte};
+use crate::streams::Dropper;
 
-const BLOCK: usize = 4096;
+pub(crate) const BLOCK: usize = 4096;
 const BLOCKS: usize = 64;
 
-/// More versions than this, and a block's writes are not dropped any more.
+/// The most blocks of one operation.
+const MOST_AT_ONCE: usize = 4;
+
+/// A byte has a chance of this many in 256 to pass though it is wrong, so a block with more
+/// versions is written no more.
 const MOST_VERSIONS: usize = 6;
 
-/// What memory holds that was given back: a kernel that still writes there changes it.
-const POISON: u8 = 0xa5;
+/// What a file may hold.
+pub(crate) struct Contents {
+    path: PathBuf,
+    number: u64,
+    /// Of each block, the versions that it may hold, in part or as a whole.
+    blocks: RefCell<Vec<Vec<u64>>>,
+}
 
-/// Reads, writes and syncs one file until the world is over.
-pub(crate) async fn file(random: Rc<Random>, path: std::path::PathBuf, number: u64, direct: bool) {
-    let mut next_version = 1;
-    let mut blocks = vec![vec![0_u64]; BLOCKS];
-    let version_of = |block: usize, version: u64| number << 48 | (block as u64) << 32 | version;
-    let contents = |block: usize, version: u64| (0..BLOCK as u64).map(move |at| byte(version_of(block, version), at));
-    std::fs::write(&path, (0..BLOCKS).flat_map(|block| contents(block, 0)).collect::<Vec<_>>()).unwrap();
-    let file = open(&path, direct).await;
-    let mut poisoned = VecDeque::new();
-    while random.next_op() {
-        let block = random.below(BLOCKS);
-        let offset = (block * BLOCK) as u64;
-        match random.below(8) {
-            0 => {
-                let _ = random.perhaps(file.sync_data()).await;
-            }
-            1..=3 => {
-                let mut buf = Buf::aligned(BLOCK, BLOCK);
-                let version = next_version;
-                next_version += 1;
-                buf.copy_from_slice(&contents(block, version).collect::<Vec<_>>());
-                let versions = &mut blocks[block];
-                let wrote = if versions.len() < MOST_VERSIONS {
-                    random.perhaps(file.write_at(buf, offset)).await
-                } else {
-                    Some(file.write_at(buf, offset).await)
-                };
-                match wrote {
-                    Some((result, _)) => {
-                        assert_eq!(result.unwrap(), BLOCK);
-                        // A write that was dropped before may land after this one.
-                        if versions.len() == 1 {
-                            versions.clear();
-                        }
-                        versions.push(version);
-                    }
-                    None => versions.push(version),
-                }
-            }
-            _ => {
-                let read = random.perhaps(file.read_at(Buf::aligned(BLOCK, BLOCK), offset)).await;
-                let Some((result, buf)) = read else {
-                    // Its memory may be used again at once, as far as we know.
-                    poisoned.push_back(poison());
-                    continue;
-                };
-                assert_eq!(result.unwrap(), BLOCK);
-                let versions = &blocks[block];
-                for (at, found) in buf.iter().enumerate() {
-                    let known = versions.iter().any(|version| byte(version_of(block, *version), at as u64) == *found);
-                    assert!(known, "file {number}, block {block}, byte {at}: {found:#x} is of none of {versions:?}");
-                }
-            }
-        }
-        if poisoned.len() > 32 {
-            check(&poisoned.pop_front().unwrap());
+impl Contents {
+    /// A file whose blocks all hold version 0, when it is written.
+    fn new(path: PathBuf, number: u64) -> Self {
+        Self { path, number, blocks: RefCell::new(vec![vec![0]; BLOCKS]) }
+    }
+
+    fn byte(&self, block: usize, version: u64, at: usize) -> u8 {
+        byte((self.number << 48) | ((block as u64) << 32) | version, at as u64)
+    }
+
+    fn fill(&self, buf: &mut [u8], first: usize, version: u64) {
+        for (block, bytes) in (first..).zip(buf.chunks_mut(BLOCK)) {
+            bytes.iter_mut().enumerate().for_each(|(at, out)| *out = self.byte(block, version, at));
         }
     }
-    poisoned.iter().for_each(check);
+
+    fn can_be_written(&self, first: usize, count: usize) -> bool {
+        self.blocks.borrow()[first..first + count].iter().all(|versions| versions.len() < MOST_VERSIONS)
+    }
+
+    /// Notes a write before it begins, as it may be dropped at any time.
+    fn note_begun(&self, first: usize, count: usize, version: u64) {
+        self.blocks.borrow_mut()[first..first + count].iter_mut().for_each(|versions| versions.push(version));
+    }
+
+    /// Notes that the latest write has filled these blocks. They hold what it wrote, unless one
+    /// that was dropped earlier may land even now.
+    fn note_done(&self, first: usize, count: usize) {
+        for versions in &mut self.blocks.borrow_mut()[first..first + count] {
+            if let [_, new] = versions[..] {
+                *versions = vec![new];
+            }
+        }
+    }
+
+    fn check(&self, bytes: &[u8], first: usize) {
+        let blocks = self.blocks.borrow();
+        for (block, bytes) in (first..).zip(bytes.chunks(BLOCK)) {
+            let versions = &blocks[block];
+            for (at, found) in bytes.iter().enumerate() {
+                let known = versions.iter().any(|version| self.byte(block, *version, at) == *found);
+                let number = self.number;
+                assert!(known, "file {number}, block {block}, byte {at}: {found:#x} is of none of {versions:?}");
+            }
+        }
+    }
+
+    /// Checks the whole file, by other means.
+    pub(crate) fn check_all(&self) {
+        let bytes = std::fs::read(&self.path).unwrap();
+        assert_eq!(bytes.len(), BLOCKS * BLOCK, "{:?} is as long as it was made", self.path);
+        self.check(&bytes, 0);
+    }
 }
 
-async fn open(path: &Path, direct: bool) -> File {
-    OpenOptions::new().read(true).write(true).direct(direct).open(path).await.unwrap()
+/// What the files of a world have in common.
+pub(crate) struct Files {
+    random: Rc<Random>,
+    dropper: Dropper,
+    dir: PathBuf,
+    poisoned: Rc<Poisoned>,
+    /// All that were written in full at least once.
+    all: Rc<RefCell<Vec<Rc<Contents>>>>,
 }
 
-fn poison() -> Buf {
-    let mut buf = Buf::aligned(BLOCK, BLOCK);
-    buf.fill(POISON);
-    buf
-}
+impl Files {
+    pub(crate) fn new(
+        random: &Rc<Random>,
+        dropper: &Dropper,
+        dir: &Path,
+        poisoned: &Rc<Poisoned>,
+        all: &Rc<RefCell<Vec<Rc<Contents>>>>,
+    ) -> Self {
+        let (random, poisoned, all) = (Rc::clone(random), Rc::clone(poisoned), Rc::clone(all));
+        Self { random, dropper: dropper.clone(), dir: dir.to_owned(), poisoned, all }
+    }
 
-fn check(poisoned: &Buf) {
-    assert!(poisoned.iter().all(|byte| *byte == POISON), "the kernel has written to memory that was given back");
+    /// One file after another, until the world is over.
+    pub(crate) async fn run(self, direct: bool) {
+        while self.random.next_op() {
+            let number = self.random.below(1 << 15) as u64;
+            let path = self.dir.join(format!("{number}"));
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create_new(true).direct(direct);
+            // Opened or not, and perhaps dropped while it is.
+            let Some(Ok(file)) = self.random.perhaps(options.open(&path)).await else { continue };
+            let contents = Rc::new(Contents::new(path, number));
+            let mut buf = Buf::aligned(BLOCKS * BLOCK, BLOCK);
+            contents.fill(&mut buf, 0, 0);
+            file.write_all_at(buf, 0).await.0.unwrap();
+            self.all.borrow_mut().push(Rc::clone(&contents));
+            self.operate(file, &contents).await;
+        }
+    }
+
+    async fn operate(&self, file: File, contents: &Contents) {
+        let random = &self.random;
+        let file = Arc::new(file);
+        for version in 1..=random.below(800) as u64 {
+            if !random.next_op() {
+                break;
+            }
+            let first = random.below(BLOCKS);
+            let count = 1 + random.below(MOST_AT_ONCE.min(BLOCKS - first));
+            match random.below(64) {
+                0 => {
+                    if let Some(synced) = random.perhaps(file.sync_data()).await {
+                        synced.unwrap();
+                    }
+                }
+                1..=24 if contents.can_be_written(first, count) => {
+                    self.write(&file, contents, first, count, version).await
+                }
+                _ => self.read(&file, contents, first, count).await,
+            }
+        }
+        if random.one_in(2) {
+            // The last one, unless an operation that was moved there holds the file too.
+            let _ = self.dropper.send(Box::new(file));
+        }
+    }
+
+    async fn write(&self, file: &Arc<File>, contents: &Contents, first: usize, count: usize, version: u64) {
+        let (len, offset) = (count * BLOCK, (first * BLOCK) as u64);
+        let mut buf = Buf::aligned(len, BLOCK);
+        contents.fill(&mut buf, first, version);
+        contents.note_begun(first, count, version);
+        let file = Arc::clone(file);
+        match self.perhaps(async move { file.write_at(buf, offset).await }).await {
+            Some((wrote, _)) => contents.note_done(first, wrote.unwrap() / BLOCK),
+            None => self.poisoned.take(len),
+        }
+    }
+
+    async fn read(&self, file: &Arc<File>, contents: &Contents, first: usize, count: usize) {
+        let (len, offset) = (count * BLOCK, (first * BLOCK) as u64);
+        let file = Arc::clone(file);
+        let read = async move { file.read_at(Buf::aligned(len, BLOCK), offset).await };
+        match self.perhaps(read).await {
+            Some((read, buf)) => {
+                let read = read.unwrap();
+                assert!(read > 0, "a read within the file finds something");
+                contents.check(&buf[..read], first);
+            }
+            None => self.poisoned.take(len),
+        }
+    }
+
+    /// Runs an operation to its end, or drops it on the way, on this thread or another.
+    async fn perhaps<F: Future<Output: 'static> + Send + 'static>(&self, operation: F) -> Option<F::Output> {
+        match self.random.below(8) {
+            0 => Some(operation.await),
+            1 => self.random.perhaps_elsewhere(&self.dropper, operation).await,
+            _ => self.random.perhaps(operation).await,
+        }
+    }
 }

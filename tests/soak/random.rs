@@ -2,11 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
 use aio_runtime::time::timeout;
+
+use crate::failure;
+use crate::streams::Dropper;
 
 /// The choices of one world, and how many operations it has left.
 pub(crate) struct Random {
@@ -32,7 +35,10 @@ impl Random {
     /// Whether there is another operation to be made; counts it.
     pub(crate) fn next_op(&self) -> bool {
         let left = self.ops_left.get();
-        self.ops_left.set(left.saturating_sub(1));
+        if left > 0 {
+            self.ops_left.set(left - 1);
+            failure::note_operation();
+        }
         left > 0
     }
 
@@ -47,21 +53,35 @@ impl Random {
             0 => timeout(Duration::from_micros(self.below(500) as u64), future).await.ok(),
             1 => timeout(Duration::from_millis(20), future).await.ok(),
             _ => {
-                let mut polls_left = self.below(6);
-                let mut future = pin!(future);
-                poll_fn(|cx| match future.as_mut().poll(cx) {
-                    Poll::Ready(output) => Poll::Ready(Some(output)),
-                    Poll::Pending if polls_left == 0 => Poll::Ready(None),
-                    Poll::Pending => {
-                        polls_left -= 1;
-                        cx.waker().wake_by_ref();
-                        Poll::Pending
-                    }
-                })
-                .await
+                let polls = self.below(6);
+                poll_a_few_times(polls, pin!(future)).await
             }
         }
     }
+
+    /// Runs a future for some polls, in as many turns, and then drops it on another thread.
+    pub(crate) async fn perhaps_elsewhere<F>(&self, dropper: &Dropper, future: F) -> Option<F::Output>
+    where
+        F: Future + Send + 'static,
+    {
+        let mut future = Box::pin(future);
+        let output = poll_a_few_times(self.below(6), future.as_mut()).await;
+        let _ = dropper.send(Box::new(future));
+        output
+    }
+}
+
+async fn poll_a_few_times<F: Future>(mut polls_left: usize, mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if polls_left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            polls_left -= 1;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 /// The byte at a place of something: of a stream's `position`, of a file's `version`.

@@ -6,14 +6,15 @@ use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
 
 use aio_runtime::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use aio_runtime::net::{TcpListener, TcpStream, UnixStream, tcp, unix};
-use aio_runtime::spawn;
+use aio_runtime::task::{spawn_blocking, yield_now};
 use aio_runtime::time::timeout;
+use aio_runtime::{Builder, spawn};
 
 use crate::random::{Random, byte};
+use crate::world::PATIENCE;
 
 /// What goes to another thread to be dropped there.
 pub(crate) type Dropper = Sender<Box<dyn Send>>;
@@ -63,19 +64,58 @@ pub(crate) async fn connections(random: Rc<Random>, dropper: Dropper) {
     while random.next_op() {
         let number = random.below(1 << 30) as u64;
         if random.one_in(2) {
-            let (near, far) = UnixStream::pair().unwrap();
+            let (near, mut far) = UnixStream::pair().unwrap();
+            if random.one_in(4) {
+                // To std and back, perhaps with a poll in the kernel.
+                random.perhaps(far.readable()).await;
+                far = UnixStream::from_std(far.into_std().unwrap()).unwrap();
+            }
             let ((a, b), (c, d)) = (near.into_split(), far.into_split());
             connection(&random, &dropper, number, (a, b), (c, d)).await;
         } else {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let (far, _) = listener.accept().await.unwrap();
-            // Converted there and back, now and then.
-            let far = if random.one_in(4) { TcpStream::from_std(far.into_std().unwrap()).unwrap() } else { far };
+            let (mut far, _) = listener.accept().await.unwrap();
+            if random.one_in(50) {
+                emigrates(&random, near, far, number).await;
+                continue;
+            }
+            if random.one_in(4) {
+                random.perhaps(far.readable()).await;
+                far = TcpStream::from_std(far.into_std().unwrap()).unwrap();
+            }
             let ((a, b), (c, d)) = (near.into_split(), far.into_split());
             connection(&random, &dropper, number, (a, b), (c, d)).await;
         }
     }
+}
+
+/// One end moves to another thread's runtime with a poll in the kernel, is read there to its end,
+/// and is then in that runtime when it goes.
+async fn emigrates(random: &Random, mut near: TcpStream, far: TcpStream, stream: u64) {
+    random.perhaps(far.readable()).await;
+    let far = far.into_std().unwrap();
+    let reads = spawn_blocking(move || {
+        let runtime = Builder::new().capacity(16).build().unwrap();
+        runtime.block_on(async {
+            let mut far = TcpStream::from_std(far).unwrap();
+            let mut received = Vec::new();
+            timeout(PATIENCE, far.read_to_end(&mut received)).await.expect("the other end is closed").unwrap();
+            check(stream, 0, &received);
+            drop(spawn(async move { far.readable().await }));
+            yield_now().await;
+            received.len()
+        })
+    });
+    let bytes: Vec<u8> = (0..random.below(100_000) as u64).map(|at| byte(stream, at)).collect();
+    let mut sent = 0;
+    for _ in 0..4 {
+        if let Some(wrote) = random.perhaps(near.write(&bytes[sent..])).await {
+            sent += wrote.unwrap();
+        }
+    }
+    drop(near);
+    assert_eq!(reads.await.unwrap(), sent, "stream {stream}: as many bytes as were sent");
 }
 
 /// What the four tasks of a connection share.
@@ -86,6 +126,16 @@ struct Shared {
     /// No task has been ended before its time. Otherwise a close with unread data resets the
     /// connection, and the other side loses what it has not read.
     is_whole: Rc<Cell<bool>>,
+    /// No task will be, so that each wait ends by itself.
+    is_calm: bool,
+}
+
+impl Shared {
+    /// Runs an operation to its end, or drops it on the way. One that is only dropped or retried
+    /// ends without being woken as well.
+    async fn perhaps<F: Future>(&self, operation: F) -> Option<F::Output> {
+        if self.is_calm && self.random.one_in(3) { Some(operation.await) } else { self.random.perhaps(operation).await }
+    }
 }
 
 async fn connection<R: Reader, W: Writer>(
@@ -97,7 +147,12 @@ async fn connection<R: Reader, W: Writer>(
 ) {
     let ops = random.below(400);
     let abrupt = random.one_in(3);
-    let shared = Shared { random: Rc::clone(random), dropper: dropper.clone(), is_whole: Rc::new(Cell::new(true)) };
+    let shared = Shared {
+        random: Rc::clone(random),
+        dropper: dropper.clone(),
+        is_whole: Rc::new(Cell::new(true)),
+        is_calm: !abrupt && random.one_in(2),
+    };
     let sides = [(write_near, read_far, 2 * number), (write_far, read_near, 2 * number + 1)];
     let mut tasks = Vec::new();
     for (write, read, stream) in sides {
@@ -111,17 +166,17 @@ async fn connection<R: Reader, W: Writer>(
             task.abort();
             let _ = task.await;
         } else {
-            timeout(Duration::from_secs(60), task).await.expect("a connection ends").unwrap();
+            timeout(PATIENCE, task).await.expect("a connection ends").unwrap();
         }
     }
 }
 
 /// Writes, by all means, and says how much.
 async fn writes<W: Writer>(shared: Shared, mut write: W, stream: u64, sent: Rc<Cell<u64>>, ops: usize) {
-    let Shared { random, dropper, .. } = &shared;
+    let Shared { random, dropper, is_whole, is_calm } = &shared;
     let mut position = 0_u64;
     for _ in 0..ops {
-        if !random.next_op() {
+        if random.is_over() {
             break;
         }
         let len = if random.one_in(20) { random.below(300_000) } else { random.below(5_000) };
@@ -129,10 +184,14 @@ async fn writes<W: Writer>(shared: Shared, mut write: W, stream: u64, sent: Rc<C
         let wrote = match random.below(4) {
             0 => Some(write.try_write(&bytes)),
             1 => {
-                random.perhaps(write.writable()).await;
+                random.next_op();
+                shared.perhaps(write.writable()).await;
                 None
             }
-            _ => random.perhaps(write.write(&bytes)).await,
+            _ => {
+                random.next_op();
+                shared.perhaps(write.write(&bytes)).await
+            }
         };
         match wrote {
             Some(Ok(wrote)) => {
@@ -140,50 +199,58 @@ async fn writes<W: Writer>(shared: Shared, mut write: W, stream: u64, sent: Rc<C
                 sent.set(position);
             }
             Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // The reader has gone.
-            Some(Err(_)) => return,
+            Some(Err(error)) => {
+                assert!(!is_whole.get(), "stream {stream}: {error}, and the reader has not gone");
+                return;
+            }
             None => {}
         }
     }
-    if random.one_in(4) {
-        let _ = dropper.send(Box::new(write));
-    } else if random.one_in(2) {
-        let _ = write.close().await;
+    match random.below(8) {
+        0 | 1 => drop(dropper.send(Box::new(write))),
+        2..=4 => drop(write.close().await),
+        5 if !is_calm => {
+            // How much of it is written is not known here.
+            is_whole.set(false);
+            let bytes: Vec<u8> = (position..position + 100_000).map(|at| byte(stream, at)).collect();
+            let wait = async move { write.write(&bytes).await };
+            random.perhaps_elsewhere(dropper, wait).await;
+        }
+        _ => {}
     }
 }
 
 /// Reads, by all means, to the end, and checks all of it.
 async fn reads<R: Reader>(shared: Shared, mut read: R, stream: u64, sent: Rc<Cell<u64>>) {
-    let Shared { random, dropper, is_whole } = &shared;
+    let Shared { random, dropper, is_whole, is_calm } = &shared;
     let mut position = 0_u64;
-    let check = |position: u64, bytes: &[u8]| {
-        for (at, found) in (position..).zip(bytes) {
-            assert_eq!(*found, byte(stream, at), "stream {stream}, byte {at}");
-        }
-    };
     let mut buf = vec![0; 1 << 16];
     loop {
-        let _counted = random.next_op();
         let len = 1 + if random.one_in(20) { random.below(buf.len()) } else { random.below(5_000) };
         let buf = &mut buf[..len];
         let got = match random.below(8) {
             0 => Some(read.try_read(buf)),
             1 => {
-                random.perhaps(read.readable()).await;
+                random.next_op();
+                shared.perhaps(read.readable()).await;
                 None
             }
             2 => {
-                if let Some(Ok(peeked)) = random.perhaps(read.peek(buf)).await {
-                    check(position, &buf[..peeked]);
+                random.next_op();
+                if let Some(Ok(peeked)) = shared.perhaps(read.peek(buf)).await {
+                    check(stream, position, &buf[..peeked]);
                 }
                 None
             }
-            _ => random.perhaps(read.read(buf)).await,
+            _ => {
+                random.next_op();
+                shared.perhaps(read.read(buf)).await
+            }
         };
         match got {
             Some(Ok(0)) => break,
             Some(Ok(len)) => {
-                check(position, &buf[..len]);
+                check(stream, position, &buf[..len]);
                 position += len as u64;
             }
             Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -191,18 +258,34 @@ async fn reads<R: Reader>(shared: Shared, mut read: R, stream: u64, sent: Rc<Cel
                 assert!(!is_whole.get(), "stream {stream}: {error}");
                 return;
             }
+            // The poll that was left behind is waited for as a rule, and must wake this one. It
+            // ends with the writer at the latest.
+            None if !random.one_in(4) => {
+                let _ = read.readable().await;
+            }
             None => {}
         }
-        if random.one_in(2_000) {
-            // Closed with the peer still writing, here or elsewhere.
+        if !is_calm && random.one_in(500) {
+            // Closed with the peer still writing, here or elsewhere, there perhaps while it waits.
             is_whole.set(false);
-            if random.one_in(2) {
-                let _ = dropper.send(Box::new(read));
+            match random.below(3) {
+                0 => drop(read),
+                1 => drop(dropper.send(Box::new(read))),
+                _ => {
+                    let wait = async move { read.read(&mut [0; 100]).await };
+                    random.perhaps_elsewhere(dropper, wait).await;
+                }
             }
             return;
         }
     }
     if is_whole.get() {
         assert_eq!(position, sent.get(), "stream {stream}: as many bytes as were sent");
+    }
+}
+
+fn check(stream: u64, position: u64, bytes: &[u8]) {
+    for (at, found) in (position..).zip(bytes) {
+        assert_eq!(*found, byte(stream, at), "stream {stream}, byte {at}");
     }
 }
