@@ -19,7 +19,7 @@ use hyper::{Request, StatusCode};
 use tower::ServiceExt;
 
 use super::rt::{Io, Timer};
-use super::{LARGE, listen, request};
+use super::{LARGE, connect, listen, request};
 
 /// axum asks for `Send` of a handler's future, so of all that it holds while it waits.
 fn router(upstream: SocketAddr) -> Router {
@@ -62,7 +62,7 @@ async fn a_router_serves_a_connection() {
         async move { http1::Builder::new().timer(Timer).serve_connection(Io(stream), service).await.unwrap() }
     })
     .await;
-    let stream = TcpStream::connect(address).await.unwrap();
+    let stream = connect(address).await;
     let (mut sender, connection) = handshake(Io(stream)).await.unwrap();
     let connection = aio_runtime::spawn(connection);
 

@@ -9,18 +9,25 @@ mod tls;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 
 use ::hyper::body::{Bytes, Incoming};
 use ::hyper::{Request, Response};
 use aio_runtime::net::{TcpListener, TcpStream};
 use http_body_util::{BodyExt, Full};
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 
-/// More than a socket holds.
+/// What a buffer of a socket may hold. Left alone, it grows to megabytes, and hardly a write waits
+/// for its reader.
+const SOCKET_BUFFER: usize = 128 << 10;
+
+/// More than the buffers of both ends hold.
 const LARGE: usize = 8 << 20;
 
 /// Listens, and starts a task for each connection.
 async fn listen<F: Future<Output = ()> + 'static>(serve: impl Fn(TcpStream) -> F + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    bound_buffers(&listener); // Accepted streams inherit it.
     let address = listener.local_addr().unwrap();
     drop(aio_runtime::spawn(async move {
         loop {
@@ -29,6 +36,17 @@ async fn listen<F: Future<Output = ()> + 'static>(serve: impl Fn(TcpStream) -> F
         }
     }));
     address
+}
+
+async fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.unwrap();
+    bound_buffers(&stream);
+    stream
+}
+
+fn bound_buffers(socket: &impl AsFd) {
+    set_socket_recv_buffer_size(socket, SOCKET_BUFFER).unwrap();
+    set_socket_send_buffer_size(socket, SOCKET_BUFFER).unwrap();
 }
 
 /// Sends back the method, the path and the body.

@@ -11,7 +11,7 @@ use hyper::server::conn as server;
 use hyper::service::service_fn;
 
 use super::rt::{Io, Tasks, Timer};
-use super::{LARGE, assert_echo, echo, listen, request};
+use super::{LARGE, assert_echo, connect, echo, listen, request};
 
 #[aio_runtime::test]
 async fn http_1_with_several_requests_on_a_connection() {
@@ -19,7 +19,7 @@ async fn http_1_with_several_requests_on_a_connection() {
         server::http1::Builder::new().timer(Timer).serve_connection(Io(stream), service_fn(echo)).await.unwrap();
     })
     .await;
-    let stream = TcpStream::connect(address).await.unwrap();
+    let stream = connect(address).await;
     let (mut sender, connection) = client::http1::handshake(Io(stream)).await.unwrap();
     let connection = aio_runtime::spawn(connection);
     for length in [0, 1, 10_000, LARGE, 5] {
@@ -61,7 +61,7 @@ async fn http_2_with_many_requests_at_once() {
         http.serve_connection(Io(stream), service_fn(echo)).await.unwrap();
     })
     .await;
-    let stream = TcpStream::connect(address).await.unwrap();
+    let stream = connect(address).await;
     let mut http = client::http2::Builder::new(Tasks);
     http.timer(Timer).keep_alive_interval(Duration::from_millis(20)).keep_alive_while_idle(true);
     let (sender, connection) = http.handshake(Io(stream)).await.unwrap();
@@ -77,8 +77,8 @@ async fn http_2_with_many_requests_at_once() {
     .await;
     // Kept alive by the timers on both sides.
     sleep(Duration::from_millis(100)).await;
-    let mut sender = sender;
-    assert_echo(sender.send_request(request("/late", "still here")).await.unwrap(), "/late", b"still here").await;
+    let (mut sender, body) = (sender, vec![b'x'; LARGE]);
+    assert_echo(sender.send_request(request("/late", body.clone())).await.unwrap(), "/late", &body).await;
     drop(sender);
     connection.await.unwrap().unwrap();
 }

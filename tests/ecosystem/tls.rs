@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aio_runtime::net::TcpStream;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use hyper::client::conn::http1::handshake;
 use hyper::server::conn::http1;
@@ -36,7 +35,7 @@ async fn connect(
     connector: &TlsConnector,
     address: std::net::SocketAddr,
 ) -> impl futures::AsyncRead + futures::AsyncWrite + Send + Unpin + 'static {
-    let stream = TcpStream::connect(address).await.unwrap();
+    let stream = super::connect(address).await;
     let name = ServerName::try_from("localhost").unwrap();
     connector.connect(name, stream.compat()).await.unwrap().compat()
 }
