@@ -24,8 +24,8 @@ const SOCKET_BUFFER: usize = 128 << 10;
 /// More than the buffers of both ends hold.
 const LARGE: usize = 8 << 20;
 
-/// Listens, and starts a task for each connection.
-async fn listen<F: Future<Output = ()> + 'static>(serve: impl Fn(TcpStream) -> F + 'static) -> SocketAddr {
+/// Listens, and starts a task for each connection. What serves it is `Send`, so all that it holds.
+async fn listen<F: Future<Output = ()> + Send + 'static>(serve: impl Fn(TcpStream) -> F + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     bound_buffers(&listener); // Accepted streams inherit it.
     let address = listener.local_addr().unwrap();

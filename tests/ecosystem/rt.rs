@@ -39,11 +39,12 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Io<S> {
     }
 }
 
-/// Starts tasks on the current runtime.
+/// Starts tasks on the current runtime. It takes only what is `Send`, as hyper-util's executors do,
+/// though our `spawn` would take more.
 #[derive(Clone, Copy)]
 pub(crate) struct Tasks;
 
-impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Tasks {
+impl<F: Future<Output: Send + 'static> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, future: F) {
         drop(aio_runtime::spawn(future));
     }
