@@ -1,5 +1,6 @@
 //! hyper: HTTP/1 and HTTP/2, server and client, with a timer.
 
+use std::future::Future;
 use std::time::Duration;
 
 use aio_runtime::net::{TcpListener, TcpStream};
@@ -36,20 +37,14 @@ async fn http_1_ends_a_connection_whose_request_does_not_come_in_time() {
     const LIMIT: Duration = Duration::from_millis(50);
     // Before the server can start its timer, which is within our connect.
     let begin = Instant::now();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = aio_runtime::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
+    let (ended, _) = serve_a_peer_that_only_says(b"POST / HT", |stream| {
         let mut http = server::http1::Builder::new();
         http.timer(Timer).header_read_timeout(LIMIT);
-        http.serve_connection(Io(stream), service_fn(echo)).await
-    });
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"POST / HT").await.unwrap();
-    let mut answer = Vec::new();
-    timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        http.serve_connection(Io(stream), service_fn(echo))
+    })
+    .await;
     assert!(begin.elapsed() >= LIMIT);
-    let error = server.await.unwrap().unwrap_err();
+    let error = ended.unwrap_err();
     assert!(error.is_timeout(), "{error}");
 }
 
@@ -75,10 +70,46 @@ async fn http_2_with_many_requests_at_once() {
         }
     }))
     .await;
-    // Kept alive by the timers on both sides.
+    // Idle, while the timers of both sides send pings.
     sleep(Duration::from_millis(100)).await;
     let (mut sender, body) = (sender, vec![b'x'; LARGE]);
     assert_echo(sender.send_request(request("/late", body.clone())).await.unwrap(), "/late", &body).await;
     drop(sender);
     connection.await.unwrap().unwrap();
+}
+
+#[aio_runtime::test]
+async fn http_2_ends_a_connection_whose_peer_does_not_answer_a_ping() {
+    const LIMIT: Duration = Duration::from_millis(50);
+    const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0];
+    let begin = Instant::now();
+    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", EMPTY_SETTINGS].concat();
+    let (ended, answer) = serve_a_peer_that_only_says(&preface, |stream| {
+        let mut http = server::http2::Builder::new(Tasks);
+        http.timer(Timer).keep_alive_interval(LIMIT).keep_alive_timeout(LIMIT);
+        http.serve_connection(Io(stream), service_fn(echo))
+    })
+    .await;
+    assert!(begin.elapsed() >= 2 * LIMIT);
+    assert!(answer.windows(PING.len()).any(|frame| frame == PING));
+    let error = ended.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+}
+
+/// How the service of the peer ended, and what the peer has read until then.
+async fn serve_a_peer_that_only_says<F>(
+    words: &[u8],
+    serve: impl FnOnce(TcpStream) -> F + 'static,
+) -> (hyper::Result<()>, Vec<u8>)
+where
+    F: Future<Output = hyper::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut peer = connect(listener.local_addr().unwrap()).await;
+    let server = aio_runtime::spawn(async move { serve(listener.accept().await.unwrap().0).await });
+    peer.write_all(words).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(Duration::from_secs(10), peer.read_to_end(&mut answer)).await.unwrap().unwrap();
+    (server.await.unwrap(), answer)
 }
