@@ -35,6 +35,7 @@ async fn http_1_with_several_requests_on_a_connection() {
 #[aio_runtime::test]
 async fn http_1_ends_a_connection_whose_request_does_not_come_in_time() {
     const LIMIT: Duration = Duration::from_millis(50);
+    // Before the server can start its timer, which is within our connect.
     let begin = Instant::now();
     let (ended, _) = serve_a_peer_that_only_says(b"POST / HT", |stream| {
         let mut http = server::http1::Builder::new();
