@@ -43,6 +43,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Later),
         1 => Just(Step::Refused),
         1 => Just(Step::RefusesPolls),
+        2 => Just(Step::Interrupted),
     ]
 }
 
@@ -78,7 +79,7 @@ const READY: Step = Step::Event { inline: false, said: Said::Ready };
 const INLINE: Step = Step::Event { inline: true, said: Said::Ready };
 
 /// One of each kind where the choice makes a difference.
-const ALPHABET: [Step; 18] = [
+const ALPHABET: [Step; 19] = [
     Step::Ask(Until::Attempt),
     Step::Ask(Until::Event),
     Step::Moved,
@@ -97,6 +98,7 @@ const ALPHABET: [Step; 18] = [
     Step::Later,
     Step::Refused,
     Step::RefusesPolls,
+    Step::Interrupted,
 ];
 
 /// Takes every path of at most `depth` steps of one direction that begins with `path`.

@@ -45,6 +45,8 @@ pub(super) enum Step {
     RefusesPolls,
     /// The nested epoll is of no use any more.
     LosesOverflow,
+    /// The event of a poll that was cancelled.
+    Interrupted,
 }
 
 /// What an event says.
@@ -187,6 +189,7 @@ impl Walk {
                 }
             }
             Step::LosesOverflow => self.lose_overflow(),
+            Step::Interrupted => self.interrupted(direction),
         }
         self.check();
     }
@@ -197,6 +200,12 @@ impl Walk {
             let side = &self.sides[direction as usize];
             assert_eq!(self.source.direction(direction).current_wait(), side.armed, "{side:?}");
             assert!(side.stored.is_empty() || side.armed != Wait::Idle, "somebody waits for nothing: {side:?}");
+            let has_place = |waiter: &Waiter| matches!(waiter, Waiter::Future(Some(_)));
+            let has_waiters = !side.stored.is_empty() || self.waiters[direction as usize].iter().any(has_place);
+            assert_eq!(self.source.direction(direction).has_waiters(), has_waiters, "{side:?}");
+            let abandoned = self.source.direction(direction).abandoned_poll().map(Wait::Poll);
+            let is_abandoned = matches!(side.armed, Wait::Poll(_)) && !has_waiters;
+            assert_eq!(abandoned, is_abandoned.then_some(side.armed), "{side:?}");
             let own = self.source.ready().intersects(Ready::own(direction));
             assert_eq!(own, side.story.has_own_bit(), "{side:?}");
         }
@@ -242,6 +251,17 @@ impl Walk {
             }
         }
         assert!(woken.is_empty());
+    }
+
+    /// The poll was cancelled, and its event says nothing. Whoever waits gets another one.
+    fn interrupted(&mut self, direction: Direction) {
+        if let Wait::Poll(_) = self.sides[direction as usize].armed {
+            self.source.direction(direction).completed(false);
+            self.completed(direction, false);
+            if self.source.direction(direction).has_waiters() {
+                self.poll(direction);
+            }
+        }
     }
 
     fn concerns(&self, events: i64, direction: Direction) -> bool {
