@@ -21,7 +21,12 @@ use super::readiness::{Until, Waiter};
 ///
 /// For each direction at most one poll is armed. It belongs to the registration and not to a
 /// future: dropping a future withdraws its waker, and the poll stays armed for the next one. If
-/// none comes in the next turns it is cancelled.
+/// none comes within a few turns, the poll is cancelled. (Not at once: a `select!` loop drops its
+/// waits and makes them again all the time.)
+///
+/// Callers of [`poll_io`](Self::poll_io) give no notice when they lose interest, and futures give
+/// none if they have waited on another thread. So their polls stay armed until an event, or until
+/// the registration ends.
 ///
 /// An attempt is a system call, and is made on the spot on any thread. To wait is the reactor's
 /// affair: on another thread than its own the wait is sent there (see [`Home`]).

@@ -1,76 +1,68 @@
-//! Waits whose futures have been dropped: their polls are cancelled, though not at once.
+//! Futures that are dropped while they wait: their polls are cancelled, lazily.
 //!
-//! A `select!` loop drops its waits and makes them again all the time, and a cancel costs a walk
-//! over the armed polls, with interrupts off. So an abandoned poll stays armed for some turns. A
-//! waiter that comes back in this time finds it armed, at no cost. Else it is cancelled with the
-//! others that are [closing](super::closing), some in each turn, and its event frees the slot. What
-//! that event says need not be looked at: the next waiter arms another poll, which checks the
-//! level.
+//! A dropped future withdraws its waker. Where it was the last to wait for an armed poll, the poll
+//! is *abandoned*. It stays armed for some turns: a `select!` loop drops its waits and makes them
+//! again all the time, and then finds the poll still armed, at no cost. If nobody comes back it is
+//! cancelled, together with those that are to be closed: some in each turn, oldest first, since
+//! `io_cancel` walks the list of armed polls from there.
 //!
-//! Members of the nested epoll hold no slot, and stay. Callers of the `poll_*` functions give no
-//! notice when they lose interest; the waker of the latest one keeps its poll armed.
+//! Its event frees the slot, as always. Until then the registration keeps the key, so that a close
+//! waits for the event. A waiter that comes in between finds a poll that is armed as far as it can
+//! see, and is armed again by that event.
+//!
+//! Only polls are cancelled: what waits in the nested epoll has no slot to give back, and a
+//! back-off ends by itself.
 
 use std::task::Waker;
 use std::time::Duration;
 
 use super::Driver;
-use crate::reactor::ids::{Direction, SourceId};
+use crate::reactor::ids::{Direction, Key, SourceId};
 use crate::reactor::readiness::{Wait, Waiter};
 use crate::reactor::requests::Disarm;
 
-/// How many turns an abandoned poll stays armed. A `select!` loop waits again in the same turn, and
-/// so does, in a few, a task that handles what another of its futures has found.
-const GRACE: u32 = 3;
-
-/// How long the loop sleeps at most while polls are abandoned, so that the turns pass.
+/// The longest sleep while there are abandoned polls. Nobody who has not come back by then is
+/// expected to, however few turns that was.
 const NAP: Duration = Duration::from_millis(1);
 
 impl Driver {
-    /// Withdraws a future. Returns its waker, to be dropped outside the borrow.
+    /// A future that waited has been dropped. Returns its waker, to be dropped outside the borrow.
     pub(in crate::reactor) fn forget(&mut self, id: SourceId, direction: Direction, waiter: &Waiter) -> Option<Waker> {
-        let readiness = self.sources[id.index()].direction(direction);
+        let readiness = self.readiness(id, direction);
         let withdrawn = readiness.forget(waiter);
-        if readiness.abandoned_poll().is_some() && readiness.list_as_abandoned(self.abandoned.turn) {
-            self.abandoned.listed.push_back((id, direction));
+        if let Some(key) = readiness.abandoned_poll() {
+            self.requests.slots.leave(key);
         }
         withdrawn
     }
 
-    /// Begins another turn: disarms what has been abandoned for long enough.
-    pub(super) fn disarm_abandoned(&mut self) {
-        self.abandoned.turn = self.abandoned.turn.wrapping_add(1);
-        let now = self.abandoned.turn;
-        // Those that are still in their grace go to the end of the list, behind the ones to come.
-        for _ in 0..self.abandoned.listed.len() {
-            let Some((id, direction)) = self.abandoned.listed.pop_front() else { return };
-            let Some(source) = self.sources.get_mut(id.index()) else { continue };
-            let readiness = source.direction(direction);
-            let (Some(since), Some(key)) = (readiness.unlist(), readiness.abandoned_poll()) else { continue };
-            if now.wrapping_sub(since) < GRACE {
-                readiness.list_as_abandoned(since);
-                self.abandoned.listed.push_back((id, direction));
-                continue;
-            }
-            readiness.set_wait(Wait::Idle);
-            self.counters.polls_abandoned.add(1);
-            if self.requests.disarm(key) == Disarm::Cancel {
-                self.closing.push_cancel(key);
-            }
+    /// Begins a turn: the polls that were abandoned some turns ago are to be cancelled.
+    pub(super) fn queue_abandoned(&mut self) {
+        self.requests.slots.pass_turn();
+        while let Some(key) = self.requests.slots.next_left() {
+            self.closing.push_cancel(key);
         }
     }
 
-    /// The longest sleep while polls are abandoned. Those whose waiters have come back are not.
-    pub(super) fn nap(&mut self) -> Option<Duration> {
+    /// The turn of such a poll has come: cancels it, unless somebody waits for it again.
+    pub(super) fn cancel_abandoned(&mut self, id: SourceId, direction: Direction, key: Key) {
+        if self.readiness(id, direction).abandoned_poll() != Some(key) {
+            return;
+        }
+        match self.requests.abandon_poll(key) {
+            Disarm::Vacated => self.readiness(id, direction).set_wait(Wait::Idle),
+            Disarm::Cancel if self.cancel(key) => self.counters.polls_abandoned.add(1),
+            // Denied since the start. It stays armed for the next waiter.
+            Disarm::Cancel => self.requests.slots.undo_abandonment(key),
+            Disarm::AwaitEvent => {}
+        }
+    }
+
+    /// How long the loop may sleep: not for long while some poll is abandoned.
+    pub(super) fn limit_by_abandoned(&mut self) -> Option<Duration> {
         let sources = &mut self.sources;
-        self.abandoned.listed.retain(|(id, direction)| {
-            let Some(source) = sources.get_mut(id.index()) else { return false };
-            let readiness = source.direction(*direction);
-            let is_abandoned = readiness.abandoned_poll().is_some();
-            if !is_abandoned {
-                readiness.unlist();
-            }
-            is_abandoned
-        });
-        (!self.abandoned.listed.is_empty()).then_some(NAP)
+        let is_abandoned =
+            |key, id: SourceId, direction| sources[id.index()].direction(direction).abandoned_poll() == Some(key);
+        self.requests.slots.retain_left(is_abandoned).then_some(NAP)
     }
 }

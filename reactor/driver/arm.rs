@@ -165,13 +165,33 @@ impl Driver {
         }
     }
 
-    /// A demoted poll's event has come. Its result is a mask if the descriptor became ready in the
-    /// meantime; its waiters have not been woken yet. 0 (on some kernels a negated errno) means
-    /// only that the poll is over.
-    pub(super) fn move_to_overflow(&mut self, id: SourceId, direction: Direction, event: &IoEvent) {
+    /// A poll is over that was cancelled while its registration lives. Its result is a mask if the
+    /// descriptor became ready in the meantime; its waiters have not been woken yet. 0 (on some
+    /// kernels a negated errno) means only that the poll is over. True if somebody still waits.
+    fn was_interrupted(&mut self, id: SourceId, direction: Direction, event: &IoEvent) -> bool {
         self.readiness(id, direction).completed(false);
         if event.res > 0 {
-            return self.sources[id.index()].wake_by_poll(direction, event.res, &mut self.wakers);
+            self.sources[id.index()].wake_by_poll(direction, event.res, &mut self.wakers);
+            return false;
+        }
+        self.readiness(id, direction).has_waiters()
+    }
+
+    /// The event of a moving or of an abandoned poll has come: whoever waits gets another poll.
+    pub(super) fn arm_again(&mut self, id: SourceId, direction: Direction, event: &IoEvent) {
+        if !self.was_interrupted(id, direction, event) {
+            return;
+        }
+        match self.requests.slots.rearm(id, direction) {
+            Some(key) => self.readiness(id, direction).set_wait(Wait::Poll(key)),
+            None => self.arm_in_overflow(id, direction),
+        }
+    }
+
+    /// The event of a demoted poll has come: whoever waits does so in the nested epoll.
+    pub(super) fn move_to_overflow(&mut self, id: SourceId, direction: Direction, event: &IoEvent) {
+        if !self.was_interrupted(id, direction, event) {
+            return;
         }
         if let Err(errno) = self.watch_in_overflow(id, direction) {
             // It has just vacated a slot.

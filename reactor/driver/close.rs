@@ -63,7 +63,7 @@ impl Driver {
         }
     }
 
-    /// Cancels a turn's share of the polls that were disarmed.
+    /// Cancels a turn's share of the polls that were disarmed or abandoned.
     pub(super) fn cancel_share(&mut self) {
         let mut begin = None;
         for _ in 0..self.closing.cancels_per_turn() {
@@ -73,10 +73,12 @@ impl Driver {
         }
     }
 
-    /// Cancels the oldest poll that was disarmed. False if there is none.
+    /// Cancels the oldest poll that was disarmed or abandoned. False if there is none.
     fn cancel_next(&mut self) -> bool {
         let Some(key) = self.closing.next_cancel(&self.requests.slots) else { return false };
-        if !self.cancel(key) {
+        if let Some((id, direction)) = self.requests.slots.registration(key) {
+            self.cancel_abandoned(id, direction, key);
+        } else if !self.cancel(key) {
             shut_down(self.closing.find(key));
         }
         true

@@ -50,9 +50,9 @@ pub(super) type Polls = [Option<Key>; Direction::ALL.len()];
 /// open anyway, and the peer would see the close late.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
-    /// Disarmed polls that are to be cancelled, by their `aio_data`: it begins with the generation,
-    /// so that the oldest comes first. `io_cancel` walks the list of armed polls from there, so
-    /// from the oldest to the newest each is found at once.
+    /// Disarmed and abandoned polls that are to be cancelled, by their `aio_data`: it begins with
+    /// the generation, so that the oldest comes first. `io_cancel` walks the list of armed polls
+    /// from there, so from the oldest to the newest each is found at once.
     cancels: BinaryHeap<Reverse<u64>>,
     /// What waits for the events of cancelled polls.
     waiting: Vec<(Polls, Late)>,
@@ -61,7 +61,7 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// Has a disarmed poll cancelled.
+    /// Has a poll cancelled that was disarmed, or is abandoned.
     pub(super) fn push_cancel(&mut self, key: Key) {
         self.cancels.push(Reverse(key.to_data()));
     }
@@ -70,7 +70,12 @@ impl Closing {
     /// skipped.
     pub(super) fn next_cancel(&mut self, slots: &Slots) -> Option<Key> {
         loop {
-            let Reverse(data) = self.cancels.pop()?;
+            let next = self.cancels.pop()?;
+            // It is here twice if it was disarmed after it was abandoned.
+            while self.cancels.peek() == Some(&next) {
+                self.cancels.pop();
+            }
+            let Reverse(data) = next;
             let key = Key::from_data(data);
             if slots.owner(key).is_some() {
                 return Some(key);

@@ -61,7 +61,9 @@ impl Driver {
                     self.poll_has_completed(kind, inline, &event);
                 }
                 Completion::Demoted { source, direction } => self.move_to_overflow(source, direction, &event),
-                Completion::Moved { source, direction } => self.arm_moved(source, direction, &event),
+                Completion::Moved { source, direction } | Completion::Abandoned { source, direction } => {
+                    self.arm_again(source, direction, &event);
+                }
                 Completion::Operation(waker) => self.wakers.extend(waker),
                 // Its buffer and its reference to the file are freed here.
                 Completion::Orphan(_request) => {}

@@ -22,9 +22,7 @@ use std::time::{Duration, Instant};
 use super::former::Former;
 use super::{BACK_OFF, Driver};
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
-use crate::reactor::kernel::abi::IoEvent;
 use crate::reactor::kernel::context_pool;
-use crate::reactor::readiness::Wait;
 use crate::reactor::requests::Disarm;
 
 /// Polls moved per turn. Each costs about 2 us.
@@ -123,19 +121,6 @@ impl Driver {
             && let Some(former) = self.former.take()
         {
             context_pool::put(former.into_kioctx());
-        }
-    }
-
-    /// A moving poll's event has come; see [`move_to_overflow`](Self::move_to_overflow) for its
-    /// result.
-    pub(super) fn arm_moved(&mut self, id: SourceId, direction: Direction, event: &IoEvent) {
-        self.readiness(id, direction).completed(false);
-        if event.res > 0 {
-            return self.sources[id.index()].wake_by_poll(direction, event.res, &mut self.wakers);
-        }
-        match self.requests.slots.rearm(id, direction) {
-            Some(key) => self.readiness(id, direction).set_wait(Wait::Poll(key)),
-            None => self.arm_in_overflow(id, direction),
         }
     }
 

@@ -2,11 +2,11 @@
 //!
 //! One struct, told in the order of a request's way: [`arm`] decides how a descriptor waits,
 //! [`submit`] hands requests to the kernel, [`complete`] takes what comes back, [`close`] ends
-//! registrations; [`grow`] moves it all to a larger context, and [`without_context`] does without
-//! one. Here: what there is, and the turn of the loop with its sleep.
+//! registrations, and [`abandon`] the polls that nobody waits for; [`grow`] moves it all to a
+//! larger context, and [`without_context`] does without one. Here: what there is, and the turn of
+//! the loop with its sleep.
 
 mod abandon;
-mod abandoned;
 mod arm;
 mod close;
 mod closing;
@@ -38,7 +38,6 @@ use super::metrics::Counters;
 use super::readiness::{Readiness, Source};
 use super::requests::{Request, Requests};
 use super::unpark::Unparker;
-use abandoned::Abandoned;
 use closing::Closing;
 use former::Former;
 
@@ -103,7 +102,6 @@ pub(super) struct Driver {
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
     closing: Closing,
-    abandoned: Abandoned,
     /// Do not submit before this time unless an event comes: the kernel had no room.
     stalled_until: Option<Instant>,
     /// Queued slots whose copies this flush had no time for.
@@ -141,7 +139,6 @@ impl Driver {
             unparker: Arc::clone(unparker),
             counters: Arc::clone(counters),
             closing: Closing::default(),
-            abandoned: Abandoned::default(),
             stalled_until: None,
             deferred_copies: VecDeque::new(),
             retries: Vec::new(),
@@ -157,7 +154,7 @@ impl Driver {
     /// Submits what is queued and takes what has completed. Never sleeps.
     pub(super) fn turn(&mut self) {
         self.counters.turns.add(1);
-        self.disarm_abandoned();
+        self.queue_abandoned();
         self.submit_and_reap();
         self.publish_gauges();
     }
@@ -213,10 +210,13 @@ impl Driver {
         let deaf = (self.unpark_poll.is_none() && !self.overflow.watches_unparker())
             || (self.overflow.is_of_use() && self.overflow_poll.is_none());
         let limit = (deaf || self.stalled_until.is_some()).then_some(BACK_OFF);
+        let nap = self.limit_by_abandoned();
         // Only here are signals let in: no look for events and no close is a sleep of the loop.
         let mask = self.config.signal_mask;
-        let nap = self.nap();
         self.take_by_syscall([timeout, limit, nap].into_iter().flatten().min(), mask.as_ref());
+        if nap.is_some() && self.events.is_empty() {
+            self.requests.slots.end_grace();
+        }
         self.unparker.state.wake_up();
         self.take_completions();
     }

@@ -128,10 +128,11 @@ impl Driver {
                 | Completion::Disarmed
                 | Completion::Demoted { .. }
                 | Completion::Moved { .. }
+                | Completion::Abandoned { .. }
                 | Completion::Stale => {
                     unreachable!(
-                        "a refused request was still queued; queued requests are vacated when dropped or disarmed, \
-                         and never demoted or moved"
+                        "a refused request was still queued; queued requests are vacated when dropped, disarmed or \
+                         abandoned, and never demoted or moved"
                     )
                 }
             }

@@ -34,15 +34,16 @@
 //! | wait | set when | cleared when | cannot be with |
 //! |---|---|---|---|
 //! | `Idle` | nothing is armed | a waiter arrives | a stored waker, once the driver has acted |
-//! | `Poll` | an `IOCB_CMD_POLL` has a slot, queued or armed | its event, also that of a demotion; refused, or no room; deregistered | - |
+//! | `Poll` | an `IOCB_CMD_POLL` has a slot, queued or armed | its event, also if it was cancelled; refused, or no room; deregistered | - |
 //! | `Overflow` | the nested epoll watches the direction for one event | it fires; edges are watched for; it cannot be watched again; deregistered | an edge-triggered source |
 //! | `Edge` | the nested epoll watches the direction for every edge | edges lie (then `BackOff`, and `Edge` again); the epoll is lost; deregistered | a source that waits by polls |
 //! | `Retry` | the last polls completed inline, so this one is skipped | next turn; a waiter needs an event | a waiter for an event |
 //! | `BackOff` | the epoll cannot watch it; edges lie, or one may have been missed | its time is over | - |
 //!
-//! An armed poll outlives its waiter: it stays for the next one. Hence a wait other than `Idle` may
-//! have nobody behind it. And when a descriptor hangs up, the event of one direction speaks of
-//! all, so `Signalled` may be set while another direction is armed or due for a retry.
+//! An armed poll outlives its waiter: it stays for the next one, for some turns
+//! (`driver/abandon.rs`). Hence a wait other than `Idle` may have nobody behind it. And when a
+//! descriptor hangs up, the event of one direction speaks of all, so `Signalled` may be set while
+//! another direction is armed or due for a retry.
 //!
 //! How a descriptor waits is the driver's choice, made at each arming: [`Readiness::wait`] only
 //! says *that* something must be armed ([`Next::Arm`]), and is told what was. Once a source is

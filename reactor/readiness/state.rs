@@ -99,8 +99,6 @@ pub(crate) struct Readiness {
     /// Some waiter may not have been told yet why waiting is impossible.
     has_failed: bool,
     waiters: Waiters,
-    /// The turn in which its last waiter went away, while the driver has it in its list.
-    abandoned_at: Option<u32>,
 }
 
 impl Readiness {
@@ -272,28 +270,23 @@ impl Readiness {
         if self.has_failed { self.waiters.take_error(waiter) } else { None }
     }
 
-    /// Removes a future's waker. What is armed stays armed for the next waiter; the driver disarms
-    /// it if none comes.
+    /// Removes a future's waker. What is armed stays armed for the next waiter; the driver cancels
+    /// an [`abandoned_poll`](Self::abandoned_poll) later.
     pub(crate) fn forget(&mut self, waiter: &Waiter) -> Option<Waker> {
         self.waiters.remove(waiter)
     }
 
-    /// The poll that is armed though nobody waits any more.
+    /// Whether anybody waits, or has been woken and not been polled since.
+    pub(crate) fn has_waiters(&self) -> bool {
+        !self.waiters.is_empty()
+    }
+
+    /// The poll that is armed though nobody waits.
     pub(crate) fn abandoned_poll(&self) -> Option<Key> {
         match self.wait {
-            Wait::Poll(key) if self.waiters.is_empty() => Some(key),
-            _ => None,
+            Wait::Poll(key) if !self.has_waiters() => Some(key),
+            Wait::Poll(_) | Wait::Idle | Wait::Overflow | Wait::Edge | Wait::Retry | Wait::BackOff => None,
         }
-    }
-
-    /// Notes the turn in which the last waiter went away. True if the driver has to list it.
-    pub(crate) fn list_as_abandoned(&mut self, turn: u32) -> bool {
-        self.abandoned_at.replace(turn).is_none()
-    }
-
-    /// The driver has taken it from its list. Returns the turn in which the last waiter went away.
-    pub(crate) fn unlist(&mut self) -> Option<u32> {
-        self.abandoned_at.take()
     }
 
     /// Whether a poll would complete inside the `io_submit` that arms it, judging by the last ones.

@@ -90,9 +90,9 @@ impl Waiters {
         }
     }
 
-    /// Whether nobody waits, nor was woken and has yet to be polled.
+    /// Whether no task waits, and no future has a place.
     pub(super) fn is_empty(&self) -> bool {
-        !matches!(self.task, Place::Waiting(_)) && self.futures.is_empty() && self.elsewhere.is_empty()
+        self.futures.is_empty() && self.elsewhere.is_empty() && !matches!(self.task, Place::Waiting(_))
     }
 
     /// Hands over all wakers. Their futures keep their places.

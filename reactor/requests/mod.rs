@@ -13,6 +13,8 @@
 //!       abandon ────┤            │       │                 (undone: Armed)     source overflows
 //!                   ▼            ▼       ├─move (poll)────► Moving ──event──► vacant, and the
 //!                 vacant       vacant    │                 (undone: Armed)    source is armed again
+//!                                        ├─abandon (poll)──► Abandoned ──event──► vacant, and the
+//!                                        │                 (undone: Armed)    source, if it is waited for
 //!                                        └─abandon (file)─► its operation is Orphaned,
 //!                                                            and the slot Armed ──event──► vacant
 //! ```
@@ -33,6 +35,8 @@
 //!                └─abandon─► Withdrawn ──its turn, or a sweep──► gone
 //! ```
 
+mod abandon;
+mod abandoned;
 mod idle_clock;
 mod operations;
 mod request;
@@ -60,6 +64,9 @@ pub(crate) enum Completion<P> {
     Demoted { source: SourceId, direction: Direction },
     /// The end of a moving poll: the registration is to be armed on the new context.
     Moved { source: SourceId, direction: Direction },
+    /// The end of an abandoned poll: if somebody has come since, the registration is to be armed
+    /// again.
+    Abandoned { source: SourceId, direction: Direction },
     /// The result is ready to be fetched.
     Operation(Option<Waker>),
     /// The end of an abandoned operation: now the payload may be freed.
@@ -105,9 +112,20 @@ impl<P> Requests<P> {
     ///
     /// # Panics
     ///
-    /// If the key is not that of a poll that is queued, armed, demoted or moving.
+    /// If the key is not that of a poll that is queued, armed, demoted, moving or abandoned.
     pub(crate) fn disarm(&mut self, key: Key) -> Disarm {
         let disarm = self.slots.disarm(key);
+        if disarm == Disarm::Vacated {
+            self.admit();
+        }
+        disarm
+    }
+
+    /// Gives back the slot of a poll that nobody waits for, while its registration lives: at once,
+    /// or by way of a cancel, and then its event will come as [`Completion::Abandoned`]. Leaves it
+    /// alone if it is cancelled already.
+    pub(crate) fn abandon_poll(&mut self, key: Key) -> Disarm {
+        let disarm = self.slots.abandon(key);
         if disarm == Disarm::Vacated {
             self.admit();
         }
@@ -144,8 +162,14 @@ impl<P> Requests<P> {
             (Owner::Poll(PollKind::Waiters(source, direction)), SlotState::Moving) => {
                 Completion::Moved { source, direction }
             }
-            (Owner::Poll(PollKind::Unpark | PollKind::Overflow), SlotState::Demoted | SlotState::Moving) => {
-                unreachable!("the reactor's own polls are never demoted, and not moved but armed again")
+            (Owner::Poll(PollKind::Waiters(source, direction)), SlotState::Abandoned) => {
+                Completion::Abandoned { source, direction }
+            }
+            (
+                Owner::Poll(PollKind::Unpark | PollKind::Overflow),
+                SlotState::Demoted | SlotState::Moving | SlotState::Abandoned,
+            ) => {
+                unreachable!("the reactor's own polls are never demoted or abandoned, and not moved but armed again")
             }
             (Owner::Operation(index), _) => match self.operations.finish(index, result) {
                 Ok(waker) => Completion::Operation(waker),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
+use super::abandoned::Abandoned;
 use super::idle_clock::IdleClock;
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 
@@ -35,17 +36,22 @@ pub(super) enum SlotState {
     /// A poll that was accepted by the context before the growth, and then cancelled to be armed on
     /// the new one. Its registration still waits.
     Moving,
+    /// A poll that was accepted, and then cancelled because nobody waited any more. Its
+    /// registration lives, and may be waiting again.
+    Abandoned,
 }
 
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) owner: Owner,
     pub(super) state: SlotState,
-    generation: u32,
+    pub(super) generation: u32,
     /// By the [`IdleClock`].
     armed_at: u32,
     /// Which context it was submitted to, counted in growths.
     context: u32,
+    /// The latest turn in which the last waiter left, while it is listed in [`Slots::left`].
+    pub(super) left_in: Option<u32>,
 }
 
 /// What [`Requests::disarm`](super::Requests::disarm) leaves to its caller.
@@ -63,7 +69,7 @@ pub(crate) enum Disarm {
 /// own polls and a quarter for file operations alone.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    slots: Slab<Slot>,
+    pub(super) slots: Slab<Slot>,
     capacity: usize,
     /// Slots to be submitted, in order; keys of slots vacated since are skipped.
     queue: VecDeque<Key>,
@@ -75,6 +81,8 @@ pub(crate) struct Slots {
     /// The event of a demoted poll is still to come. One at a time: the slot that it vacates may be
     /// enough.
     demoting: bool,
+    /// Polls whose last waiter has left.
+    pub(super) left: Abandoned,
     /// How often the capacity has grown: which context takes what is submitted now.
     context: u32,
     /// Accepted slots whose event is still to come from the context before the latest growth.
@@ -94,6 +102,7 @@ impl Slots {
             next_generation: 0,
             clock: IdleClock::default(),
             demoting: false,
+            left: Abandoned::default(),
             context: 0,
             on_former: 0,
         }
@@ -116,6 +125,16 @@ impl Slots {
     /// Whose request this is; `None` if the key is stale.
     pub(crate) fn owner(&self, key: Key) -> Option<Owner> {
         self.slots.get(key.index()).filter(|slot| slot.generation == key.generation).map(|slot| slot.owner)
+    }
+
+    /// The registration that has this poll; `None` if it was disarmed.
+    pub(crate) fn registration(&self, key: Key) -> Option<(SourceId, Direction)> {
+        let slot = self.slots.get(key.index()).filter(|slot| slot.generation == key.generation)?;
+        match (slot.owner, slot.state) {
+            (_, SlotState::Cancelling)
+            | (Owner::Poll(PollKind::Unpark | PollKind::Overflow) | Owner::Operation(_), _) => None,
+            (Owner::Poll(PollKind::Waiters(source, direction)), _) => Some((source, direction)),
+        }
     }
 
     // ---- taking a slot ----
@@ -150,8 +169,14 @@ impl Slots {
     pub(super) fn occupy(&mut self, owner: Owner) -> Key {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
-        let slot =
-            Slot { owner, state: SlotState::Queued, generation, armed_at: self.clock.now(), context: self.context };
+        let slot = Slot {
+            owner,
+            state: SlotState::Queued,
+            generation,
+            armed_at: self.clock.now(),
+            context: self.context,
+            left_in: None,
+        };
         let index = self.slots.insert(slot) as u32;
         self.polls += usize::from(matches!(owner, Owner::Poll(_)));
         self.peak = self.peak.max(self.slots.len());
@@ -298,9 +323,13 @@ impl Slots {
 
     /// Undoes the beginning of a move whose cancel failed: the poll stays where it is.
     pub(crate) fn undo_move(&mut self, key: Key) {
+        self.undo(key, SlotState::Moving);
+    }
+
+    pub(super) fn undo(&mut self, key: Key, cancelled: SlotState) {
         let flush = self.flush;
-        let slot = self.slot_mut(key).expect("its move began just now");
-        debug_assert_eq!(slot.state, SlotState::Moving, "only a move can be undone");
+        let slot = self.slot_mut(key).expect("cancelled just now");
+        debug_assert_eq!(slot.state, cancelled, "only what has just begun can be undone");
         slot.state = SlotState::Armed { flush: flush.wrapping_sub(1) };
     }
 
@@ -310,9 +339,10 @@ impl Slots {
     ///
     /// # Panics
     ///
-    /// If the key is not that of a poll that is queued, armed, demoted or moving.
+    /// If the key is not that of a poll that is queued, armed, demoted, moving or abandoned.
     pub(super) fn disarm(&mut self, key: Key) -> Disarm {
         let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
+        slot.left_in = None;
         match std::mem::replace(&mut slot.state, SlotState::Cancelling) {
             SlotState::Queued => {
                 // The kernel does not have it: no event is awaited any less.
@@ -325,7 +355,7 @@ impl Slots {
                 self.demoting = false;
                 Disarm::AwaitEvent
             }
-            SlotState::Moving => Disarm::AwaitEvent,
+            SlotState::Moving | SlotState::Abandoned => Disarm::AwaitEvent,
             SlotState::Cancelling => {
                 unreachable!("a poll is disarmed once: its registration forgets the key")
             }
@@ -347,7 +377,7 @@ impl Slots {
         slot.is_some_and(|slot| slot.generation == key.generation && slot.state == SlotState::Queued)
     }
 
-    fn slot_mut(&mut self, key: Key) -> Option<&mut Slot> {
+    pub(super) fn slot_mut(&mut self, key: Key) -> Option<&mut Slot> {
         self.slots.get_mut(key.index()).filter(|slot| slot.generation == key.generation)
     }
 }

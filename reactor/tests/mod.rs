@@ -5,6 +5,7 @@
 //! orphans too.
 
 mod abandoned;
+mod abandoned_events;
 mod buf;
 mod busy;
 mod close;

@@ -1,6 +1,7 @@
 //! Walks over all moves of a descriptor's readiness. A model beside it remembers everything that
 //! has happened, and works out each answer from the whole story.
 
+mod steps;
 mod story;
 mod walk;
 
@@ -9,7 +10,8 @@ use proptest::test_runner::RngSeed;
 
 use crate::reactor::ids::Direction;
 use crate::reactor::readiness::Until;
-use walk::{Arming, Said, Step, WAITERS, Walk};
+use steps::{Arming, Said, Step};
+use walk::{WAITERS, Walk};
 
 fn any_step() -> impl Strategy<Value = Step> {
     let until = || prop_oneof![Just(Until::Attempt), Just(Until::Event)];
@@ -43,6 +45,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Later),
         1 => Just(Step::Refused),
         1 => Just(Step::RefusesPolls),
+        2 => Just(Step::Interrupted),
     ]
 }
 
@@ -78,7 +81,7 @@ const READY: Step = Step::Event { inline: false, said: Said::Ready };
 const INLINE: Step = Step::Event { inline: true, said: Said::Ready };
 
 /// One of each kind where the choice makes a difference.
-const ALPHABET: [Step; 18] = [
+const ALPHABET: [Step; 19] = [
     Step::Ask(Until::Attempt),
     Step::Ask(Until::Event),
     Step::Moved,
@@ -97,6 +100,7 @@ const ALPHABET: [Step; 18] = [
     Step::Later,
     Step::Refused,
     Step::RefusesPolls,
+    Step::Interrupted,
 ];
 
 /// Takes every path of at most `depth` steps of one direction that begins with `path`.

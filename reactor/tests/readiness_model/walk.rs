@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::steps::{Arming, Said, Step};
 use super::story::{Fact, Needs, Outlook, Story};
 use crate::reactor::ids::{Direction, Key};
 use crate::reactor::readiness::{Next, Ready, Source, Until, Wait, Waiter};
@@ -16,69 +17,6 @@ use crate::reactor::tests::Flag;
 /// are futures.
 pub(super) const WAITERS: usize = 4;
 const ELSEWHERE: usize = WAITERS - 1;
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
-    /// Is an attempt worthwhile?
-    Ask(Until),
-    /// An attempt has found something (`try_io`).
-    Moved,
-    /// An attempt met `EAGAIN`, and no wait follows (`try_io`).
-    Eagain,
-    /// A transfer was short.
-    Short,
-    /// `EAGAIN`, and the waiter waits.
-    Block(usize, Arming),
-    /// A wait without an attempt.
-    Wait(usize, Until, Arming),
-    /// The waiter's future is dropped.
-    Forget(usize),
-    /// The event of what is armed.
-    Event { inline: bool, said: Said },
-    /// The turn in which skipped polls are retried.
-    NextTurn,
-    /// The time at which a back-off ends.
-    Later,
-    /// What was armed turns out to be impossible.
-    Refused,
-    /// The kernel refuses to poll the descriptor.
-    RefusesPolls,
-    /// The nested epoll is of no use any more.
-    LosesOverflow,
-}
-
-/// What an event says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
-    Ready,
-    End,
-    Error,
-    /// Only that it is over.
-    Nothing,
-}
-
-impl Said {
-    fn events(self, direction: Direction) -> i64 {
-        i64::from(match (self, direction) {
-            (Self::Ready, _) => direction.poll_mask() & !libc::POLLRDHUP,
-            (Self::End, Direction::Read) => libc::POLLIN | libc::POLLRDHUP,
-            (Self::End, _) => libc::POLLOUT | libc::POLLHUP,
-            (Self::Error, _) => libc::POLLERR,
-            (Self::Nothing, _) => 0,
-        })
-    }
-}
-
-/// What the driver achieves when it is told to arm.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Arming {
-    Poll,
-    /// There is no slot.
-    Overflow,
-    /// There is no slot, and the nested epoll refuses the descriptor.
-    NeitherTells,
-    Impossible,
-}
 
 /// A direction's story, how it waits, and the wakers that are stored, by waiter.
 #[derive(Debug, Default)]
@@ -187,6 +125,7 @@ impl Walk {
                 }
             }
             Step::LosesOverflow => self.lose_overflow(),
+            Step::Interrupted => self.interrupted(direction),
         }
         self.check();
     }
@@ -197,6 +136,12 @@ impl Walk {
             let side = &self.sides[direction as usize];
             assert_eq!(self.source.direction(direction).current_wait(), side.armed, "{side:?}");
             assert!(side.stored.is_empty() || side.armed != Wait::Idle, "somebody waits for nothing: {side:?}");
+            let has_place = |waiter: &Waiter| matches!(waiter, Waiter::Future(Some(_)));
+            let has_waiters = !side.stored.is_empty() || self.waiters[direction as usize].iter().any(has_place);
+            assert_eq!(self.source.direction(direction).has_waiters(), has_waiters, "{side:?}");
+            let abandoned = self.source.direction(direction).abandoned_poll().map(Wait::Poll);
+            let is_abandoned = matches!(side.armed, Wait::Poll(_)) && !has_waiters;
+            assert_eq!(abandoned, is_abandoned.then_some(side.armed), "{side:?}");
             let own = self.source.ready().intersects(Ready::own(direction));
             assert_eq!(own, side.story.has_own_bit(), "{side:?}");
         }
@@ -242,6 +187,17 @@ impl Walk {
             }
         }
         assert!(woken.is_empty());
+    }
+
+    /// The poll was cancelled, and its event says nothing. Whoever waits gets another one.
+    fn interrupted(&mut self, direction: Direction) {
+        if let Wait::Poll(_) = self.sides[direction as usize].armed {
+            self.source.direction(direction).completed(false);
+            self.completed(direction, false);
+            if self.source.direction(direction).has_waiters() {
+                self.poll(direction);
+            }
+        }
     }
 
     fn concerns(&self, events: i64, direction: Direction) -> bool {

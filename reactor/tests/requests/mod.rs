@@ -24,6 +24,12 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0_u8..20).prop_map(Step::Grow),
         2 => Just(Step::Move),
         1 => Just(Step::UndoMove),
+        3 => any::<u8>().prop_map(Step::Leave),
+        3 => Just(Step::PassTurn),
+        1 => Just(Step::EndGrace),
+        1 => any::<u64>().prop_map(Step::RetainLeft),
+        2 => any::<u8>().prop_map(Step::AbandonPoll),
+        1 => Just(Step::UndoAbandonment),
         4 => Just(Step::Start),
         1 => any::<u8>().prop_map(Step::Await),
         2 => any::<u8>().prop_map(Step::Fetch),
@@ -131,6 +137,27 @@ fn all_short_walks_from_a_growth_agree_with_the_model() {
     let mut alphabet = alphabet();
     alphabet.extend([Step::Grow(16), Step::Move, Step::UndoMove]);
     enumerate(&alphabet, &mut growing, 4);
+}
+
+#[test]
+fn all_short_walks_from_polls_that_were_left_agree_with_the_model() {
+    let mut left = vec![Step::Arm(0); 8];
+    left.extend([Step::Arm(1), Step::Flush { refused: 0, room: u8::MAX }, Step::EndFlush, Step::Arm(1)]);
+    left.extend([Step::Leave(0), Step::Leave(9), Step::PassTurn]);
+    let alphabet = [
+        Step::Leave(0),
+        Step::Leave(9),
+        Step::PassTurn,
+        Step::EndGrace,
+        Step::RetainLeft(1),
+        Step::AbandonPoll(0),
+        Step::AbandonPoll(9),
+        Step::UndoAbandonment,
+        Step::Disarm(0),
+        Step::Flush { refused: 0, room: u8::MAX },
+        Step::Complete(0, 0),
+    ];
+    enumerate(&alphabet, &mut left, 4);
 }
 
 #[test]

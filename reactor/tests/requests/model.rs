@@ -15,6 +15,8 @@ pub(super) const OWN_POLLS: usize = 2;
 pub(super) const FEWEST_SLOTS: usize = 16;
 /// How many times the capacity is armed before a poll is idle.
 pub(super) const IDLE_ROUNDS: usize = 4;
+/// How many turns a poll stays armed that nobody waits for.
+pub(super) const GRACE: usize = 3;
 
 /// What a request owns. Counts its drops.
 pub(super) struct Payload {
@@ -35,6 +37,7 @@ pub(super) enum State {
     Cancelling,
     Demoted,
     Moving,
+    Abandoned,
 }
 
 /// A request with a slot.
@@ -46,6 +49,8 @@ pub(super) struct Slot {
     pub(super) armed_at: usize,
     /// The context that accepted it, counted in growths.
     pub(super) context: usize,
+    /// The first and the latest turn in which its last waiter left, since it was last looked at.
+    pub(super) left: Option<(usize, usize)>,
     /// Known at once for polls, and once it is taken from the queue for an operation.
     pub(super) key: Option<Key>,
 }
@@ -76,6 +81,7 @@ pub(super) struct Walk {
     pub(super) peak: usize,
     pub(super) arms: usize,
     pub(super) context: usize,
+    pub(super) turn: usize,
     pub(super) seen: HashSet<u64>,
     pub(super) dead: Vec<Key>,
 }
@@ -95,6 +101,7 @@ impl Walk {
             peak: 0,
             arms: 0,
             context: 0,
+            turn: 0,
             seen: HashSet::new(),
             dead: Vec::new(),
         }
@@ -103,7 +110,8 @@ impl Walk {
     // ---- the model's own moves ----
 
     pub(super) fn occupy(&mut self, owner: Owner, key: Option<Key>) {
-        self.slots.push(Slot { owner, state: State::Queued, armed_at: self.arms, context: self.context, key });
+        let (armed_at, context) = (self.arms, self.context);
+        self.slots.push(Slot { owner, state: State::Queued, armed_at, context, left: None, key });
         self.peak = self.peak.max(self.slots.len());
         if let Some(key) = key {
             self.meet(key);
@@ -219,6 +227,7 @@ impl Walk {
                 let is_on_former = self.requests.slots.is_on_former(key);
                 assert!(slot.state == State::Queued || is_on_former == self.is_on_former(slot), "{slot:?}");
                 assert!(self.requests.slots.owner(key).is_some(), "{slot:?} is not forgotten before its event");
+                assert_eq!(self.requests.slots.registration(key).is_some(), has_registration(slot), "{slot:?}");
             }
         }
         for (number, drops) in self.drops.iter().enumerate() {
@@ -279,6 +288,11 @@ pub(super) fn is_own(owner: Owner) -> bool {
     matches!(owner, Owner::Poll(kind) if kind.is_own())
 }
 
+/// Whether a registration holds the key of this poll.
+pub(super) fn has_registration(slot: &Slot) -> bool {
+    matches!(slot.owner, Owner::Poll(kind) if !kind.is_own()) && slot.state != State::Cancelling
+}
+
 pub(super) fn assert_same(waker: Option<&Waker>, flag: Option<&Arc<Flag>>) {
     let expected = flag.map(|flag| Waker::from(Arc::clone(flag)));
     match (waker, &expected) {
@@ -303,6 +317,7 @@ pub(super) fn name<P>(completion: &Completion<P>) -> &'static str {
         Completion::Disarmed => "Disarmed",
         Completion::Demoted { .. } => "Demoted",
         Completion::Moved { .. } => "Moved",
+        Completion::Abandoned { .. } => "Abandoned",
         Completion::Operation(_) => "Operation",
         Completion::Orphan(_) => "Orphan",
     }

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use super::model::{IDLE_ROUNDS, OWN_POLLS, Operation, Payload, Slot, State, Walk, assert_same, is_own, name};
+use super::model::{
+    GRACE, IDLE_ROUNDS, OWN_POLLS, Operation, Payload, Slot, State, Walk, assert_same, has_registration, is_own, name,
+};
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 use crate::reactor::requests::{Completion, Disarm, Owner};
 
@@ -24,6 +26,17 @@ pub(super) enum Step {
     Move,
     /// The poll could not be cancelled.
     UndoMove,
+    /// The last waiter of a poll leaves.
+    Leave(u8),
+    /// A turn, in which all are taken whose last waiter left some turns ago.
+    PassTurn,
+    EndGrace,
+    /// Some of those that were left are waited for again.
+    RetainLeft(u64),
+    /// Nobody waits for a poll, some turns later.
+    AbandonPoll(u8),
+    /// The poll could not be cancelled.
+    UndoAbandonment,
     Start,
     Await(u8),
     Fetch(u8),
@@ -54,6 +67,15 @@ impl Walk {
             Step::Grow(slots) => self.grow(slots),
             Step::Move => self.begin_move(),
             Step::UndoMove => self.undo_move(),
+            Step::Leave(which) => self.leave(which),
+            Step::PassTurn => self.pass_turn(),
+            Step::EndGrace => {
+                self.requests.slots.end_grace();
+                self.turn += GRACE;
+            }
+            Step::RetainLeft(abandoned) => self.retain_left(abandoned),
+            Step::AbandonPoll(which) => self.abandon_poll(which),
+            Step::UndoAbandonment => self.undo_abandonment(),
             Step::Start => self.start(),
             Step::Await(which) => self.await_result(which),
             Step::Fetch(which) => self.fetch(which),
@@ -102,6 +124,7 @@ impl Walk {
         let polls = |slot: &Slot| matches!(slot.owner, Owner::Poll(_)) && slot.state != State::Cancelling;
         let Some(at) = self.choose(which, polls) else { return };
         let key = self.slots[at].key.expect("the key of a poll is known");
+        self.slots[at].left = None;
         match self.slots[at].state {
             State::Queued => {
                 assert_eq!(self.requests.disarm(key), Disarm::Vacated);
@@ -111,7 +134,7 @@ impl Walk {
                 assert_eq!(self.requests.disarm(key), Disarm::Cancel);
                 self.slots[at].state = State::Cancelling;
             }
-            State::Demoted | State::Moving => {
+            State::Demoted | State::Moving | State::Abandoned => {
                 assert_eq!(self.requests.disarm(key), Disarm::AwaitEvent);
                 self.slots[at].state = State::Cancelling;
             }
@@ -177,6 +200,65 @@ impl Walk {
     fn undo_move(&mut self) {
         let Some(at) = self.choose(0, |slot| slot.state == State::Moving) else { return };
         self.requests.slots.undo_move(self.slots[at].key.expect("the key of a poll is known"));
+        self.slots[at].state = State::Armed { flush: usize::MAX };
+    }
+
+    fn leave(&mut self, which: u8) {
+        let Some(at) = self.choose(which, has_registration) else { return };
+        let slot = &mut self.slots[at];
+        self.requests.slots.leave(slot.key.expect("the key of a poll is known"));
+        slot.left = Some((slot.left.map_or(self.turn, |(first, _)| first), self.turn));
+    }
+
+    fn pass_turn(&mut self) {
+        self.requests.slots.pass_turn();
+        self.turn += 1;
+        while let Some(key) = self.requests.slots.next_left() {
+            let at = self.slot_of(key);
+            let (_, latest) = self.slots[at].left.take().expect("its last waiter has left");
+            assert!(self.turn - latest >= GRACE, "not so soon: {:?}", self.slots[at]);
+        }
+        for slot in &self.slots {
+            if let Some((first, latest)) = slot.left {
+                let patience = if first == latest { GRACE } else { 2 * GRACE };
+                assert!(self.turn - latest < patience, "it is forgotten: {slot:?} in {}", self.turn);
+            }
+        }
+    }
+
+    fn retain_left(&mut self, abandoned: u64) {
+        let slots = &mut self.slots;
+        let any_left = self.requests.slots.retain_left(|key, source, direction| {
+            let slot = slots.iter_mut().find(|slot| slot.key == Some(key)).expect("a live key");
+            assert_eq!(slot.owner, Owner::Poll(PollKind::Waiters(source, direction)));
+            assert!(slot.left.is_some(), "its last waiter has left: {slot:?}");
+            let keep = abandoned >> (key.index() % 64) & 1 == 1;
+            slot.left = slot.left.filter(|_| keep);
+            keep
+        });
+        assert_eq!(any_left, self.slots.iter().any(|slot| slot.left.is_some()));
+    }
+
+    fn abandon_poll(&mut self, which: u8) {
+        let Some(at) = self.choose(which, has_registration) else { return };
+        let disarm = self.requests.abandon_poll(self.slots[at].key.expect("the key of a poll is known"));
+        match self.slots[at].state {
+            State::Queued => {
+                assert_eq!(disarm, Disarm::Vacated);
+                self.vacate(at);
+            }
+            State::Armed { .. } => {
+                assert_eq!(disarm, Disarm::Cancel);
+                (self.slots[at].state, self.slots[at].left) = (State::Abandoned, None);
+            }
+            State::Demoted | State::Moving | State::Abandoned => assert_eq!(disarm, Disarm::AwaitEvent),
+            State::Cancelling => unreachable!(),
+        }
+    }
+
+    fn undo_abandonment(&mut self) {
+        let Some(at) = self.choose(0, |slot| slot.state == State::Abandoned) else { return };
+        self.requests.slots.undo_abandonment(self.slots[at].key.expect("the key of a poll is known"));
         self.slots[at].state = State::Armed { flush: usize::MAX };
     }
 
@@ -298,6 +380,9 @@ impl Walk {
                 assert_eq!(PollKind::Waiters(source, direction), kind);
             }
             (Owner::Poll(kind), State::Moving, Completion::Moved { source, direction }) => {
+                assert_eq!(PollKind::Waiters(source, direction), kind);
+            }
+            (Owner::Poll(kind), State::Abandoned, Completion::Abandoned { source, direction }) => {
                 assert_eq!(PollKind::Waiters(source, direction), kind);
             }
             (Owner::Poll(kind), State::Queued | State::Armed { .. }, Completion::Poll { kind: completed, inline }) => {
