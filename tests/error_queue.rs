@@ -13,7 +13,7 @@ use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::TcpStream;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Handle, spawn};
-use common::{run, soon, stream_and_peer};
+use common::{fill, run, soon, stream_and_peer};
 
 /// How long a wait is watched.
 const WHILE: Duration = Duration::from_millis(500);
@@ -116,10 +116,7 @@ fn a_write_sleeps_while_a_completion_is_unread_and_goes_on_when_there_is_room() 
     run(async {
         let (stream, mut peer) = with_zerocopy();
         let mut stream = &stream;
-        let mut sent = 0;
-        while let Ok(bytes) = stream.try_write(&[1; 4096]) {
-            sent += bytes;
-        }
+        let sent = fill(stream);
         assert_sleeps(stream.write_all(&[1])).await;
         let reader = std::thread::spawn(move || {
             let mut bytes = vec![0; sent + 3];

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -27,7 +27,8 @@ use aio_runtime::net::TcpStream;
 use aio_runtime::task::yield_now;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Metrics, Runtime};
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketType, sockopt};
 
 /// How long a test may take before it counts as hanging.
 const TEST_LIMIT: Duration = Duration::from_secs(50);
@@ -220,6 +221,24 @@ impl Deserted {
 /// of temporary files may not.
 pub(crate) fn real_dir() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// Sends until the socket is full, and stays so: of what it has sent, TCP moves some from one end's
+/// buffer to the other's later on. Returns the bytes sent.
+pub(crate) fn fill(socket: impl AsFd) -> usize {
+    let block = pattern(65536);
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let mut sent = 0;
+    let mut full_since = Instant::now();
+    // A delayed acknowledgement comes within 40 ms.
+    while full_since.elapsed() < Duration::from_millis(60) {
+        match rustix::net::send(&socket, &block, flags) {
+            Ok(more) => (sent, full_since) = (sent + more, Instant::now()),
+            Err(Errno::AGAIN) => thread::sleep(Duration::from_millis(5)),
+            Err(errno) => panic!("{errno}"),
+        }
+    }
+    sent
 }
 
 /// `len` bytes by which a place in a file is known.

@@ -8,8 +8,8 @@ use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::time::sleep;
 use aio_runtime::{Runtime, spawn};
 
-use super::{AT_ONCE, fill, stream_and_peer, text_of, watch_end};
-use crate::common::{Clean, poll_once, run, soon, turn};
+use super::{AT_ONCE, stream_and_peer, text_of, watch_end};
+use crate::common::{Clean, fill, poll_once, run, soon, turn};
 use crate::kind::{Deserted, bind_now, connect_std, listen};
 
 #[test]

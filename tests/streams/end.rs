@@ -7,8 +7,8 @@ use std::thread;
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::spawn;
 
-use super::{fill, stream_and_peer};
-use crate::common::{run, soon, turn};
+use super::stream_and_peer;
+use crate::common::{fill, run, soon, turn};
 use crate::kind::reset;
 
 #[test]

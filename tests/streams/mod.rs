@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 
-use crate::common::pattern;
 use crate::kind::{Peer, Stream, pair_std};
 
 /// A close is seen within milliseconds. The bound is for a loaded machine, and far below any
@@ -45,16 +44,6 @@ fn watch_end(mut peer: Peer) -> oneshot::Receiver<(Instant, io::Result<usize>)> 
         let _ = report.send((Instant::now(), end));
     });
     reported
-}
-
-/// Fills the buffers until a write would wait. Returns the bytes written.
-fn fill(stream: &Stream) -> usize {
-    let block = pattern(65536);
-    let mut written = 0;
-    while let Ok(more) = stream.try_write(&block) {
-        written += more;
-    }
-    written
 }
 
 /// An address as text: those of std and ours are of different types for some kinds.

@@ -10,7 +10,7 @@ use aio_runtime::{Handle, Runtime, spawn};
 use futures::future::{join, join_all};
 
 use super::{stream_and_peer, stream_pair};
-use crate::common::{Clean, pattern, run, soon};
+use crate::common::{Clean, fill, pattern, run, soon};
 use crate::kind::{connect, listen};
 
 #[test]
@@ -182,6 +182,7 @@ fn readiness_and_tries() {
         while let Ok(more) = near.try_write(&block) {
             written += more;
         }
+        written += fill(&near);
         assert!(timeout(Duration::from_millis(5), near.writable()).await.is_err(), "the buffers are full");
         peer.set_nonblocking(false).unwrap();
         let mut received = vec![0; written];
