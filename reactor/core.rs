@@ -1,6 +1,7 @@
 //! A reactor's parts that only its own thread may touch, behind one borrow.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use super::driver::{Aftermath, Close, Driver, Late};
@@ -22,6 +23,8 @@ pub(super) struct Core {
     /// Whether the thread is in the loop, which will finish pending closes soon.
     in_loop: Cell<bool>,
     mailbox: Mailbox,
+    /// What has been taken from the mailbox, and is yet to be carried out.
+    commands: RefCell<VecDeque<Command>>,
 }
 
 impl Core {
@@ -32,6 +35,7 @@ impl Core {
             timers: Timers::new(),
             in_loop: Cell::new(false),
             mailbox,
+            commands: RefCell::default(),
         }
     }
 
@@ -61,8 +65,9 @@ impl Core {
     }
 
     /// The door to the driver: closed after `shutdown`, and for a forked child, which must not
-    /// touch its parent's context, ring and epoll. (So a stream that a child inherits fails at
-    /// once, and does not first attempt to read what may be its parent's.)
+    /// touch its parent's context, ring and epoll. (So a read of a stream that a child inherits
+    /// fails at once, and does not first take what may be its parent's. `try_read` and its like are
+    /// plain system calls there, as they are when the runtime has gone.)
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut Driver) -> R) -> Option<R> {
         let mut driver = self.driver.borrow_mut();
         // Not `Option::map`: what `f` has captured must not be dropped under the borrow, called or
@@ -106,19 +111,32 @@ impl Core {
         if !self.mailbox.has_mail() || !self.is_ours() {
             return;
         }
-        for command in self.mailbox.take() {
+        self.commands.borrow_mut().extend(self.mailbox.take());
+        // One by one: a command may run user code, and what that ends has its own commands carried
+        // out first, by a call of this function inside this one.
+        while let Some(command) = self.next_command() {
             contain("a panic while a command of another thread was carried out", || self.carry_out(command));
         }
+    }
+
+    fn next_command(&self) -> Option<Command> {
+        self.commands.borrow_mut().pop_front()
     }
 
     /// What comes back is dropped outside the borrow.
     fn carry_out(&self, command: Command) {
         match command {
-            Command::Wait { source, direction, until, waker } => {
-                let _replaced = self.with(|driver| driver.wait_from_elsewhere(source, direction, until, waker));
+            Command::Wait(wait) => {
+                let mut wait = Some(wait);
+                let _replaced = self.with(|driver| wait.take().and_then(|wait| driver.wait_elsewhere(wait)));
+                // The reactor has gone in the meantime: the waiter finds that out.
+                wake_all(wait.map(|wait| wait.waker));
             }
             Command::Forget { source, direction, waiter } => {
                 let _withdrawn = self.with(|driver| driver.forget(source, direction, &waiter));
+            }
+            Command::ForgetElsewhere { source, direction, waker } => {
+                let _withdrawn = self.with(|driver| driver.forget_elsewhere(source, direction, &waker));
             }
             Command::Deregister { source, fd, close } => self.end_registration(source, Some(fd), close),
             Command::Abandon(id) => {
@@ -142,14 +160,16 @@ impl Core {
         if !driver.kioctx.is_ours() {
             return;
         }
+        // From now on other threads are told. What is taken here is dropped last.
+        let late_commands = self.mailbox.close();
         let Aftermath { wakers, late, incidents } = driver.shutdown();
         wake_all(wakers);
         drop_all(late);
         for (what, errno) in incidents {
             log(what, errno);
         }
-        wake_all(self.mailbox.close().into_iter().filter_map(|command| match command {
-            Command::Wait { waker, .. } => Some(waker),
+        wake_all(late_commands.into_iter().filter_map(|command| match command {
+            Command::Wait(wait) => Some(wait.waker),
             _ => None,
         }));
     }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use super::driver::Close;
+use super::driver::{Close, WaitElsewhere};
 use super::ids::{Direction, OperationId, SourceId};
-use super::readiness::{Until, Waiter};
+use super::readiness::Waiter;
 use super::timers::TimerKey;
 use super::unpark::Unparker;
 
@@ -17,11 +17,14 @@ use super::unpark::Unparker;
 /// Whoever sends a command about a registration has it in hand, and the registration ends later
 /// than that. The reactor carries out what is in its mailbox before it ends a registration, so no
 /// command is late.
+#[derive(Debug)]
 pub(super) enum Command {
-    /// Wake the waker when the direction is ready.
-    Wait { source: SourceId, direction: Direction, until: Until, waker: Waker },
-    /// The future that waited has been dropped.
+    /// Wake a waiter when a direction is ready.
+    Wait(WaitElsewhere),
+    /// The future that waited has been dropped, on another thread than the one on which it waited.
     Forget { source: SourceId, direction: Direction, waiter: Waiter },
+    /// The future that waited on another thread has been dropped. Its waker is its name.
+    ForgetElsewhere { source: SourceId, direction: Direction, waker: Waker },
     /// The registration has ended: close its descriptor.
     Deregister { source: SourceId, fd: OwnedFd, close: Close },
     /// The future of the file operation has been dropped.

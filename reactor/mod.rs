@@ -195,5 +195,7 @@ impl Drop for InLoop<'_> {
             late
         });
         drop_all(late.into_iter().flatten());
+        // Whom the events concern that came with those of the closes.
+        core.wake();
     }
 }

@@ -4,13 +4,13 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use futures::task::AtomicWaker;
 
 use super::coop;
-use super::driver::Close;
+use super::driver::{Close, WaitElsewhere};
 use super::error::gone;
 use super::ids::{Direction, Home, SourceId};
 use super::mailbox::Command;
@@ -24,9 +24,8 @@ use super::readiness::{Until, Waiter};
 /// none comes within a few turns, the poll is cancelled. (Not at once: a `select!` loop drops its
 /// waits and makes them again all the time.)
 ///
-/// Callers of [`poll_io`](Self::poll_io) give no notice when they lose interest, and futures give
-/// none if they have waited on another thread. So their polls stay armed until an event, or until
-/// the registration ends.
+/// Callers of [`poll_io`](Self::poll_io) give no notice when they lose interest. So their polls
+/// stay armed until an event, or until the registration ends.
 ///
 /// An attempt is a system call, and is made on the spot on any thread. To wait is the reactor's
 /// affair: on another thread than its own the wait is sent there (see [`Home`]).
@@ -34,6 +33,9 @@ use super::readiness::{Until, Waiter};
 pub(crate) struct Registration {
     home: Home,
     id: SourceId,
+    /// The directions in which [`try_io`](Self::try_io) met `EAGAIN` on another thread. The reactor
+    /// is told with the next wait there.
+    blocked_elsewhere: AtomicU8,
 }
 
 impl Registration {
@@ -44,7 +46,7 @@ impl Registration {
     /// If `home` is not a reactor of this thread.
     pub(crate) fn new(home: Home, fd: BorrowedFd<'_>) -> io::Result<Self> {
         let id = home.with_driver(|driver| driver.register(fd)).ok_or_else(|| home.wait_error())?;
-        Ok(Self { home, id })
+        Ok(Self { home, id, blocked_elsewhere: AtomicU8::new(0) })
     }
 
     /// Where it lives.
@@ -60,7 +62,9 @@ impl Registration {
         direction: Direction,
         attempt: impl FnMut() -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.poll_attempt(cx, direction, &mut Waiter::Task, attempt)
+        self.poll_attempt(cx, direction, &mut Waiter::Task, attempt, |cx| {
+            self.wait_elsewhere(direction, Until::Attempt, Waiter::TaskElsewhere, cx.waker().clone())
+        })
     }
 
     /// [`poll_io`](Self::poll_io) as a future; any number of them may wait for one direction.
@@ -70,7 +74,13 @@ impl Registration {
         mut attempt: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
         let mut ready = Ready::new(self, direction);
-        std::future::poll_fn(|cx| self.poll_attempt(cx, direction, &mut ready.waiter, &mut attempt)).await
+        std::future::poll_fn(|cx| {
+            let Ready { waiter, elsewhere, .. } = &mut ready;
+            self.poll_attempt(cx, direction, waiter, &mut attempt, |cx| {
+                elsewhere.wait(self, direction, Until::Attempt, cx)
+            })
+        })
+        .await
     }
 
     /// Waits until an event says that an attempt may succeed.
@@ -82,10 +92,13 @@ impl Registration {
     pub(crate) fn try_io<R>(&self, direction: Direction, attempt: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         let result = attempt();
         let is_blocked = result.as_ref().is_err_and(is_would_block);
-        self.home.with_driver(|driver| match is_blocked {
+        let told = self.home.with_driver(|driver| match is_blocked {
             true => driver.would_block(self.id, direction),
             false => driver.readiness(self.id, direction).moved(),
         });
+        if told.is_none() && is_blocked {
+            self.blocked_elsewhere.fetch_or(bit(direction), Ordering::Relaxed);
+        }
         result
     }
 
@@ -109,36 +122,31 @@ impl Registration {
     }
 
     /// Takes two short borrows where it must wait: one asks whether an attempt is worthwhile; the
-    /// other, after `EAGAIN`, stores the waker and arms.
+    /// other, after `EAGAIN`, stores the waker and arms. On another thread, where nobody can be
+    /// asked, it attempts at once, and `wait_elsewhere` does the rest.
     fn poll_attempt<R>(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
         waiter: &mut Waiter,
         mut attempt: impl FnMut() -> io::Result<R>,
+        wait_elsewhere: impl FnOnce(&mut Context<'_>) -> io::Result<()>,
     ) -> Poll<io::Result<R>> {
         let unit = ready!(coop::poll_proceed(cx));
-        let is_here =
-            match self.home.with_driver(|driver| driver.readiness(self.id, direction).is_ready(Until::Attempt)) {
-                Some(is_ready) => {
-                    if !is_ready {
-                        ready!(self.poll_wait(cx, direction, Until::Attempt, waiter))?;
-                    }
-                    true
-                }
-                None => {
-                    self.check_not_gone()?;
-                    false
-                }
-            };
+        let asked = self.home.with_driver(|driver| driver.readiness(self.id, direction).is_ready(Until::Attempt));
+        match asked {
+            Some(true) => {}
+            Some(false) => ready!(self.poll_wait(cx, direction, Until::Attempt, waiter))?,
+            None => self.check_not_gone()?,
+        }
         loop {
             match attempt() {
                 Err(error) if is_would_block(&error) => {
-                    if is_here {
-                        ready!(self.poll_block(cx, direction, waiter))?;
-                    } else {
-                        return self.wait_from_elsewhere(direction, Until::Attempt, cx.waker().clone());
+                    if asked.is_none() {
+                        wait_elsewhere(cx)?;
+                        return Poll::Pending;
                     }
+                    ready!(self.poll_block(cx, direction, waiter))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
@@ -176,13 +184,15 @@ impl Registration {
         waited
     }
 
-    /// Asks the reactor's thread to wake `waker`.
+    /// Asks the reactor's thread to wake `waker`. With [`Until::Attempt`] an attempt has just met
+    /// `EAGAIN`.
     #[cold]
-    fn wait_from_elsewhere<R>(&self, direction: Direction, until: Until, waker: Waker) -> Poll<io::Result<R>> {
-        match self.home.send(Command::Wait { source: self.id, direction, until, waker }) {
-            Ok(()) => Poll::Pending,
-            Err(_) => Poll::Ready(Err(gone())),
-        }
+    fn wait_elsewhere(&self, direction: Direction, until: Until, waiter: Waiter, waker: Waker) -> io::Result<()> {
+        let source = self.id;
+        let blocked = self.blocked_elsewhere.fetch_and(!bit(direction), Ordering::Relaxed);
+        let has_blocked = until == Until::Attempt || blocked & bit(direction) != 0;
+        let wait = WaitElsewhere { source, direction, until, has_blocked, waiter, waker };
+        self.home.send(Command::Wait(wait)).map_err(|_| gone())
     }
 
     /// Not here: on another thread, or nowhere?
@@ -196,35 +206,32 @@ fn is_would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
+fn bit(direction: Direction) -> u8 {
+    1 << direction as u8
+}
+
 /// A future's place among those that wait for a direction.
 #[derive(Debug)]
 struct Ready<'a> {
     registration: &'a Registration,
     direction: Direction,
     waiter: Waiter,
-    /// From the first wait on another thread than the reactor's.
-    notice: Option<Arc<Notice>>,
+    elsewhere: Elsewhere,
 }
 
 impl<'a> Ready<'a> {
     fn new(registration: &'a Registration, direction: Direction) -> Self {
-        Self { registration, direction, waiter: Waiter::Future(None), notice: None }
+        Self { registration, direction, waiter: Waiter::Future(None), elsewhere: Elsewhere(None) }
     }
 
     #[cold]
     fn poll_elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.registration.check_not_gone()?;
-        let (notice, is_new) = match &self.notice {
-            Some(notice) => (notice, false),
-            None => (&*self.notice.insert(Arc::default()), true),
-        };
-        notice.waker.register(cx.waker());
-        if notice.has_come.load(Ordering::Acquire) {
-            return Poll::Ready(Ok(()));
-        }
-        if is_new {
-            let waker = Waker::from(Arc::clone(notice));
-            return self.registration.wait_from_elsewhere(self.direction, Until::Event, waker);
+        let Self { registration, direction, elsewhere, .. } = self;
+        registration.check_not_gone()?;
+        match elsewhere.ask(cx) {
+            None => elsewhere.wait(registration, *direction, Until::Event, cx)?,
+            Some(true) => return Poll::Ready(Ok(())),
+            Some(false) => {}
         }
         Poll::Pending
     }
@@ -251,14 +258,53 @@ impl Future for Ready<'_> {
 
 impl Drop for Ready<'_> {
     fn drop(&mut self) {
-        let Self { registration, direction, waiter, .. } = self;
-        let Waiter::Future(Some(_)) = waiter else { return };
-        let waiter = std::mem::replace(waiter, Waiter::Future(None));
-        let withdrawn = registration.home.with_driver(|driver| driver.forget(registration.id, *direction, &waiter));
-        if withdrawn.is_none() {
-            let (source, direction) = (registration.id, *direction);
-            let _gone = registration.home.send(Command::Forget { source, direction, waiter });
+        let Self { registration: Registration { home, id: source, .. }, direction, waiter, elsewhere } = self;
+        let (source, direction) = (*source, *direction);
+        // What comes back is dropped outside the borrow.
+        if let Waiter::Future(Some(_)) = waiter {
+            let waiter = std::mem::replace(waiter, Waiter::Future(None));
+            let withdrawn = home.with_driver(|driver| driver.forget(source, direction, &waiter));
+            if withdrawn.is_none() {
+                let _gone = home.send(Command::Forget { source, direction, waiter });
+            }
         }
+        if let Some(waker) = elsewhere.pending() {
+            let withdrawn = home.with_driver(|driver| driver.forget_elsewhere(source, direction, &waker));
+            if withdrawn.is_none() {
+                let _gone = home.send(Command::ForgetElsewhere { source, direction, waker });
+            }
+        }
+    }
+}
+
+/// A future's wait on another thread than the reactor's, from the first one on.
+#[derive(Debug)]
+struct Elsewhere(Option<Arc<Notice>>);
+
+impl Elsewhere {
+    fn wait(
+        &mut self,
+        registration: &Registration,
+        direction: Direction,
+        until: Until,
+        cx: &Context<'_>,
+    ) -> io::Result<()> {
+        let notice = self.0.get_or_insert_default();
+        notice.waker.register(cx.waker());
+        notice.has_come.store(false, Ordering::Relaxed);
+        registration.wait_elsewhere(direction, until, Waiter::FutureElsewhere, Waker::from(Arc::clone(notice)))
+    }
+
+    /// Whether the event has come that it waits for. `None` if it does not wait.
+    fn ask(&self, cx: &Context<'_>) -> Option<bool> {
+        let notice = self.0.as_ref()?;
+        notice.waker.register(cx.waker());
+        Some(notice.has_come.load(Ordering::Acquire))
+    }
+
+    /// The waker by which the reactor knows the wait, if its event has not come.
+    fn pending(&mut self) -> Option<Waker> {
+        self.0.take().filter(|notice| !notice.has_come.load(Ordering::Relaxed)).map(Waker::from)
     }
 }
 

@@ -17,9 +17,9 @@ use aio_runtime::fs::{Buf, File};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::{TcpListener, TcpStream};
 use aio_runtime::time::{Instant, Sleep, sleep, timeout};
-use aio_runtime::{Runtime, spawn};
+use aio_runtime::{Handle, Runtime, spawn};
 use common::{
-    ANY_PORT, Clean, open_direct, pattern, poll_once, real_dir, run, soon, stream_and_peer, turn, wait_until,
+    ANY_PORT, Clean, fill, open_direct, pattern, poll_once, real_dir, run, soon, stream_and_peer, turn, wait_until,
 };
 use futures::channel::oneshot;
 use futures::executor::block_on;
@@ -167,6 +167,71 @@ fn a_wait_may_begin_here_and_end_elsewhere() {
         elsewhere(move || drop(gone)).await;
         peer.write_all(b"y").unwrap();
         soon("the wait that stayed", stays).await.unwrap();
+    });
+}
+
+/// Waits and attempts in turn, on another thread, until an attempt moves something. Returns how
+/// many attempts that took.
+fn attempts_until_moved(
+    wait: impl AsyncFn() -> std::io::Result<()>,
+    attempt: impl Fn() -> std::io::Result<usize>,
+) -> usize {
+    for attempts in 1.. {
+        block_on(wait()).unwrap();
+        match attempt() {
+            Ok(_) => return attempts,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn readiness_that_an_attempt_has_denied_is_not_claimed_again_elsewhere() {
+    run(async {
+        let (stream, mut peer) = stream_and_peer();
+        // As far as this thread knows there is more to read and room to write.
+        peer.write_all(b"x").unwrap();
+        soon("a byte", stream.readable()).await.unwrap();
+        assert_eq!(stream.try_read(&mut [0]).unwrap(), 1);
+        soon("room", stream.writable()).await.unwrap();
+        assert_eq!(stream.try_write(b"y").unwrap(), 1);
+        elsewhere(move || {
+            let sent = fill(&stream);
+            let later = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(100));
+                peer.write_all(b"z").unwrap();
+                thread::sleep(Duration::from_millis(100));
+                peer.read_exact(&mut vec![0; 1 + sent]).unwrap();
+                peer
+            });
+            let reads = attempts_until_moved(async || stream.readable().await, || stream.try_read(&mut [0]));
+            let writes = attempts_until_moved(async || stream.writable().await, || stream.try_write(b"w"));
+            assert!(reads < 10 && writes < 10, "{reads} attempts to read, {writes} to write");
+            later.join().unwrap();
+        })
+        .await;
+    });
+}
+
+#[test]
+fn waits_that_are_dropped_elsewhere_are_withdrawn() {
+    run(async {
+        let (stream, _peer) = stream_and_peer();
+        let _stream = elsewhere(move || {
+            for _ in 0..100 {
+                assert!(!poll_once(pin!(stream.readable())));
+                assert!(!poll_once(pin!(stream.peek(&mut [0]))));
+            }
+            stream
+        })
+        .await;
+        let abandoned = async {
+            while Handle::current().metrics().polls_abandoned == 0 {
+                turn().await;
+            }
+        };
+        soon("the end of the poll that nobody waits for", abandoned).await;
     });
 }
 

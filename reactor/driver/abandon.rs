@@ -28,12 +28,16 @@ const NAP: Duration = Duration::from_millis(1);
 impl Driver {
     /// A future that waited has been dropped. Returns its waker, to be dropped outside the borrow.
     pub(in crate::reactor) fn forget(&mut self, id: SourceId, direction: Direction, waiter: &Waiter) -> Option<Waker> {
-        let readiness = self.readiness(id, direction);
-        let withdrawn = readiness.forget(waiter);
-        if let Some(key) = readiness.abandoned_poll() {
+        let withdrawn = self.readiness(id, direction).forget(waiter);
+        self.note_abandonment(id, direction);
+        withdrawn
+    }
+
+    /// A waiter has gone. Was it the last one?
+    pub(super) fn note_abandonment(&mut self, id: SourceId, direction: Direction) {
+        if let Some(key) = self.readiness(id, direction).abandoned_poll() {
             self.requests.slots.leave(key);
         }
-        withdrawn
     }
 
     /// Begins a turn: the polls that were abandoned some turns ago are to be cancelled.

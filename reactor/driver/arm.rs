@@ -64,28 +64,6 @@ impl Driver {
         (self.act_on(id, direction, until, waiter, next), replaced)
     }
 
-    /// The same for a waiter on another thread, where an attempt has met `EAGAIN` if it is `until`
-    /// one. Returns a waker to be dropped outside the borrow.
-    pub(in crate::reactor) fn wait_from_elsewhere(
-        &mut self,
-        id: SourceId,
-        direction: Direction,
-        until: Until,
-        waker: Waker,
-    ) -> Option<Waker> {
-        let waiter = &mut Waiter::Elsewhere;
-        let (waited, waker) = match until {
-            Until::Attempt => self.block(id, direction, waiter, waker),
-            Until::Event => self.wait(id, direction, until, waiter, waker),
-        };
-        if waited.is_pending() {
-            return waker;
-        }
-        // Here nobody asks for the reason; it tries again there.
-        self.wakers.extend(waker);
-        None
-    }
-
     /// An attempt met `EAGAIN`, and no wait follows.
     pub(in crate::reactor) fn would_block(&mut self, id: SourceId, direction: Direction) {
         if self.sources[id.index()].would_block(direction) {
@@ -210,7 +188,9 @@ impl Driver {
 
     /// A direction cannot be waited for.
     pub(super) fn fail(&mut self, id: SourceId, direction: Direction, errno: Errno) {
-        self.sources[id.index()].direction(direction).fail(errno, &mut self.wakers);
+        if self.sources[id.index()].direction(direction).fail(errno, &mut self.wakers) {
+            self.back_off(id, direction);
+        }
     }
 
     /// Has the nested epoll watch a direction, for one event or for every edge. The kernel looks at

@@ -11,6 +11,7 @@ mod arm;
 mod close;
 mod closing;
 mod complete;
+mod elsewhere;
 mod former;
 mod grow;
 mod submit;
@@ -42,6 +43,7 @@ use closing::Closing;
 use former::Former;
 
 pub(crate) use closing::{Close, Late};
+pub(in crate::reactor) use elsewhere::WaitElsewhere;
 
 /// After `EAGAIN` from `io_submit`: how long to wait for an event before retrying anyway.
 const BACK_OFF: Duration = Duration::from_millis(10);

@@ -69,6 +69,13 @@ impl Source {
         contradicts
     }
 
+    /// An attempt on another thread met `EAGAIN`. True if that contradicts an event.
+    pub(crate) fn would_block_elsewhere(&mut self, direction: Direction) -> bool {
+        let contradicts = self.direction(direction).would_block_elsewhere();
+        self.was_denied(direction);
+        contradicts
+    }
+
     /// [`would_block`](Self::would_block), then [`Readiness::wait`].
     pub(crate) fn block(
         &mut self,

@@ -168,7 +168,7 @@ impl Readiness {
     /// The same on another thread, where an attempt takes long to be told of and a success is not
     /// told of at all. A contradiction is then what the poll armed after the last `EAGAIN` said at
     /// once, and the next `EAGAIN` denies.
-    fn would_block_elsewhere(&mut self) -> bool {
+    pub(super) fn would_block_elsewhere(&mut self) -> bool {
         let was_signalled = self.hint == Hint::Signalled;
         let contradicts = matches!(self.hint, Hint::Signalled | Hint::Seen | Hint::Tried) && self.inline_streak > 0;
         if contradicts {
@@ -228,10 +228,7 @@ impl Readiness {
 
     /// [`would_block`](Self::would_block), then [`wait`](Self::wait).
     pub(super) fn block(&mut self, false_room: bool, waiter: &mut Waiter, waker: Waker) -> (bool, Next, Option<Waker>) {
-        let contradicts = match waiter {
-            Waiter::Task | Waiter::Future(_) => self.would_block(false_room),
-            Waiter::Elsewhere => self.would_block_elsewhere(),
-        };
+        let contradicts = self.would_block(false_room);
         let (next, replaced) = self.wait(Until::Attempt, waiter, waker);
         (contradicts, next, replaced)
     }
@@ -248,7 +245,7 @@ impl Readiness {
             return (Next::Failed(errno), Some(waker));
         }
         // The edge after which it met `EAGAIN` may have come before its command did.
-        let may_be_late = matches!((&waiter, until), (Waiter::Elsewhere, Until::Attempt));
+        let may_be_late = waiter.is_elsewhere();
         let replaced = self.waiters.store(waiter, waker);
         let next = match (self.wait, until) {
             (Wait::Idle, Until::Attempt) if self.completes_inline() => {
@@ -274,6 +271,11 @@ impl Readiness {
     /// an [`abandoned_poll`](Self::abandoned_poll) later.
     pub(crate) fn forget(&mut self, waiter: &Waiter) -> Option<Waker> {
         self.waiters.remove(waiter)
+    }
+
+    /// Removes the waker of a future on another thread.
+    pub(crate) fn forget_elsewhere(&mut self, waker: &Waker) -> Option<Waker> {
+        self.waiters.remove_elsewhere(waker)
     }
 
     /// Whether anybody waits, or has been woken and not been polled since.
@@ -365,11 +367,14 @@ impl Readiness {
     }
 
     /// Records that this direction cannot be polled. All waiters are woken to try once more; each
-    /// is told the error if that would block.
-    pub(crate) fn fail(&mut self, errno: Errno, wakers: &mut Vec<Waker>) {
+    /// is told the error if that would block. True if somebody on another thread still waits: it
+    /// cannot be told, and has to back off.
+    #[must_use]
+    pub(crate) fn fail(&mut self, errno: Errno, wakers: &mut Vec<Waker>) -> bool {
         self.wait = Wait::Idle;
         self.hint = Hint::Unknown;
         self.has_failed = true;
         self.waiters.fail_into(errno, wakers);
+        self.waiters.has_elsewhere()
     }
 }

@@ -12,8 +12,17 @@ pub(crate) enum Waiter {
     Task,
     /// A future's own, from its first wait on.
     Future(Option<usize>),
-    /// One of another thread's, for one event.
-    Elsewhere,
+    /// The one of the `poll_*` functions on other threads: the latest caller's.
+    TaskElsewhere,
+    /// A future's on another thread, for one event. Its waker is its name.
+    FutureElsewhere,
+}
+
+impl Waiter {
+    /// Whether it is on another thread than the reactor's.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::TaskElsewhere | Self::FutureElsewhere)
+    }
 }
 
 /// What a waiter's place holds.
@@ -59,8 +68,10 @@ pub(super) struct Waiters {
     task: Place,
     /// The futures that wait, any number of them.
     futures: Slab<Place>,
-    /// Those on other threads.
-    elsewhere: Vec<Waker>,
+    /// The task of the latest `poll_*` call on another thread.
+    task_elsewhere: Option<Waker>,
+    /// The futures that wait on other threads.
+    futures_elsewhere: Vec<Waker>,
 }
 
 impl Waiters {
@@ -69,10 +80,11 @@ impl Waiters {
         match waiter {
             Waiter::Task => self.task.store(waker),
             Waiter::Future(Some(at)) => self.futures[*at].store(waker),
-            // A task that asks again, without an event in between, waits once.
-            Waiter::Elsewhere if self.elsewhere.iter().any(|known| known.will_wake(&waker)) => Some(waker),
-            Waiter::Elsewhere => {
-                self.elsewhere.push(waker);
+            Waiter::TaskElsewhere => self.task_elsewhere.replace(waker),
+            // One that asks again, without an event in between, waits once.
+            Waiter::FutureElsewhere if self.find_elsewhere(&waker).is_some() => Some(waker),
+            Waiter::FutureElsewhere => {
+                self.futures_elsewhere.push(waker);
                 None
             }
             Waiter::Future(at @ None) => {
@@ -85,27 +97,42 @@ impl Waiters {
     /// Removes a future's waker. A task's stays: whoever calls `poll_*` next replaces it.
     pub(super) fn remove(&mut self, waiter: &Waiter) -> Option<Waker> {
         match waiter {
-            Waiter::Task | Waiter::Future(None) | Waiter::Elsewhere => None,
+            Waiter::Task | Waiter::Future(None) | Waiter::TaskElsewhere | Waiter::FutureElsewhere => None,
             Waiter::Future(Some(at)) => self.futures.try_remove(*at).and_then(Place::into_waker),
         }
     }
 
+    /// Removes the waker of a future on another thread.
+    pub(super) fn remove_elsewhere(&mut self, waker: &Waker) -> Option<Waker> {
+        self.find_elsewhere(waker).map(|at| self.futures_elsewhere.swap_remove(at))
+    }
+
+    fn find_elsewhere(&self, waker: &Waker) -> Option<usize> {
+        self.futures_elsewhere.iter().position(|known| known.will_wake(waker))
+    }
+
     /// Whether no task waits, and no future has a place.
     pub(super) fn is_empty(&self) -> bool {
-        self.futures.is_empty() && self.elsewhere.is_empty() && !matches!(self.task, Place::Waiting(_))
+        self.futures.is_empty() && !matches!(self.task, Place::Waiting(_)) && !self.has_elsewhere()
+    }
+
+    /// Whether anybody waits on another thread.
+    pub(super) fn has_elsewhere(&self) -> bool {
+        self.task_elsewhere.is_some() || !self.futures_elsewhere.is_empty()
     }
 
     /// Hands over all wakers. Their futures keep their places.
     pub(super) fn take_into(&mut self, wakers: &mut Vec<Waker>) {
         wakers.extend(self.task.take(Place::Woken));
-        wakers.append(&mut self.elsewhere);
+        wakers.extend(self.task_elsewhere.take());
+        wakers.append(&mut self.futures_elsewhere);
         wakers.extend(self.futures.iter_mut().filter_map(|(_, place)| place.take(Place::Woken)));
     }
 
-    /// The same, because waiting is impossible, which each of them is to be told.
+    /// The same, because waiting is impossible, which each of them is to be told. Those on other
+    /// threads cannot be told, and stay.
     pub(super) fn fail_into(&mut self, errno: Errno, wakers: &mut Vec<Waker>) {
         wakers.extend(self.task.take(Place::Failed(errno)));
-        wakers.append(&mut self.elsewhere);
         wakers.extend(self.futures.iter_mut().filter_map(|(_, place)| place.take(Place::Failed(errno))));
     }
 
@@ -114,7 +141,7 @@ impl Waiters {
         match waiter {
             Waiter::Task => self.task.take_error(),
             Waiter::Future(Some(at)) => self.futures[*at].take_error(),
-            Waiter::Future(None) | Waiter::Elsewhere => None,
+            Waiter::Future(None) | Waiter::TaskElsewhere | Waiter::FutureElsewhere => None,
         }
     }
 

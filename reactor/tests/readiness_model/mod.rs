@@ -35,6 +35,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => until().prop_map(Step::Ask),
         1 => Just(Step::Moved),
         1 => Just(Step::Eagain),
+        1 => Just(Step::EagainElsewhere),
         1 => Just(Step::Short),
         6 => (0..WAITERS, arming()).prop_map(|(waiter, arming)| Step::Block(waiter, arming)),
         3 => (0..WAITERS, until(), arming()).prop_map(|(waiter, until, arming)| Step::Wait(waiter, until, arming)),
@@ -81,11 +82,12 @@ const READY: Step = Step::Event { inline: false, said: Said::Ready };
 const INLINE: Step = Step::Event { inline: true, said: Said::Ready };
 
 /// One of each kind where the choice makes a difference.
-const ALPHABET: [Step; 19] = [
+const ALPHABET: [Step; 20] = [
     Step::Ask(Until::Attempt),
     Step::Ask(Until::Event),
     Step::Moved,
     Step::Eagain,
+    Step::EagainElsewhere,
     Step::Short,
     Step::Block(0, Arming::Poll),
     Step::Block(1, Arming::Overflow),

@@ -12,13 +12,15 @@ pub(super) enum Step {
     Moved,
     /// An attempt met `EAGAIN`, and no wait follows (`try_io`).
     Eagain,
+    /// The same on another thread. The reactor is told with the next wait there.
+    EagainElsewhere,
     /// A transfer was short.
     Short,
     /// `EAGAIN`, and the waiter waits.
     Block(usize, Arming),
     /// A wait without an attempt.
     Wait(usize, Until, Arming),
-    /// The waiter's future is dropped.
+    /// The waiter's future is dropped. (Of those on another thread, the oldest one.)
     Forget(usize),
     /// The event of what is armed.
     Event { inline: bool, said: Said },

@@ -221,8 +221,7 @@ impl Story {
                 Needs::Retry
             }
             (Wait::Idle, _) | (Wait::Retry, Until::Event) => Needs::Arming,
-            (Wait::Edge, Until::Attempt) if elsewhere => Needs::BackOff,
-            (Wait::Edge, _) if self.edges_lie() => Needs::BackOff,
+            (Wait::Edge, _) if elsewhere || self.edges_lie() => Needs::BackOff,
             _ => Needs::Nothing,
         }
     }

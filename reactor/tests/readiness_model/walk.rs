@@ -13,10 +13,15 @@ use crate::reactor::ids::{Direction, Key};
 use crate::reactor::readiness::{Next, Ready, Source, Until, Wait, Waiter};
 use crate::reactor::tests::Flag;
 
-/// Waiter 0 is the task of the `poll_*` functions, the last one is on another thread, the others
-/// are futures.
-pub(super) const WAITERS: usize = 4;
-const ELSEWHERE: usize = WAITERS - 1;
+/// Waiter 0 is the task of the `poll_*` functions, then come futures. The last two are on another
+/// thread: a task, and any number of futures.
+pub(super) const WAITERS: usize = 5;
+const TASK_ELSEWHERE: usize = WAITERS - 2;
+const FUTURES_ELSEWHERE: usize = WAITERS - 1;
+
+fn is_elsewhere(waiter: usize) -> bool {
+    waiter >= TASK_ELSEWHERE
+}
 
 /// A direction's story, how it waits, and the wakers that are stored, by waiter.
 #[derive(Debug, Default)]
@@ -41,8 +46,9 @@ pub(super) struct Walk {
 impl Walk {
     pub(super) fn new() -> Self {
         let waiters = || {
-            let futures = (1..ELSEWHERE).map(|_| Waiter::Future(None));
-            std::iter::once(Waiter::Task).chain(futures).chain([Waiter::Elsewhere]).collect()
+            let futures = (1..TASK_ELSEWHERE).map(|_| Waiter::Future(None));
+            let elsewhere = [Waiter::TaskElsewhere, Waiter::FutureElsewhere];
+            std::iter::once(Waiter::Task).chain(futures).chain(elsewhere).collect()
         };
         Self {
             source: Source::new(-1),
@@ -70,26 +76,25 @@ impl Walk {
                 let expected = self.expect_eagain(at, false);
                 assert_eq!(self.source.would_block(direction), expected, "{:?}", self.sides[at]);
             }
+            Step::EagainElsewhere => self.blocks_elsewhere(direction),
             Step::Short => {
                 self.source.clear(direction);
                 let is_old = self.sides[at].story.outlook() == Outlook::Signalled;
                 self.sides[at].story.push(if is_old { Fact::OldShort } else { Fact::Short });
             }
+            Step::Block(waiter, arming) if is_elsewhere(waiter) => {
+                self.blocks_elsewhere(direction);
+                self.wait(direction, waiter, Until::Attempt, arming);
+            }
             Step::Block(waiter, arming) => {
-                let expected = self.expect_eagain(at, waiter == ELSEWHERE);
+                let expected = self.expect_eagain(at, false);
                 let flag = self.new_flag();
                 let waker = Waker::from(flag.clone());
                 let (contradicts, next, returned) = self.source.block(direction, &mut self.waiters[at][waiter], waker);
                 assert_eq!(contradicts, expected, "{:?}", self.sides[at]);
                 self.waited(direction, waiter, Until::Attempt, arming, next, (&flag, returned));
             }
-            Step::Wait(waiter, until, arming) => {
-                let flag = self.new_flag();
-                let waker = Waker::from(flag.clone());
-                let readiness = self.source.direction(direction);
-                let (next, returned) = readiness.wait(until, &mut self.waiters[at][waiter], waker);
-                self.waited(direction, waiter, until, arming, next, (&flag, returned));
-            }
+            Step::Wait(waiter, until, arming) => self.wait(direction, waiter, until, arming),
             Step::Forget(waiter) => self.forget(direction, waiter),
             Step::Event { inline, said } => self.event(direction, inline, said),
             Step::NextTurn => {
@@ -128,6 +133,19 @@ impl Walk {
             Step::Interrupted => self.interrupted(direction),
         }
         self.check();
+    }
+
+    fn wait(&mut self, direction: Direction, waiter: usize, until: Until, arming: Arming) {
+        let flag = self.new_flag();
+        let waker = Waker::from(flag.clone());
+        let waiter_of_source = &mut self.waiters[direction as usize][waiter];
+        let (next, returned) = self.source.direction(direction).wait(until, waiter_of_source, waker);
+        self.waited(direction, waiter, until, arming, next, (&flag, returned));
+    }
+
+    fn blocks_elsewhere(&mut self, direction: Direction) {
+        let expected = self.expect_eagain(direction as usize, true);
+        assert_eq!(self.source.would_block_elsewhere(direction), expected, "{:?}", self.sides[direction as usize]);
     }
 
     fn check(&mut self) {
@@ -235,11 +253,11 @@ impl Walk {
             assert!(is_waker_of(returned.as_ref(), Some(flag)), "a waker that is not needed comes back");
             return;
         }
-        let place = (waiter, if waiter == ELSEWHERE { self.flags.len() } else { 0 });
+        let place = (waiter, if waiter == FUTURES_ELSEWHERE { self.flags.len() } else { 0 });
         let replaced = self.sides[at].stored.insert(place, Arc::clone(flag));
         assert!(is_waker_of(returned.as_ref(), replaced.as_ref()), "the waker that it replaced comes back");
         let side = &mut self.sides[at];
-        match (side.story.next(side.armed, until, waiter == ELSEWHERE), arming) {
+        match (side.story.next(side.armed, until, is_elsewhere(waiter)), arming) {
             (Needs::Nothing, _) => assert_eq!(next, Next::Wait, "{side:?}"),
             (Needs::Retry, _) => {
                 assert_eq!(next, Next::Retry, "{side:?}");
@@ -301,19 +319,32 @@ impl Walk {
 
     fn fail(&mut self, direction: Direction) {
         let mut woken = Vec::new();
-        self.source.direction(direction).fail(Errno::NOSPC, &mut woken);
+        let backs_off = self.source.direction(direction).fail(Errno::NOSPC, &mut woken);
         let at = direction as usize;
         let side = &mut self.sides[at];
         side.armed = Wait::Idle;
-        let here = side.stored.keys().map(|(waiter, _)| *waiter).filter(|waiter| *waiter != ELSEWHERE);
-        side.story.push(Fact::Failed { waiting: here.collect() });
+        let elsewhere = side.stored.split_off(&(TASK_ELSEWHERE, 0));
+        side.story.push(Fact::Failed { waiting: side.stored.keys().map(|(waiter, _)| *waiter).collect() });
         self.expect_woken(at, &mut woken);
         assert!(woken.is_empty());
+        assert_eq!(backs_off, !elsewhere.is_empty());
+        self.sides[at].stored = elsewhere;
+        if backs_off {
+            self.back_off(direction);
+        }
     }
 
     /// A future gives up its place; its next wait takes a new one.
     fn forget(&mut self, direction: Direction, waiter: usize) {
         let at = direction as usize;
+        if waiter == FUTURES_ELSEWHERE {
+            let stored = self.sides[at].stored.range(&(waiter, 0)..).next();
+            let Some((place, flag)) = stored.map(|(place, flag)| (*place, Arc::clone(flag))) else { return };
+            self.sides[at].stored.remove(&place);
+            let withdrawn = self.source.direction(direction).forget_elsewhere(&Waker::from(Arc::clone(&flag)));
+            assert!(is_waker_of(withdrawn.as_ref(), Some(&flag)));
+            return;
+        }
         let withdrawn = self.source.direction(direction).forget(&self.waiters[at][waiter]);
         if !matches!(self.waiters[at][waiter], Waiter::Future(_)) {
             assert!(withdrawn.is_none(), "it stays until the next call, or event");

@@ -1,13 +1,15 @@
 //! An error of waiting is told to everyone who waited, and to nobody later.
 
 use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use super::super::crowd::Crowd;
 use super::*;
 use crate::reactor::ids::Direction;
-use crate::reactor::tests::arm_counter;
-use crate::reactor::tests::{eventfd_pair, in_each_mode, read_counter};
+use crate::reactor::tests::{arm_counter, eventfd_pair, in_each_mode, read_counter, turn_until};
 
 #[test]
 fn everyone_who_waited_is_told() {
@@ -77,5 +79,29 @@ fn a_wait_for_an_event_is_told_at_once() {
         let told: Poll<io::Result<()>> = ManualPoll::new(io.ready(Direction::Read)).poll(reactor);
         let Poll::Ready(Err(told)) = told else { panic!("{told:?}") };
         assert!(told.to_string().contains("max_user_watches"), "{told}");
+    });
+}
+
+#[test]
+fn a_wait_elsewhere_that_is_impossible_backs_off() {
+    in_each_mode(1, |reactor| {
+        let _crowd = Crowd::new(reactor);
+        let (io, trigger) = eventfd_pair(reactor);
+        fault::inject(Call::Watch, Errno::NOSPC, usize::MAX);
+        let attempts = AtomicUsize::new(0);
+        let attempt = |fd: BorrowedFd<'_>| {
+            attempts.fetch_add(1, Ordering::Relaxed);
+            read_counter(fd)
+        };
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| futures::executor::block_on(io.io(Direction::Read, attempt)));
+            turn_until(reactor, |now| now.waits_backed_off >= 5);
+            assert!(attempts.load(Ordering::Relaxed) < 10, "{attempts:?}");
+            assert!(!reader.is_finished());
+            fault::clear();
+            fire(&trigger);
+            turn_until(reactor, |_| reader.is_finished());
+            assert_eq!(reader.join().unwrap().unwrap(), 1);
+        });
     });
 }
