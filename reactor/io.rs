@@ -29,7 +29,7 @@ impl Io {
     ///
     /// If `home` is not a reactor of this thread.
     pub(crate) fn new(home: Home, fd: OwnedFd, close: Close) -> io::Result<Self> {
-        Ok(Self { registration: Registration::new(home, fd.as_fd())?, fd: Some(fd), close })
+        Ok(Self { registration: Registration::new(home, fd.as_fd(), close)?, fd: Some(fd), close })
     }
 
     /// Where it lives.

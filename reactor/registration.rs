@@ -39,13 +39,13 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Registers a descriptor, which must be in non-blocking mode.
+    /// Registers a descriptor, which must be in non-blocking mode, and is to be closed in this way.
     ///
     /// # Errors
     ///
     /// If `home` is not a reactor of this thread.
-    pub(crate) fn new(home: Home, fd: BorrowedFd<'_>) -> io::Result<Self> {
-        let id = home.with_driver(|driver| driver.register(fd)).ok_or_else(|| home.wait_error())?;
+    pub(crate) fn new(home: Home, fd: BorrowedFd<'_>, close: Close) -> io::Result<Self> {
+        let id = home.with_driver(|driver| driver.register(fd, close)).ok_or_else(|| home.wait_error())?;
         Ok(Self { home, id, blocked_elsewhere: AtomicU8::new(0) })
     }
 

@@ -5,6 +5,11 @@
 //! a descriptor that gets a slot again costs the epoll nothing. Watched for edges it would have its
 //! events reported twice, or have to be taken out at each change.
 //!
+//! A listener avoids polls, and waits in the nested epoll where that is possible, also for one
+//! event at a time. An armed poll holds its file, and the kernel lets go of it only a moment
+//! *after* the event of the cancel: a kernel thread that is preempted in between keeps the port
+//! taken. An epoll holds no file.
+//!
 //! Two kinds of descriptors wait for edges from then on: the kernel refuses their polls, or they
 //! are contradictory. The readiness of those contradicts `EAGAIN` for long: an unread message in a
 //! socket's error queue is a standing `POLLERR`, which no mask can exclude. Polls and one-shot
@@ -23,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::Driver;
+use super::{Close, Driver};
 use crate::reactor::error::explain;
 use crate::reactor::ids::{Direction, PollKind, SourceId};
 use crate::reactor::kernel::abi::IoEvent;
@@ -31,8 +36,10 @@ use crate::reactor::kernel::overflow;
 use crate::reactor::readiness::{Next, Source, Until, Wait, Waiter};
 
 impl Driver {
-    pub(in crate::reactor) fn register(&mut self, fd: BorrowedFd<'_>) -> SourceId {
-        SourceId(self.sources.insert(Source::new(fd.as_raw_fd())) as u32)
+    /// Registers a descriptor that is to be closed in this way.
+    pub(in crate::reactor) fn register(&mut self, fd: BorrowedFd<'_>, close: Close) -> SourceId {
+        let source = Source::new(fd.as_raw_fd(), close == Close::BeforeReturn);
+        SourceId(self.sources.insert(source) as u32)
     }
 
     /// An attempt met `EAGAIN`: waits for the next one. Ready if there is no reason to wait, or no
@@ -102,6 +109,9 @@ impl Driver {
     }
 
     fn arm(&mut self, id: SourceId, direction: Direction, until: Until, waiter: &Waiter) -> Poll<io::Result<()>> {
+        if self.sources[id.index()].avoids_polls() && self.watch(id, direction).is_ok() {
+            return Poll::Pending;
+        }
         if !self.sources[id.index()].is_edge_triggered()
             && let Some(key) = self.take_slot(id, direction)
         {
@@ -196,26 +206,29 @@ impl Driver {
     /// Has the nested epoll watch a direction, for one event or for every edge. The kernel looks at
     /// the level when it is told to, so nothing is missed that came before.
     fn watch_in_overflow(&mut self, id: SourceId, direction: Direction) -> Result<(), Errno> {
-        let source = &mut self.sources[id.index()];
-        let mode = if source.is_edge_triggered() { overflow::EDGES } else { overflow::ONE_EVENT };
-        let events = source.events_with(direction);
-        match self.overflow.watch(id, source.fd, &mut source.in_overflow, events, mode) {
-            Ok(()) => {
-                if source.is_edge_triggered() && !source.has_edges() {
-                    self.counters.fds_edge_triggered.add(1);
-                }
-                source.watch(direction);
-                self.arm_own(PollKind::Overflow);
-                Ok(())
-            }
+        match self.watch(id, direction) {
             // The epoll refuses what has no queue to wait on (a regular file, a directory), or a
             // security policy denies it.
             Err(Errno::PERM) => {
                 self.back_off(id, direction);
                 Ok(())
             }
-            Err(errno) => Err(errno),
+            watched => watched,
         }
+    }
+
+    fn watch(&mut self, id: SourceId, direction: Direction) -> Result<(), Errno> {
+        let source = &mut self.sources[id.index()];
+        let mode = if source.is_edge_triggered() { overflow::EDGES } else { overflow::ONE_EVENT };
+        let events = source.events_with(direction);
+        self.overflow.watch(id, source.fd, &mut source.in_overflow, events, mode)?;
+        if source.is_edge_triggered() && !source.has_edges() {
+            self.counters.fds_edge_triggered.add(1);
+        }
+        source.watch(direction);
+        self.counters.waits_in_epoll.add(1);
+        self.arm_own(PollKind::Overflow);
+        Ok(())
     }
 
     // ---- back-off ----

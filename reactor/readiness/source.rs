@@ -14,6 +14,8 @@ pub(crate) struct Source {
     pub(crate) fd: RawFd,
     /// The nested epoll has an entry for it, whether or not that is armed.
     pub(crate) in_overflow: bool,
+    /// It waits in the nested epoll if it can, as an armed poll would hold its file.
+    avoids_polls: bool,
     /// From now on it waits for edges in the nested epoll, and no longer by polls.
     edge_triggered: bool,
     /// For these directions the nested epoll reports every edge.
@@ -26,10 +28,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(fd: RawFd) -> Self {
+    pub(crate) fn new(fd: RawFd, avoids_polls: bool) -> Self {
         Self {
             fd,
             in_overflow: false,
+            avoids_polls,
             edge_triggered: false,
             edges: Ready::EMPTY,
             ready: Ready::EMPTY,
@@ -152,6 +155,11 @@ impl Source {
     }
 
     // ---- how it waits ----
+
+    /// Whether it is to wait in the nested epoll where that is possible.
+    pub(crate) fn avoids_polls(&self) -> bool {
+        self.avoids_polls
+    }
 
     /// Whether it waits for edges. Where not, each arming chooses anew: a poll, or one event in the
     /// nested epoll.

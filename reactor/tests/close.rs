@@ -8,14 +8,17 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use rustix::io::Errno;
 
 use super::super::{Close, Direction, Io, Reactor, coop};
 use super::{
-    ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, next_byte,
-    next_counter, read_byte, read_counter, register, set_nonblocking, turn_and_park, turn_until, wait_until,
+    ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd,
+    next_byte, next_counter, read_byte, read_counter, register, set_nonblocking, turn_and_park, turn_until, wait_until,
     with_reactor,
 };
+use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::arm_counter;
 
 /// Pairs whose first end sees that the second was closed.
@@ -76,7 +79,7 @@ fn a_dropped_listener_frees_its_address() {
     in_each_mode(1, |reactor| {
         let mut address = "127.0.0.1:0".parse().unwrap();
         for _ in 0..20 {
-            let listener = rebind(address);
+            let listener = TcpListener::bind(address).unwrap();
             set_nonblocking(&listener);
             address = listener.local_addr().unwrap();
             let io = Io::new(reactor.home(), listener.into(), Close::BeforeReturn).unwrap();
@@ -86,17 +89,25 @@ fn a_dropped_listener_frees_its_address() {
     });
 }
 
-/// Binds to an address whose listener was armed and dropped. The kernel's own threads may take a
-/// moment to free it.
-fn rebind(address: std::net::SocketAddr) -> TcpListener {
-    let begin = Instant::now();
-    loop {
-        match TcpListener::bind(address) {
-            Ok(listener) => return listener,
-            Err(error) => assert!(begin.elapsed() < Duration::from_secs(2), "{address} is still taken: {error}"),
+#[test]
+fn what_must_be_free_at_once_waits_in_the_epoll_where_it_can() {
+    in_each_mode(1, |reactor| {
+        for denied in [false, true] {
+            let trigger = new_eventfd();
+            let io = Io::new(reactor.home(), trigger.try_clone().unwrap(), Close::BeforeReturn).unwrap();
+            for _ in 0..3 {
+                if denied {
+                    fault::inject(Call::Watch, Errno::PERM, 1);
+                }
+                let waits = ManualPoll::pending(reactor, next_counter(&io));
+                reactor.turn();
+                let now = metrics(reactor);
+                assert_eq!((now.overflow_fds, now.waits_backed_off), (u64::from(!denied), 0), "{now:?}");
+                fire(&trigger);
+                assert_eq!(waits.complete(reactor).unwrap(), 1);
+            }
         }
-        thread::yield_now();
-    }
+    });
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn a_poll_that_could_not_be_cancelled_wakes_nobody() {
             let number = new_eventfd().into_raw_fd();
             pass_number_on(number, old.try_clone().unwrap());
             let owner = own_again(number);
-            let old_id = reactor.with(|driver| driver.register(owner.as_fd())).unwrap();
+            let old_id = reactor.with(|driver| driver.register(owner.as_fd(), Close::Soon)).unwrap();
             let (old_flag, new_flag) = (Arc::<Flag>::default(), Arc::<Flag>::default());
             assert!(wait_for(reactor, old_id, &old_flag).is_pending());
             reactor.turn();
@@ -76,7 +76,7 @@ fn a_poll_that_could_not_be_cancelled_wakes_nobody() {
             fault::inject(Call::Cancel, Errno::NOSYS, 1);
             drop(reactor.with(|driver| driver.deregister(old_id, None, Close::Soon)));
             pass_number_on(number, new.try_clone().unwrap());
-            let new_id = reactor.with(|driver| driver.register(owner.as_fd())).unwrap();
+            let new_id = reactor.with(|driver| driver.register(owner.as_fd(), Close::Soon)).unwrap();
             assert_eq!(new_id, old_id, "the registration has the old one's place");
             assert!(wait_for(reactor, new_id, &new_flag).is_pending());
             reactor.turn();

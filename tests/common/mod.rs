@@ -74,10 +74,10 @@ pub(crate) async fn turn() {
     }
 }
 
-/// Nothing is held but the loop's own polls: that by which other threads wake it and, where the
-/// nested epoll was needed (few slots, or a descriptor that waits for edges), that of the epoll.
+/// Nothing is held but the loop's own polls: that by which other threads wake it and, once the
+/// nested epoll has been needed, that of the epoll.
 pub(crate) fn is_at_rest(metrics: &Metrics) -> bool {
-    let own_polls = if metrics.capacity < 1000 || metrics.fds_edge_triggered > 0 { 2 } else { 1 };
+    let own_polls = if metrics.waits_in_epoll > 0 { 2 } else { 1 };
     metrics.slots_in_use <= own_polls && metrics.orphans == 0 && metrics.overflow_fds == 0
 }
 

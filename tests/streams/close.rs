@@ -34,9 +34,12 @@ fn a_stream_dropped_with_a_read_and_a_write_pending() {
     run(async {
         for _ in 0..5 {
             let (stream, peer) = stream_and_peer();
-            let written = fill(&stream);
+            let mut written = fill(&stream);
             assert!(!poll_once(pin!((&stream).read(&mut [0]))));
-            assert!(!poll_once(pin!((&stream).write(b"x"))));
+            // On a loaded machine TCP finds some more room after all.
+            while poll_once(pin!((&stream).write(b"x"))) {
+                written += 1;
+            }
             turn().await;
             let dropped = Instant::now();
             drop(stream);
@@ -133,10 +136,12 @@ fn halves_dropped_in_either_order() {
         for read_half_first in [true, false] {
             for _ in 0..5 {
                 let (stream, peer) = stream_and_peer();
-                let written = fill(&stream);
+                let mut written = fill(&stream);
                 let (mut reader, mut writer) = stream.into_split();
                 assert!(!poll_once(pin!(reader.read(&mut [0]))));
-                assert!(!poll_once(pin!(writer.write(b"x"))));
+                while poll_once(pin!(writer.write(b"x"))) {
+                    written += 1;
+                }
                 turn().await;
                 let end = watch_end(peer.try_clone().unwrap());
                 if read_half_first {

@@ -51,7 +51,7 @@ impl Walk {
             std::iter::once(Waiter::Task).chain(futures).chain(elsewhere).collect()
         };
         Self {
-            source: Source::new(-1),
+            source: Source::new(-1, false),
             waiters: [waiters(), waiters()],
             sides: Default::default(),
             edges: false,

@@ -133,7 +133,7 @@ fn a_close_ends_the_waits_of_all_directions() {
 #[test]
 fn a_descriptor_without_rare_directions_needs_no_room_for_them() {
     assert!(size_of::<Source>() <= 2 * size_of::<Readiness>() + 32);
-    let mut source = Source::new(-1);
+    let mut source = Source::new(-1, false);
     assert_eq!(source.directions().count(), 2);
     source.direction(Direction::Error).wait(
         crate::reactor::readiness::Until::Event,
