@@ -3,14 +3,13 @@
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::task::Waker;
 
 use super::super::{Close, Config, Direction, Home, Reactor};
+use super::sockets::{assert_sees_close, stream_and_peer};
 use super::{
-    ManualPoll, alone, config, eventfd_pair, metrics, new_eventfd, next_byte, next_counter, register, run,
-    set_nonblocking, turn_until, wait_until,
+    ManualPoll, alone, config, eventfd_pair, metrics, new_eventfd, next_byte, next_counter, run, turn_until, wait_until,
 };
 use crate::reactor::readiness::{Until, Waiter};
 
@@ -23,14 +22,7 @@ fn drops_in_the_loop_never_wait_and_each_turn_closes_its_share() {
     alone(|| {
         for force_syscalls in [false, true] {
             run(Config { force_syscalls, ..config(1000) }, |reactor| {
-                let (near, far): (Vec<_>, Vec<_>) = (0..STREAMS).map(|_| UnixStream::pair().unwrap()).unzip();
-                let near: Vec<_> = near
-                    .into_iter()
-                    .map(|near| {
-                        set_nonblocking(&near);
-                        register(reactor, near)
-                    })
-                    .collect();
+                let (near, far): (Vec<_>, Vec<_>) = (0..STREAMS).map(|_| stream_and_peer(reactor)).unzip();
                 let waits: Vec<_> = near.iter().map(|io| ManualPoll::pending(reactor, next_byte(io))).collect();
                 reactor.turn();
                 let armed = metrics(reactor);
@@ -47,13 +39,7 @@ fn drops_in_the_loop_never_wait_and_each_turn_closes_its_share() {
                     now.slots_in_use == 0
                 });
                 assert_eq!(latest.cancels - armed.cancels, STREAMS, "each is cancelled once");
-                for far in far {
-                    far.set_nonblocking(true).unwrap();
-                    wait_until("the peer sees the end", || {
-                        reactor.turn();
-                        rustix::io::read(&far, &mut [0]) == Ok(0)
-                    });
-                }
+                far.iter().for_each(|far| assert_sees_close(reactor, far));
             });
         }
     });

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::super::{Buf, Close, Config, Direction, FileOperation, Io, Reactor, Request};
+use super::super::{Buf, Config, Direction, FileOperation, Io, Reactor, Request};
+use super::sockets::{assert_sees_close, empty, fill, send, stream_and_peer};
 use super::{
     A_WHILE, ManualPoll, alone, assert_at_rest, assert_sleeps, config, eventfd_pair, fire, fresh_capacity, metrics,
-    new_eventfd, next_counter, register, run, set_nonblocking, turn_until, wait_until,
+    new_eventfd, next_counter, run, turn_until, wait_until,
 };
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::{arm_byte, arm_counter};
@@ -187,10 +188,7 @@ fn a_descriptor_that_closes_during_the_move_is_released_at_once() {
         run(growing(), |reactor| {
             let mut streams = Vec::new();
             while metrics(reactor).growths == 0 {
-                let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-                set_nonblocking(&near);
-                set_nonblocking(&far);
-                let near = register(reactor, near);
+                let (near, far) = stream_and_peer(reactor);
                 arm_byte(&near);
                 streams.push((near, far));
             }
@@ -198,12 +196,7 @@ fn a_descriptor_that_closes_during_the_move_is_released_at_once() {
             let (near, far): (Vec<_>, Vec<_>) = streams.into_iter().unzip();
             drop(near);
             assert_at_rest(reactor);
-            for far in far {
-                wait_until("the peer sees the close", || {
-                    reactor.turn();
-                    matches!(rustix::io::read(&far, &mut [0; 1]), Ok(0))
-                });
-            }
+            far.iter().for_each(|far| assert_sees_close(reactor, far));
         });
     });
 }
@@ -274,16 +267,13 @@ fn it_grows_no_further_than_it_may() {
 fn what_waits_for_writing_moves_as_well() {
     alone(|| {
         run(growing(), |reactor| {
-            let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-            set_nonblocking(&near);
-            set_nonblocking(&far);
-            while rustix::io::write(&near, &[0; 4096]).is_ok() {}
-            let io = Io::new(reactor.home(), near.into(), Close::Soon).unwrap();
-            let writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| Ok(rustix::io::write(fd, b"x")?)));
+            let (io, far) = stream_and_peer(reactor);
+            fill(&io);
+            let writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
             let _crowd = grow(reactor);
             assert_sleeps(reactor);
             assert_eq!(writes.wakes(), 0);
-            while rustix::io::read(&far, &mut [0; 4096]).is_ok() {}
+            empty(&far);
             assert_eq!(writes.complete(reactor).unwrap(), 1);
         });
     });

@@ -26,6 +26,7 @@ mod requests;
 mod reused_numbers;
 mod ring;
 mod sleep;
+mod sockets;
 mod strategies;
 mod two_queues;
 mod waiters;

@@ -3,28 +3,17 @@
 
 use std::io::{self, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 use super::super::crowd::Crowd;
 use super::*;
 use crate::reactor::ids::Direction;
+use crate::reactor::tests::sockets::{empty, fill, send, stream_and_peer};
 use crate::reactor::tests::{
     A_WHILE, assert_sleeps, block_on, eventfd_pair, in_each_mode, read_byte, read_counter, until_woken,
 };
-
-fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(fd, bytes, rustix::net::SendFlags::NOSIGNAL)?)
-}
-
-fn fill(socket: impl AsFd) {
-    while send(socket.as_fd(), &[0; 4096]).is_ok() {}
-}
-
-fn empty(socket: impl AsFd) {
-    while rustix::io::read(&socket, &mut [0; 4096]).is_ok() {}
-}
 
 #[test]
 fn a_wait_for_edges_makes_no_call() {
@@ -232,10 +221,7 @@ fn everyone_who_waits_for_an_edge_is_woken_and_the_loser_waits_again() {
 fn a_watch_for_one_event_becomes_one_for_edges() {
     in_each_mode(1, |reactor| {
         let _crowd = Crowd::new(reactor);
-        let (near, far) = UnixStream::pair().unwrap();
-        set_nonblocking(&near);
-        set_nonblocking(&far);
-        let io = register(reactor, near);
+        let (io, far) = stream_and_peer(reactor);
         fill(&io);
         let writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
         // There is always something, and it is never taken.

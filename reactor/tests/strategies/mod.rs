@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use super::{ManualPoll, fire, metrics, next_byte, next_counter, register, set_nonblocking, turn_and_park};
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::arm_byte;
+use crate::reactor::tests::sockets::stream_and_peer;
 use crate::reactor::{Io, Reactor};
 
 const FOREVER: usize = usize::MAX;
@@ -41,10 +42,7 @@ fn refuse_polls(reactor: &Reactor, io: &Io) {
 
 /// A registered socket that waits for edges, and its peer.
 fn socket_by_edges(reactor: &Reactor) -> (Io, UnixStream) {
-    let (near, far) = UnixStream::pair().unwrap();
-    set_nonblocking(&near);
-    set_nonblocking(&far);
-    let io = register(reactor, near);
+    let (io, far) = stream_and_peer(reactor);
     refuse_polls(reactor, &io);
     (io, far)
 }
