@@ -17,6 +17,7 @@ mod directions;
 mod faults;
 mod growth;
 mod keyless_wakes;
+mod limits;
 mod operations;
 mod overflow;
 mod process;
@@ -44,11 +45,16 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
+use self::limits::{Watchdog, raise_descriptor_limit};
 use super::{Close, Config, Direction, Io, Reactor, coop};
 use crate::reactor::kernel::fault::{self, Call};
 
 /// How long to wait for what should come at once, on a machine that may be busy. Longer is a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a test may take, without its wait for the others, before it counts as hanging. Far more
+/// than a failed wait takes.
+const TEST_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long to wait for what must not come.
 const A_WHILE: Duration = Duration::from_millis(10);
@@ -61,6 +67,8 @@ const OWN_POLLS: u64 = 2;
 fn alone(test: impl FnOnce()) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _watchdog = Watchdog::watch(TEST_LIMIT);
+    raise_descriptor_limit();
     // A failed test may have left some behind.
     fault::clear();
     wait_for_quota();

@@ -1,5 +1,5 @@
-//! Unix streams with one end registered. They are full when the first write fails, and stay so until
-//! the peer reads; TCP would move bytes to the peer's buffer later, and take more.
+//! Unix streams with one end registered. One is full when the first write fails, and stays so until
+//! the peer reads. TCP would move bytes to the peer's buffer later, and take more.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
