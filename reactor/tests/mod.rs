@@ -37,7 +37,7 @@ mod without_context;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -179,6 +179,15 @@ fn turn_until(reactor: &Reactor, mut done: impl FnMut(&super::Metrics) -> bool) 
 
 fn metrics(reactor: &Reactor) -> super::Metrics {
     reactor.metrics()
+}
+
+/// Sets a flag when it is dropped, also by a panic: so no other thread goes on for good.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Counts its wakes.

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 
 use super::super::{Config, Reactor};
 use super::{
-    A_WHILE, ManualPoll, PATIENCE, alone, assert_sleeps, config, eventfd_pair, fire, fresh_capacity, in_each_mode,
-    metrics, next_counter, run, turn_and_park, with_reactor,
+    A_WHILE, ManualPoll, PATIENCE, SetOnDrop, alone, assert_sleeps, config, eventfd_pair, fire, fresh_capacity,
+    in_each_mode, metrics, next_counter, run, turn_and_park, with_reactor,
 };
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::arm_counter;
@@ -286,8 +286,8 @@ fn under_signals(signal: libc::c_int, f: impl FnOnce()) {
                 thread::sleep(Duration::from_millis(1));
             }
         });
+        let _done = SetOnDrop(&done);
         f();
-        done.store(true, Ordering::Release);
     });
 }
 

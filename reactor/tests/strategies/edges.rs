@@ -12,7 +12,7 @@ use super::*;
 use crate::reactor::ids::Direction;
 use crate::reactor::tests::sockets::{empty, fill, send, stream_and_peer};
 use crate::reactor::tests::{
-    A_WHILE, assert_sleeps, block_on, eventfd_pair, in_each_mode, read_byte, read_counter, until_woken,
+    A_WHILE, PATIENCE, assert_sleeps, block_on, eventfd_pair, in_each_mode, read_byte, read_counter, until_woken,
 };
 
 #[test]
@@ -227,10 +227,7 @@ fn a_watch_for_one_event_becomes_one_for_edges() {
         // There is always something, and it is never taken.
         send(far.as_fd(), b"never read").unwrap();
         let mut reads = ManualPoll::new(io.io(Direction::Read, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into())));
-        while metrics(reactor).fds_edge_triggered == 0 {
-            let _ = reads.poll(reactor);
-            turn_and_park(reactor);
-        }
+        until_edge_triggered(reactor, &mut reads);
         assert!(turns_in(reactor, 5 * A_WHILE) < 20);
         empty(&far);
         assert_eq!(writes.complete(reactor).unwrap(), 1);
@@ -242,6 +239,7 @@ fn a_watch_for_one_event_becomes_one_for_edges() {
 fn a_waiter_on_another_thread_misses_no_edge() {
     in_each_mode(1, |reactor| {
         let (io, mut far) = socket_by_edges(reactor);
+        let begin = Instant::now();
         std::thread::scope(|scope| {
             let reads = scope.spawn(|| {
                 let parker = Arc::new(Parker(std::thread::current()));
@@ -249,9 +247,11 @@ fn a_waiter_on_another_thread_misses_no_edge() {
                 (0..200)
                     .map(|_| {
                         loop {
+                            // The other thread may have failed.
+                            assert!(begin.elapsed() < 2 * PATIENCE, "no byte comes any more");
                             match io.poll_io(&mut Context::from_waker(&waker), Direction::Read, read_byte) {
                                 Poll::Ready(read) => break read.unwrap().unwrap(),
-                                Poll::Pending => std::thread::park(),
+                                Poll::Pending => std::thread::park_timeout(2 * PATIENCE),
                             }
                         }
                     })
@@ -262,6 +262,7 @@ fn a_waiter_on_another_thread_misses_no_edge() {
                 turn_and_park(reactor);
             }
             while !reads.is_finished() {
+                assert!(begin.elapsed() < PATIENCE, "an edge was missed");
                 turn_and_park(reactor);
             }
             assert_eq!(reads.join().unwrap(), (0..200).collect::<Vec<u8>>());

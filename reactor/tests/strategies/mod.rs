@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::{ManualPoll, fire, metrics, next_byte, next_counter, register, set_nonblocking, turn_and_park};
+use super::{ManualPoll, PATIENCE, fire, metrics, next_byte, next_counter, register, set_nonblocking, turn_and_park};
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::arm_byte;
 use crate::reactor::tests::sockets::stream_and_peer;
@@ -26,6 +26,18 @@ fn turns_in(reactor: &Reactor, length: Duration) -> u64 {
         turn_and_park(reactor);
     }
     metrics(reactor).turns - before
+}
+
+/// Has a future that finds nothing, whatever events say, be polled until its descriptor waits for
+/// edges.
+#[track_caller]
+fn until_edge_triggered<T>(reactor: &Reactor, never: &mut ManualPoll<'_, T>) {
+    let begin = Instant::now();
+    while metrics(reactor).fds_edge_triggered == 0 {
+        assert!(begin.elapsed() < PATIENCE, "{:?}", metrics(reactor));
+        assert!(never.poll(reactor).is_pending());
+        turn_and_park(reactor);
+    }
 }
 
 /// Has the kernel refuse the polls of a descriptor: from now on it waits for edges. Both directions
