@@ -9,26 +9,26 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Ends the process if the current test takes longer than `limit` from now on: nothing else would
-/// end one that hangs, or tell which one it was. It watches until it is dropped.
+/// Raises the limit of descriptors, and ends the process if the current test takes longer than
+/// `time` from now on: nothing else would end one that hangs, or tell which one it was.
+pub(crate) fn begin(time: Duration) -> Watchdog {
+    raise_descriptor_limit();
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    let (alive, watched) = channel();
+    thread::spawn(move || {
+        if watched.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+            // Not by eprintln, whose text libtest would keep for a test that never ends.
+            let _ = writeln!(std::io::stderr(), "{name} hangs: it has run for {time:?}\n{}", threads());
+            std::process::abort();
+        }
+    });
+    Watchdog { _alive: alive }
+}
+
+/// Watches a test until it is dropped.
 #[must_use]
 pub(crate) struct Watchdog {
     _alive: Sender<()>,
-}
-
-impl Watchdog {
-    pub(crate) fn watch(limit: Duration) -> Self {
-        let name = thread::current().name().unwrap_or("a test").to_owned();
-        let (alive, watched) = channel();
-        thread::spawn(move || {
-            if watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                // Not by eprintln, whose text libtest would keep for a test that never ends.
-                let _ = writeln!(std::io::stderr(), "{name} hangs: it has run for {limit:?}\n{}", threads());
-                std::process::abort();
-            }
-        });
-        Self { _alive: alive }
-    }
 }
 
 /// The threads of this process, each with the function of the kernel that it sleeps in, if it does,
@@ -44,7 +44,7 @@ fn threads() -> String {
 
 /// Lets this process open as many descriptors as the largest tests need, where it may: 1,024 is a
 /// usual default.
-pub(crate) fn raise_descriptor_limit() {
+fn raise_descriptor_limit() {
     const WANTED: u64 = 8_192;
     let now = getrlimit(Resource::Nofile);
     let wanted = now.maximum.map_or(WANTED, |maximum| WANTED.min(maximum));

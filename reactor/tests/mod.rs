@@ -45,7 +45,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use self::limits::{Watchdog, raise_descriptor_limit};
 use super::{Close, Config, Direction, Io, Reactor, coop};
 use crate::reactor::kernel::fault::{self, Call};
 
@@ -67,8 +66,7 @@ const OWN_POLLS: u64 = 2;
 fn alone(test: impl FnOnce()) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let _watchdog = Watchdog::watch(TEST_LIMIT);
-    raise_descriptor_limit();
+    let _watchdog = limits::begin(TEST_LIMIT);
     // A failed test may have left some behind.
     fault::clear();
     wait_for_quota();

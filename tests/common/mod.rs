@@ -27,7 +27,6 @@ use aio_runtime::net::TcpStream;
 use aio_runtime::task::yield_now;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Metrics, Runtime};
-use limits::{Watchdog, raise_descriptor_limit};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketType, sockopt};
 
@@ -87,7 +86,7 @@ pub(crate) fn is_at_rest(metrics: &Metrics) -> bool {
 pub(crate) struct Clean {
     open_before: BTreeSet<(PathBuf, PathBuf)>,
     _turn: MutexGuard<'static, ()>,
-    _watchdog: Watchdog,
+    _watchdog: limits::Watchdog,
 }
 
 impl Clean {
@@ -95,8 +94,7 @@ impl Clean {
         static TURN: Mutex<()> = Mutex::new(());
         // Poisoned by a test that failed, which is no reason for this one to.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let watchdog = Watchdog::watch(TEST_LIMIT);
-        raise_descriptor_limit();
+        let watchdog = limits::begin(TEST_LIMIT);
         Self { open_before: open_files(), _turn: turn, _watchdog: watchdog }
     }
 
