@@ -22,18 +22,19 @@ fn new_semaphore() -> OwnedFd {
 // ---- no slot ----
 
 #[test]
-fn five_hundred_waits_on_the_smallest_ring_all_end() {
-    const COUNT: usize = 500;
+fn far_more_waits_than_slots_all_end() {
     in_each_mode(1, |reactor| {
-        let (ios, triggers): (Vec<_>, Vec<_>) = (0..COUNT).map(|_| eventfd_pair(reactor)).unzip();
+        // 500 on a machine of few CPUs, to whose number the kernel fits the smallest ring.
+        let count = 500.max(3 * metrics(reactor).capacity as usize);
+        let (ios, triggers): (Vec<_>, Vec<_>) = (0..count).map(|_| eventfd_pair(reactor)).unzip();
         for round in 0..2 {
             let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
             assert_sleeps(reactor);
             let now = metrics(reactor);
-            assert!(now.slots_in_use < now.capacity && now.capacity < 200, "{now:?}");
-            assert!(now.overflow_fds as usize >= COUNT - 200, "{now:?}");
+            assert!(now.slots_in_use < now.capacity, "{now:?}");
+            assert!(now.overflow_fds >= count as u64 - now.capacity, "{now:?}");
             // Neighbours are fired far apart.
-            let order = (0..COUNT).map(|at| (at * 7 + round) % COUNT);
+            let order = (0..count).map(|at| (at * 7 + round) % count);
             for (fired, at) in order.enumerate() {
                 fire(&triggers[at]);
                 if fired.is_multiple_of(50) {
