@@ -137,6 +137,8 @@ fn a_demoted_poll_gets_a_slot_again_if_the_epoll_is_full() {
             assert_eq!(comes.complete(reactor).unwrap(), 1);
         }
         fault::inject(Call::Watch, Errno::NOSPC, 1);
+        // The event of the cancel comes when the kernel's worker gets to it.
+        turn_until(reactor, |_| fault::taken(Call::Watch) == 1);
         assert_sleeps(reactor);
         assert!(waits.iter().all(|wait| wait.wakes() == 0), "it wakes nobody");
         crowd.idle.iter().for_each(fire);

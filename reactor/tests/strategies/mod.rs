@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::{ManualPoll, PATIENCE, fire, metrics, next_byte, next_counter, register, set_nonblocking, turn_and_park};
+use super::{
+    FOREVER, ManualPoll, PATIENCE, arm_own_polls, fire, metrics, next_byte, next_counter, register, set_nonblocking,
+    turn_and_park,
+};
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::arm_byte;
 use crate::reactor::tests::sockets::stream_and_peer;
 use crate::reactor::{Io, Reactor};
-
-const FOREVER: usize = usize::MAX;
 
 /// Drives the reactor for a while, and counts its turns.
 fn turns_in(reactor: &Reactor, length: Duration) -> u64 {
@@ -44,8 +45,7 @@ fn until_edge_triggered<T>(reactor: &Reactor, never: &mut ManualPoll<'_, T>) {
 /// have been waited for.
 fn refuse_polls(reactor: &Reactor, io: &Io) {
     let before = metrics(reactor).fds_edge_triggered;
-    // Own polls first.
-    turn_and_park(reactor);
+    arm_own_polls(reactor);
     arm_byte(io);
     fault::inject(Call::Submit, Errno::INVAL, 1);
     reactor.turn();

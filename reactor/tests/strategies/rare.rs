@@ -115,8 +115,7 @@ fn a_close_ends_the_waits_of_all_directions() {
     in_each_mode(1, |reactor| {
         let (io, far) = stream_and_peer(reactor);
         fill(&io);
-        // Own polls first.
-        turn_and_park(reactor);
+        arm_own_polls(reactor);
         let before = metrics(reactor);
         for direction in Direction::ALL {
             let attempt = |_: BorrowedFd<'_>| Err::<(), _>(io::ErrorKind::WouldBlock.into());
