@@ -1,4 +1,4 @@
-//! A second of the soak, so that it does not rot.
+//! A few seconds of the soak, so that it does not rot.
 
 use std::process::Command;
 
