@@ -307,6 +307,8 @@ fn an_executor_inside_a_task_is_not_refused_forever() {
     run(async {
         let (mut near, mut far) = stream_pair();
         near.write_all(&[1; 1000]).await.unwrap();
+        // One segment, which may take a moment even within a host.
+        soon("the bytes", far.readable()).await.unwrap();
         // More reads than a poll has budget for, by an executor that never returns to the loop.
         let read = futures::executor::block_on(async {
             let mut sum = 0;

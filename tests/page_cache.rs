@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{LazyLock, mpsc};
@@ -14,6 +15,7 @@ use aio_runtime::task::spawn_blocking;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle};
 use common::{pattern, poll_once, real_dir, run, run_on, soon, stream_pair, turn};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Advice, fadvise};
 
 const LEN: usize = 1 << 20;
@@ -140,11 +142,15 @@ fn polls_do_not_wait_for_copies() {
     run(async {
         let file = File::open(&path).await.unwrap();
         let (mut near, mut far) = stream_pair();
+        let arrived = near.as_fd().try_clone_to_owned().unwrap();
         let reads = reads_at_once(&file);
         let mut byte = [0];
         let mut waiting = near.read(&mut byte);
         assert!(!poll_once(Pin::new(&mut waiting)));
         far.write_all(b"x").await.unwrap();
+        // It may take a moment even within a host.
+        let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+        assert_eq!(poll(&mut [PollFd::new(&arrived, PollFlags::IN)], Some(&limit)), Ok(1));
         turn().await;
         turn().await;
         assert!(poll_once(Pin::new(&mut waiting)), "the socket's poll was behind the reads");

@@ -26,12 +26,15 @@ use std::thread;
 use std::time::Instant;
 
 use aio_runtime::net::TcpListener;
-use common::{ANY_PORT, poll_once, run, turn};
+use common::{poll_once, run, turn};
 
 /// Binds, waits for a connection in vain, drops, and binds again at once, by `std`. Returns how
 /// many of these binds failed.
 async fn rebind(rounds: usize) -> usize {
-    let address: SocketAddr = StdListener::bind(ANY_PORT).unwrap().local_addr().unwrap();
+    // This process's own, so that no connection of another one gets the port in between.
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let own = SocketAddr::from(([127, 77, high, low], 0));
+    let address = StdListener::bind(own).unwrap().local_addr().unwrap();
     let mut failures = 0;
     for _ in 0..rounds {
         let listener = loop {

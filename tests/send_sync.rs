@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "compiled and never called")]
 
+mod common;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,7 +14,8 @@ use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::{TcpListener, TcpStream, UnixListener, UnixStream, tcp, unix};
 use aio_runtime::task::{self, JoinError, JoinHandle};
 use aio_runtime::time::{self, Duration, Instant, Sleep, Timeout};
-use aio_runtime::{Handle, Metrics, Runtime};
+use aio_runtime::{Handle, Metrics};
+use common::run;
 
 fn is_send<T: Send>(value: T) -> T {
     value
@@ -111,18 +114,15 @@ fn tasks(handle: &Handle, stream: TcpStream) -> JoinHandle<io::Result<()>> {
 
 #[test]
 fn a_future_made_elsewhere_sleeps_and_does_io_in_the_runtime() {
-    let runtime = Runtime::new().unwrap();
-    let handle = runtime.handle().clone();
-    let (near, far) = runtime.block_on(async { UnixStream::pair().unwrap() });
-    let task = std::thread::spawn(move || {
-        let mut near = near;
-        handle.spawn(async move {
-            time::sleep(Duration::from_millis(1)).await;
-            near.write_all(b"x").await
-        })
-    });
-    runtime.block_on(async {
-        let mut far = far;
+    run(async {
+        let handle = Handle::current();
+        let (mut near, mut far) = UnixStream::pair().unwrap();
+        let task = std::thread::spawn(move || {
+            handle.spawn(async move {
+                time::sleep(Duration::from_millis(1)).await;
+                near.write_all(b"x").await
+            })
+        });
         task.join().unwrap().await.unwrap().unwrap();
         far.read_exact(&mut [0]).await.unwrap();
     });

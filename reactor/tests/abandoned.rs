@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use super::super::{Direction, Reactor};
 use super::{
-    A_WHILE, Config, ManualPoll, OWN_POLLS, alone, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd,
-    next_counter, read_counter, register, run, turn_until,
+    A_WHILE, Config, ManualPoll, OWN_POLLS, alone, arm_own_polls, config, eventfd_pair, fire, in_each_mode, metrics,
+    new_eventfd, next_counter, read_counter, register, run, turn_until,
 };
 
-/// Enough turns for what is abandoned to be cancelled, and for its event to come.
-fn let_it_be_cancelled(reactor: &Reactor) {
-    turn_until(reactor, |now| now.slots_in_use <= OWN_POLLS);
+/// Turns until what is abandoned has been cancelled, and its event has come: until no more slots
+/// are in use than at rest.
+#[track_caller]
+fn let_it_be_cancelled(reactor: &Reactor, at_rest: u64) {
+    turn_until(reactor, |now| now.slots_in_use == at_rest);
 }
 
 #[test]
@@ -20,11 +22,12 @@ fn waits_that_are_dropped_for_good_leave_no_slot_and_cost_a_cancel_each() {
     alone(|| {
         for force_syscalls in [false, true] {
             run(Config { force_syscalls, ..config(2000) }, |reactor| {
+                let at_rest = arm_own_polls(reactor);
                 let ios: Vec<_> = (0..WAITS).map(|_| register(reactor, new_eventfd())).collect();
                 let waits: Vec<_> =
                     ios.iter().map(|io| ManualPoll::pending(reactor, io.ready(Direction::Read))).collect();
                 reactor.turn();
-                assert_eq!(metrics(reactor).slots_in_use, WAITS as u64);
+                assert_eq!(metrics(reactor).slots_in_use, at_rest + WAITS as u64);
                 drop(waits);
                 let dropped = metrics(reactor);
                 let mut latest = dropped;
@@ -35,7 +38,7 @@ fn waits_that_are_dropped_for_good_leave_no_slot_and_cost_a_cancel_each() {
                 });
                 assert_eq!(latest.polls_abandoned, WAITS as u64);
                 assert!(latest.turns - dropped.turns < WAITS as u64 + 50, "at least one in each: {latest:?}");
-                let_it_be_cancelled(reactor);
+                let_it_be_cancelled(reactor, at_rest);
                 drop(ios);
                 assert_eq!(metrics(reactor).cancels, WAITS as u64, "nothing was armed any more");
             });
@@ -46,6 +49,7 @@ fn waits_that_are_dropped_for_good_leave_no_slot_and_cost_a_cancel_each() {
 #[test]
 fn a_sleeping_loop_cancels_them_too() {
     in_each_mode(1, |reactor| {
+        let at_rest = arm_own_polls(reactor);
         let (io, _trigger) = eventfd_pair(reactor);
         drop(ManualPoll::pending(reactor, io.ready(Direction::Read)));
         reactor.turn();
@@ -57,7 +61,7 @@ fn a_sleeping_loop_cancels_them_too() {
             }
             reactor.park(None);
         }
-        let_it_be_cancelled(reactor);
+        let_it_be_cancelled(reactor, at_rest);
     });
 }
 
@@ -176,6 +180,7 @@ fn nothing_is_missed_in_any_order_of_waits_drops_events_and_turns() {
 #[test]
 fn an_abandoned_poll_ends_with_its_descriptor() {
     in_each_mode(1, |reactor| {
+        let at_rest = arm_own_polls(reactor);
         for turns in 0..8 {
             let (io, _trigger) = eventfd_pair(reactor);
             drop(ManualPoll::pending(reactor, next_counter(&io)));
@@ -184,7 +189,7 @@ fn an_abandoned_poll_ends_with_its_descriptor() {
             }
             drop(io);
             reactor.park(Some(A_WHILE));
-            let_it_be_cancelled(reactor);
+            let_it_be_cancelled(reactor, at_rest);
         }
     });
 }

@@ -10,8 +10,9 @@ use rustix::io::Errno;
 use super::super::{Config, Direction, Reactor};
 use super::crowd::Crowd;
 use super::{
-    ManualPoll, OWN_POLLS, alone, assert_sleeps, config, eventfd_pair, fire, fresh_capacity, in_each_mode, metrics,
-    new_eventfd, next_byte, next_counter, register, run, set_nonblocking, turn_until, with_reactor,
+    FOREVER, ManualPoll, OWN_POLLS, alone, arm_own_polls, assert_sleeps, config, eventfd_pair, fire, fresh_capacity,
+    in_each_mode, metrics, new_eventfd, next_byte, next_counter, register, run, set_nonblocking, turn_until,
+    with_reactor,
 };
 use crate::reactor::kernel::fault::{self, Call};
 
@@ -197,7 +198,7 @@ fn a_descriptor_that_closes_before_the_event_of_its_cancel_is_released() {
 
 /// Passes the turns after which an abandoned poll is cancelled, and takes no event.
 fn cancel_and_see_no_event(reactor: &Reactor) {
-    fault::inject(Call::Getevents, Errno::INTR, usize::MAX);
+    fault::inject(Call::Getevents, Errno::INTR, FOREVER);
     turn(reactor, SOME_TURNS);
     fault::clear();
 }
@@ -219,7 +220,7 @@ const STEPS: [Step; 5] = [Step::Wait, Step::Drop, Step::Cancel, Step::Turn, Step
 /// How it ends: the descriptor fires, its registration ends, or it ends and the descriptor lives.
 const ENDS: usize = 3;
 
-fn walk(reactor: &Reactor, path: &[Step], end: usize) {
+fn walk(reactor: &Reactor, path: &[Step], end: usize, at_rest: u64) {
     let (io, trigger) = eventfd_pair(reactor);
     {
         let mut waits: Option<ManualPoll<'_, io::Result<u64>>> = None;
@@ -254,21 +255,21 @@ fn walk(reactor: &Reactor, path: &[Step], end: usize) {
     }
     if end == 1 {
         drop(io);
-        turn_until(reactor, |now| now.slots_in_use <= OWN_POLLS);
+        turn_until(reactor, |now| now.slots_in_use == at_rest);
     } else {
         drop(io.into_fd().unwrap());
-        assert!(metrics(reactor).slots_in_use <= OWN_POLLS, "{path:?}: a poll keeps the file open");
+        assert_eq!(metrics(reactor).slots_in_use, at_rest, "{path:?}: a poll keeps the file open");
     }
 }
 
-fn enumerate(reactor: &Reactor, path: &mut Vec<Step>, depth: usize) {
+fn enumerate(reactor: &Reactor, path: &mut Vec<Step>, depth: usize, at_rest: u64) {
     for end in 0..ENDS {
-        walk(reactor, path, end);
+        walk(reactor, path, end, at_rest);
     }
     if depth > 0 {
         for step in STEPS {
             path.push(step);
-            enumerate(reactor, path, depth - 1);
+            enumerate(reactor, path, depth - 1, at_rest);
             path.pop();
         }
     }
@@ -277,6 +278,7 @@ fn enumerate(reactor: &Reactor, path: &mut Vec<Step>, depth: usize) {
 #[test]
 fn drop_cancel_event_and_wait_come_in_every_order() {
     with_reactor(Config { force_syscalls: true, ..config(1) }, |reactor| {
-        enumerate(reactor, &mut vec![Step::Wait, Step::Turn], 4);
+        let at_rest = arm_own_polls(reactor);
+        enumerate(reactor, &mut vec![Step::Wait, Step::Turn], 4, at_rest);
     });
 }

@@ -1,41 +1,17 @@
 //! The two directions of a socket: waited for independently, and ended together by a hang-up.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsFd;
 
 use super::super::Direction;
-use super::{ManualPoll, block_on, in_each_mode, next_byte, read_byte, register, set_nonblocking};
-
-fn stream_pair() -> (UnixStream, UnixStream) {
-    let (a, b) = UnixStream::pair().unwrap();
-    set_nonblocking(&a);
-    set_nonblocking(&b);
-    (a, b)
-}
-
-fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(fd, bytes, rustix::net::SendFlags::NOSIGNAL)?)
-}
-
-/// Sends until the socket is full, and returns how much it took.
-fn fill(socket: impl AsFd) -> usize {
-    let mut sent = 0;
-    loop {
-        match send(socket.as_fd(), &[0; 4096]) {
-            Ok(bytes) => sent += bytes,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return sent,
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
+use super::sockets::{empty, fill, send, stream_and_peer};
+use super::{ManualPoll, block_on, in_each_mode, next_byte, read_byte};
 
 #[test]
 fn directions_are_waited_for_independently() {
     in_each_mode(1, |reactor| {
-        let (near, far) = stream_pair();
-        let io = register(reactor, near);
-        let sent = fill(&io);
+        let (io, far) = stream_and_peer(reactor);
+        fill(&io);
         let reads = ManualPoll::pending(reactor, next_byte(&io));
         let writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
         reactor.turn();
@@ -44,11 +20,7 @@ fn directions_are_waited_for_independently() {
         assert_eq!(reads.complete(reactor).unwrap(), Some(b'r'));
         assert_eq!(writes.wakes(), 0, "there is no room yet");
 
-        let mut room = vec![0; sent];
-        let mut received = 0;
-        while received < sent {
-            received += rustix::io::read(&far, &mut room).unwrap();
-        }
+        empty(&far);
         assert_eq!(writes.complete(reactor).unwrap(), 1);
         assert_eq!(read_byte(far.as_fd()).unwrap(), Some(b'w'));
     });
@@ -58,8 +30,7 @@ fn directions_are_waited_for_independently() {
 fn a_hang_up_is_seen_in_both_directions() {
     in_each_mode(1, |reactor| {
         for _ in 0..50 {
-            let (near, far) = stream_pair();
-            let io = register(reactor, near);
+            let (io, far) = stream_and_peer(reactor);
             fill(&io);
             let reads = ManualPoll::pending(reactor, next_byte(&io));
             let writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
@@ -77,8 +48,7 @@ fn a_hang_up_is_seen_in_both_directions() {
 fn bytes_and_the_end_that_follows_at_once_are_both_seen() {
     in_each_mode(1, |reactor| {
         for _ in 0..50 {
-            let (near, far) = stream_pair();
-            let io = register(reactor, near);
+            let (io, far) = stream_and_peer(reactor);
             let reads = ManualPoll::pending(reactor, next_byte(&io));
             reactor.turn();
             send(far.as_fd(), b"x").unwrap();

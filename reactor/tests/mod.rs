@@ -17,6 +17,7 @@ mod directions;
 mod faults;
 mod growth;
 mod keyless_wakes;
+mod limits;
 mod operations;
 mod overflow;
 mod process;
@@ -26,6 +27,7 @@ mod requests;
 mod reused_numbers;
 mod ring;
 mod sleep;
+mod sockets;
 mod strategies;
 mod two_queues;
 mod waiters;
@@ -35,9 +37,10 @@ mod without_context;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -49,8 +52,15 @@ use crate::reactor::kernel::fault::{self, Call};
 /// How long to wait for what should come at once, on a machine that may be busy. Longer is a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a test may take, without its wait for the others, before it counts as hanging. Far more
+/// than a failed wait takes.
+const TEST_LIMIT: Duration = Duration::from_secs(60);
+
 /// How long to wait for what must not come.
 const A_WHILE: Duration = Duration::from_millis(10);
+
+/// As many calls as there are.
+const FOREVER: usize = usize::MAX;
 
 /// All that the reactor holds at rest: its own polls, of the cross-thread wake and of the nested
 /// epoll.
@@ -60,6 +70,7 @@ const OWN_POLLS: u64 = 2;
 fn alone(test: impl FnOnce()) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _watchdog = limits::begin(TEST_LIMIT);
     // A failed test may have left some behind.
     fault::clear();
     wait_for_quota();
@@ -76,7 +87,7 @@ fn wait_for_quota() {
     let read = |name| std::fs::read_to_string(format!("/proc/sys/fs/{name}")).unwrap().trim().parse::<u64>().unwrap();
     let begin = Instant::now();
     while read("aio-nr") + 8_192 > read("aio-max-nr") && begin.elapsed() < PATIENCE {
-        std::thread::sleep(A_WHILE);
+        thread::sleep(A_WHILE);
     }
 }
 
@@ -88,7 +99,7 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
     let begin = Instant::now();
     while !done() {
         assert!(begin.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -164,12 +175,21 @@ fn turn_until(reactor: &Reactor, mut done: impl FnMut(&super::Metrics) -> bool) 
         }
         assert!(begin.elapsed() < PATIENCE, "never: {now:?}");
         reactor.turn();
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 
 fn metrics(reactor: &Reactor) -> super::Metrics {
     reactor.metrics()
+}
+
+/// Sets a flag when it is dropped, also by a panic: so no other thread goes on for good.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Counts its wakes.
@@ -264,6 +284,34 @@ fn until_woken(reactor: &Reactor, flag: &Flag) {
         assert!(begin.elapsed() < PATIENCE, "nobody woke it");
         turn_and_park(reactor);
     }
+}
+
+/// Has the reactor arm its own polls. Returns how many slots it holds at rest.
+fn arm_own_polls(reactor: &Reactor) -> u64 {
+    turn_and_park(reactor);
+    metrics(reactor).slots_in_use
+}
+
+/// Has another thread unpark the loop, most likely while that sleeps, and asserts that it wakes.
+#[track_caller]
+fn assert_is_unparked(reactor: &Reactor) {
+    let unparker = Arc::clone(reactor.unparker());
+    let unparks = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1));
+        unparker.unpark();
+    });
+    let begin = Instant::now();
+    while !reactor.unparker().take_notification() {
+        // Were the wake lost, the end of this sleep would hide it.
+        reactor.park(Some(2 * PATIENCE));
+    }
+    assert!(begin.elapsed() < PATIENCE, "the wake was lost");
+    unparks.join().unwrap();
+}
+
+/// Registered eventfds, each with its trigger.
+fn eventfd_pairs(reactor: &Reactor, number: usize) -> Vec<(Io, OwnedFd)> {
+    (0..number).map(|_| eventfd_pair(reactor)).collect()
 }
 
 /// Asserts that nothing happens: the loop sleeps for as long as it may, again and again.

@@ -1,17 +1,16 @@
 //! The nested epoll: a registration waits there if its poll finds no slot.
 #![allow(unsafe_code)]
 
-use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::super::Direction;
 use super::crowd::Crowd;
+use super::sockets::{empty, fill, send, stream_and_peer};
 use super::{
     ManualPoll, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_byte,
-    next_counter, register, set_nonblocking, turn_and_park, until_woken, with_reactor,
+    next_counter, register, turn_and_park, until_woken, with_reactor,
 };
 use crate::reactor::tests::arm_counter;
 
@@ -23,18 +22,19 @@ fn new_semaphore() -> OwnedFd {
 // ---- no slot ----
 
 #[test]
-fn five_hundred_waits_on_the_smallest_ring_all_end() {
-    const COUNT: usize = 500;
+fn far_more_waits_than_slots_all_end() {
     in_each_mode(1, |reactor| {
-        let (ios, triggers): (Vec<_>, Vec<_>) = (0..COUNT).map(|_| eventfd_pair(reactor)).unzip();
+        // 500 on a machine of few CPUs, to whose number the kernel fits the smallest ring.
+        let count = 500.max(3 * metrics(reactor).capacity as usize);
+        let (ios, triggers): (Vec<_>, Vec<_>) = (0..count).map(|_| eventfd_pair(reactor)).unzip();
         for round in 0..2 {
             let waits: Vec<_> = ios.iter().map(|io| ManualPoll::pending(reactor, next_counter(io))).collect();
             assert_sleeps(reactor);
             let now = metrics(reactor);
-            assert!(now.slots_in_use < now.capacity && now.capacity < 200, "{now:?}");
-            assert!(now.overflow_fds as usize >= COUNT - 200, "{now:?}");
+            assert!(now.slots_in_use < now.capacity, "{now:?}");
+            assert!(now.overflow_fds >= count as u64 - now.capacity, "{now:?}");
             // Neighbours are fired far apart.
-            let order = (0..COUNT).map(|at| (at * 7 + round) % COUNT);
+            let order = (0..count).map(|at| (at * 7 + round) % count);
             for (fired, at) in order.enumerate() {
                 fire(&triggers[at]);
                 if fired.is_multiple_of(50) {
@@ -89,20 +89,17 @@ fn a_wait_moves_between_epoll_and_poll_and_misses_nothing() {
 fn both_directions_of_one_member_are_waited_for() {
     in_each_mode(1, |reactor| {
         let _crowd = Crowd::new(reactor);
-        let (near, mut far) = UnixStream::pair().unwrap();
-        set_nonblocking(&near);
-        let io = register(reactor, near);
-        while rustix::io::write(&io, &[0; 4096]).is_ok() {}
-        let mut writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| Ok(rustix::io::write(fd, b"w")?)));
+        let (io, far) = stream_and_peer(reactor);
+        fill(&io);
+        let mut writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
         for _ in 0..3 {
             let reads = ManualPoll::pending(reactor, next_byte(&io));
-            far.write_all(b"r").unwrap();
+            send(far.as_fd(), b"r").unwrap();
             assert_eq!(reads.complete(reactor).unwrap(), Some(b'r'));
             assert_eq!(writes.wakes(), 0, "the event was for the other direction");
         }
         // The other direction is still armed.
-        set_nonblocking(&far);
-        while rustix::io::read(&far, &mut [0; 4096]).is_ok() {}
+        empty(&far);
         until_woken(reactor, &writes.flag);
         assert!(writes.poll(reactor).is_ready());
     });
@@ -112,10 +109,8 @@ fn both_directions_of_one_member_are_waited_for() {
 fn a_hang_up_of_a_member_is_seen_in_both_directions() {
     in_each_mode(1, |reactor| {
         let _crowd = Crowd::new(reactor);
-        let (near, far) = UnixStream::pair().unwrap();
-        set_nonblocking(&near);
-        let io = register(reactor, near);
-        while rustix::io::write(&io, &[0; 4096]).is_ok() {}
+        let (io, far) = stream_and_peer(reactor);
+        fill(&io);
         Direction::BOTH.into_iter().for_each(|direction| io.clear_ready(direction));
         let reads = ManualPoll::pending(reactor, io.ready(Direction::Read));
         let writes = ManualPoll::pending(reactor, io.ready(Direction::Write));

@@ -3,12 +3,13 @@
 #![allow(dead_code)] // Each test file is a crate of its own, and none uses all of this.
 
 pub(crate) mod files;
+#[path = "../../reactor/tests/limits.rs"]
+mod limits;
 pub(crate) mod log;
 
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
@@ -16,7 +17,6 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{Command, Output};
 use std::rc::Rc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::thread::{self, ThreadId};
@@ -86,7 +86,7 @@ pub(crate) fn is_at_rest(metrics: &Metrics) -> bool {
 pub(crate) struct Clean {
     open_before: BTreeSet<(PathBuf, PathBuf)>,
     _turn: MutexGuard<'static, ()>,
-    _watchdog: Sender<()>,
+    _watchdog: limits::Watchdog,
 }
 
 impl Clean {
@@ -94,7 +94,8 @@ impl Clean {
         static TURN: Mutex<()> = Mutex::new(());
         // Poisoned by a test that failed, which is no reason for this one to.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { open_before: open_files(), _turn: turn, _watchdog: watchdog() }
+        let watchdog = limits::begin(TEST_LIMIT);
+        Self { open_before: open_files(), _turn: turn, _watchdog: watchdog }
     }
 
     /// Drops the runtime and checks what is left.
@@ -123,20 +124,6 @@ impl Clean {
             thread::sleep(Duration::from_millis(1));
         }
     }
-}
-
-/// Ends the process when a test takes too long, since nothing else would end one that hangs.
-fn watchdog() -> Sender<()> {
-    let name = thread::current().name().unwrap_or("a test").to_owned();
-    let (alive, watched) = channel();
-    thread::spawn(move || {
-        if watched.recv_timeout(TEST_LIMIT) == Err(RecvTimeoutError::Timeout) {
-            // Not by eprintln, whose text libtest would keep for a test that never ends.
-            let _ = writeln!(std::io::stderr(), "{name} hangs");
-            std::process::abort();
-        }
-    });
-    alive
 }
 
 /// Descriptors of this process, with what they stand for.

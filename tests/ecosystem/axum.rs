@@ -19,7 +19,7 @@ use hyper::{Request, StatusCode};
 use tower::ServiceExt;
 
 use super::rt::{Io, Timer};
-use super::{LARGE, connect, listen, request};
+use super::{LARGE, TEST_LIMIT, connect, limits, listen, request};
 
 /// axum asks for `Send` of a handler's future, so of all that it holds while it waits.
 fn router(upstream: SocketAddr) -> Router {
@@ -49,6 +49,7 @@ fn router(upstream: SocketAddr) -> Router {
 
 #[aio_runtime::test]
 async fn a_router_serves_a_connection() {
+    let _watchdog = limits::begin(TEST_LIMIT);
     let upstream = listen(|mut stream| async move {
         let mut question = String::new();
         stream.read_to_string(&mut question).await.unwrap();

@@ -3,6 +3,8 @@
 
 mod axum;
 mod hyper;
+#[path = "../../reactor/tests/limits.rs"]
+mod limits;
 mod rt;
 mod tls;
 
@@ -10,6 +12,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use ::hyper::body::{Bytes, Incoming};
 use ::hyper::{Request, Response};
@@ -23,6 +26,9 @@ const SOCKET_BUFFER: usize = 128 << 10;
 
 /// More than the buffers of both ends hold.
 const LARGE: usize = 8 << 20;
+
+/// How long a test may take before it counts as hanging.
+const TEST_LIMIT: Duration = Duration::from_secs(50);
 
 /// Listens, and starts a task for each connection. What serves it is `Send`, so all that it holds.
 async fn listen<F: Future<Output = ()> + Send + 'static>(serve: impl Fn(TcpStream) -> F + 'static) -> SocketAddr {

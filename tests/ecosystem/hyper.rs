@@ -12,10 +12,11 @@ use hyper::server::conn as server;
 use hyper::service::service_fn;
 
 use super::rt::{Io, Tasks, Timer};
-use super::{LARGE, assert_echo, connect, echo, listen, request};
+use super::{LARGE, TEST_LIMIT, assert_echo, connect, echo, limits, listen, request};
 
 #[aio_runtime::test]
 async fn http_1_with_several_requests_on_a_connection() {
+    let _watchdog = limits::begin(TEST_LIMIT);
     let address = listen(|stream| async {
         server::http1::Builder::new().timer(Timer).serve_connection(Io(stream), service_fn(echo)).await.unwrap();
     })
@@ -34,6 +35,7 @@ async fn http_1_with_several_requests_on_a_connection() {
 
 #[aio_runtime::test]
 async fn http_1_ends_a_connection_whose_request_does_not_come_in_time() {
+    let _watchdog = limits::begin(TEST_LIMIT);
     const LIMIT: Duration = Duration::from_millis(50);
     // Before the server can start its timer, which is within our connect.
     let begin = Instant::now();
@@ -50,6 +52,7 @@ async fn http_1_ends_a_connection_whose_request_does_not_come_in_time() {
 
 #[aio_runtime::test]
 async fn http_2_with_many_requests_at_once() {
+    let _watchdog = limits::begin(TEST_LIMIT);
     let address = listen(|stream| async {
         let mut http = server::http2::Builder::new(Tasks);
         http.timer(Timer).keep_alive_interval(Duration::from_millis(20));
@@ -80,6 +83,7 @@ async fn http_2_with_many_requests_at_once() {
 
 #[aio_runtime::test]
 async fn http_2_ends_a_connection_whose_peer_does_not_answer_a_ping() {
+    let _watchdog = limits::begin(TEST_LIMIT);
     const LIMIT: Duration = Duration::from_millis(50);
     const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0];

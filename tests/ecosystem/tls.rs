@@ -13,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 
 use super::rt::Io;
-use super::{LARGE, assert_echo, echo, listen, request};
+use super::{LARGE, TEST_LIMIT, assert_echo, echo, limits, listen, request};
 
 /// The two ends' configurations, with a certificate made for this test.
 fn ends() -> (TlsAcceptor, TlsConnector) {
@@ -42,6 +42,7 @@ async fn connect(
 
 #[aio_runtime::test]
 async fn bytes_go_both_ways_and_end() {
+    let _watchdog = limits::begin(TEST_LIMIT);
     let (acceptor, connector) = ends();
     let address = listen(move |stream| {
         let acceptor = acceptor.clone();
@@ -66,6 +67,7 @@ async fn bytes_go_both_ways_and_end() {
 
 #[aio_runtime::test]
 async fn hyper_serves_over_tls() {
+    let _watchdog = limits::begin(TEST_LIMIT);
     let (acceptor, connector) = ends();
     let address = listen(move |stream| {
         let acceptor = acceptor.clone();

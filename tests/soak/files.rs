@@ -2,6 +2,7 @@
 //! may still land, so its block may hold either version from then on.
 
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -115,7 +116,12 @@ impl Files {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create_new(true).direct(direct);
             // Opened or not, and perhaps dropped while it is.
-            let Some(Ok(file)) = self.random.perhaps(options.open(&path)).await else { continue };
+            let file = match self.random.perhaps(options.open(&path)).await {
+                None => continue,
+                // The number has come before.
+                Some(Err(error)) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Some(opened) => opened.unwrap(),
+            };
             let contents = Rc::new(Contents::new(path, number));
             let mut buf = Buf::aligned(BLOCKS * BLOCK, BLOCK);
             contents.fill(&mut buf, 0, 0);

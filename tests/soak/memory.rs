@@ -9,7 +9,7 @@ use crate::files::BLOCK;
 
 const POISON: u8 = 0xa5;
 
-/// As many are watched at a time.
+/// How many are watched at a time.
 const MOST: usize = 64;
 
 /// Buffers that are taken just after an operation was dropped, so from memory that it would have

@@ -68,7 +68,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Two for each stream of the largest crowd, and some for everything else.
+/// Raises the limit of descriptors: the largest crowd has two for each stream, and some more are
+/// for everything else.
 fn allow_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let wanted = 2 * crowds::MOST as u64 + 1000;

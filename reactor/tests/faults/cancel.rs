@@ -1,12 +1,12 @@
 //! `io_cancel` fails: the poll must end in another way.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 
 use rustix::io::Errno;
 
 use super::FOREVER;
 use crate::reactor::kernel::fault::{self, Call};
+use crate::reactor::tests::sockets::{assert_sees_close, fill, stream_and_peer};
 use crate::reactor::tests::{
     ManualPoll, alone, config, eventfd_pair, fire, in_each_mode, metrics, register, set_nonblocking, turn_until,
     wait_until,
@@ -18,11 +18,8 @@ use crate::reactor::{Direction, Reactor};
 fn a_socket_whose_poll_cannot_be_cancelled_is_shut_down() {
     in_each_mode(1, |reactor| {
         for directions in [&[Direction::Read][..], &Direction::BOTH] {
-            let (near, far) = UnixStream::pair().unwrap();
-            set_nonblocking(&near);
-            set_nonblocking(&far);
-            let io = register(reactor, near);
-            while rustix::io::write(&io, &[0; 4096]).is_ok() {}
+            let (io, far) = stream_and_peer(reactor);
+            fill(&io);
             for direction in directions {
                 io.clear_ready(*direction);
                 drop(ManualPoll::pending(reactor, io.ready(*direction)));
@@ -30,10 +27,7 @@ fn a_socket_whose_poll_cannot_be_cancelled_is_shut_down() {
             reactor.turn();
             fault::inject(Call::Cancel, Errno::NOSYS, directions.len());
             drop(io);
-            wait_until("the peer sees the end", || {
-                reactor.turn();
-                rustix::io::read(&far, &mut [0; 1 << 16]) == Ok(0)
-            });
+            assert_sees_close(reactor, &far);
         }
     });
 }

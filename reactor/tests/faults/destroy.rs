@@ -4,13 +4,12 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::thread;
 
 use rustix::io::Errno;
 
 use super::FOREVER;
 use crate::reactor::kernel::fault::{self, Call};
-use crate::reactor::tests::{A_WHILE, ManualPoll, alone, config, fresh_capacity, metrics, new_eventfd};
+use crate::reactor::tests::{ManualPoll, alone, config, fresh_capacity, metrics, new_eventfd, wait_until};
 use crate::reactor::{Buf, Config, FileOperation, Reactor, Request};
 
 /// Has a reactor end, in a way of the test's choice, with reads in flight and `io_destroy` denied,
@@ -34,11 +33,13 @@ fn assert_requests_are_kept(end: impl Fn(&Reactor)) {
             let now = metrics(&reactor);
             assert_eq!((now.submitted_reads, now.growths), (reads.len() as u64, u64::from(halves[1] > 0)));
             let kept = reads.len();
+            let contexts = halves.iter().filter(|half| **half > 0).count();
             fault::inject(Call::Destroy, Errno::PERM, denied);
             end(&reactor);
             drop((reads, reactor));
-            // Another thread has met the error by now, and would have freed the requests.
-            thread::sleep(10 * A_WHILE);
+            wait_until("io_destroy is denied", || fault::taken(Call::Destroy) == denied.min(contexts));
+            // It would free the requests at its end.
+            wait_until("the thread that met the error has ended", || threads_named("aio-destroy") == 0);
             assert_eq!(Arc::strong_count(&file), 1 + kept, "the kernel may still write to their buffers");
             assert!(fault::clear());
             // The events are in the rings, so the kernel is in fact done with them.
@@ -48,6 +49,14 @@ fn assert_requests_are_kept(end: impl Fn(&Reactor)) {
             }
         });
     }
+}
+
+/// The number of this process's threads of that name.
+fn threads_named(name: &str) -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path().join("comm"));
+    // One that has just ended has no name any more.
+    let names = threads.filter_map(|comm| std::fs::read_to_string(comm).ok());
+    names.filter(|found| found.trim() == name).count()
 }
 
 #[test]

@@ -12,10 +12,8 @@ use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::reactor::tests::{ManualPoll, eventfd_pair, fire, next_counter};
+use crate::reactor::tests::{FOREVER, ManualPoll, eventfd_pair, fire, next_counter};
 use crate::reactor::{Buf, FileOperation, Reactor, Request};
-
-const FOREVER: usize = usize::MAX;
 
 /// Starts waits and writes, has something happen while they are pending, and expects that all of
 /// them complete.

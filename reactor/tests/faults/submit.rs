@@ -1,7 +1,6 @@
 //! `io_submit` fails: for a while, for one request, or forever.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -10,8 +9,8 @@ use super::{FOREVER, assert_all_complete};
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::tests::arm_counter;
 use crate::reactor::tests::{
-    A_WHILE, ManualPoll, PATIENCE, assert_sleeps, block_on, eventfd_pair, fire, in_each_mode, metrics, new_eventfd,
-    next_counter, register, turn_and_park,
+    A_WHILE, ManualPoll, PATIENCE, arm_own_polls, assert_is_unparked, assert_sleeps, block_on, eventfd_pair, fire,
+    in_each_mode, metrics, new_eventfd, next_counter, register, turn_and_park,
 };
 use crate::reactor::{Buf, FileOperation, Request};
 
@@ -56,17 +55,7 @@ fn the_loop_does_not_spin_while_the_kernel_has_no_room() {
 fn a_wake_from_another_thread_arrives_while_the_kernel_has_no_room() {
     in_each_mode(1, |reactor| {
         fault::inject(Call::Submit, Errno::AGAIN, FOREVER);
-        let unparker = Arc::clone(reactor.unparker());
-        let waking = thread::spawn(move || {
-            thread::sleep(A_WHILE);
-            unparker.unpark();
-        });
-        let begin = Instant::now();
-        while !reactor.unparker().take_notification() {
-            assert!(begin.elapsed() < PATIENCE);
-            reactor.park(None);
-        }
-        waking.join().unwrap();
+        assert_is_unparked(reactor);
         assert!(fault::clear());
     });
 }
@@ -75,8 +64,8 @@ fn a_wake_from_another_thread_arrives_while_the_kernel_has_no_room() {
 fn a_poll_that_the_kernel_refuses_goes_to_the_nested_epoll_for_good() {
     in_each_mode(1, |reactor| {
         for times in [1, 5, 20] {
-            // The reactor's own polls are armed, so that it is not them who are refused.
-            turn_and_park(reactor);
+            // So that they are not the ones refused.
+            arm_own_polls(reactor);
             let before = metrics(reactor);
             // The first `times` of them are refused.
             let (ios, triggers): (Vec<_>, Vec<_>) = (0..20).map(|_| eventfd_pair(reactor)).unzip();
@@ -142,15 +131,7 @@ fn the_nested_epoll_wakes_the_loop_where_the_kernel_refuses_to_poll_the_eventfd(
         reactor.park(Some(A_WHILE));
         let sleeps = metrics(reactor).getevents_calls;
         for _ in 0..3 {
-            let unparker = Arc::clone(reactor.unparker());
-            let waking = thread::spawn(move || {
-                thread::sleep(5 * A_WHILE);
-                unparker.unpark();
-            });
-            while !reactor.unparker().take_notification() {
-                reactor.park(Some(PATIENCE));
-            }
-            waking.join().unwrap();
+            assert_is_unparked(reactor);
         }
         let sleeps = metrics(reactor).getevents_calls - sleeps;
         // With forced system calls there are some that do not sleep.

@@ -13,7 +13,7 @@ use rustix::net::{
 use super::super::crowd::Crowd;
 use super::*;
 use crate::reactor::ids::Direction;
-use crate::reactor::tests::{PATIENCE, assert_sleeps, block_on, eventfd_pair, in_each_mode};
+use crate::reactor::tests::{assert_sleeps, block_on, eventfd_pair, in_each_mode};
 
 const WHILE: Duration = Duration::from_millis(300);
 
@@ -139,10 +139,7 @@ fn socket_by_edges_in(reactor: &Reactor) -> (Io, UnixStream) {
     let io = register(reactor, near);
     rustix::io::write(&far, b"!").unwrap();
     let mut never = ManualPoll::new(io.io(Direction::Read, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into())));
-    while metrics(reactor).fds_edge_triggered == 0 {
-        let _ = never.poll(reactor);
-        turn_and_park(reactor);
-    }
+    until_edge_triggered(reactor, &mut never);
     drop(never);
     assert_eq!(block_on(reactor, next_byte(&io)).unwrap(), Some(b'!'));
     (io, far)
@@ -176,9 +173,7 @@ fn a_datagram_for_a_full_peer_is_sent_when_there_is_room() {
         for _ in 0..sent {
             recv(&peer, &mut [0; 16][..], RecvFlags::DONTWAIT).unwrap();
         }
-        let begin = Instant::now();
         assert!(waits_for(reactor, &mut waits, PATIENCE));
-        assert!(begin.elapsed() < WHILE, "{:?}", begin.elapsed());
     });
 }
 

@@ -3,28 +3,17 @@
 
 use std::io::{self, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 use super::super::crowd::Crowd;
 use super::*;
 use crate::reactor::ids::Direction;
+use crate::reactor::tests::sockets::{empty, fill, send, stream_and_peer};
 use crate::reactor::tests::{
-    A_WHILE, assert_sleeps, block_on, eventfd_pair, in_each_mode, read_byte, read_counter, until_woken,
+    A_WHILE, PATIENCE, assert_sleeps, block_on, eventfd_pair, in_each_mode, read_byte, read_counter, until_woken,
 };
-
-fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(fd, bytes, rustix::net::SendFlags::NOSIGNAL)?)
-}
-
-fn fill(socket: impl AsFd) {
-    while send(socket.as_fd(), &[0; 4096]).is_ok() {}
-}
-
-fn empty(socket: impl AsFd) {
-    while rustix::io::read(&socket, &mut [0; 4096]).is_ok() {}
-}
 
 #[test]
 fn a_wait_for_edges_makes_no_call() {
@@ -232,19 +221,13 @@ fn everyone_who_waits_for_an_edge_is_woken_and_the_loser_waits_again() {
 fn a_watch_for_one_event_becomes_one_for_edges() {
     in_each_mode(1, |reactor| {
         let _crowd = Crowd::new(reactor);
-        let (near, far) = UnixStream::pair().unwrap();
-        set_nonblocking(&near);
-        set_nonblocking(&far);
-        let io = register(reactor, near);
+        let (io, far) = stream_and_peer(reactor);
         fill(&io);
         let writes = ManualPoll::pending(reactor, io.io(Direction::Write, |fd| send(fd, b"w")));
         // There is always something, and it is never taken.
         send(far.as_fd(), b"never read").unwrap();
         let mut reads = ManualPoll::new(io.io(Direction::Read, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into())));
-        while metrics(reactor).fds_edge_triggered == 0 {
-            let _ = reads.poll(reactor);
-            turn_and_park(reactor);
-        }
+        until_edge_triggered(reactor, &mut reads);
         assert!(turns_in(reactor, 5 * A_WHILE) < 20);
         empty(&far);
         assert_eq!(writes.complete(reactor).unwrap(), 1);
@@ -256,6 +239,7 @@ fn a_watch_for_one_event_becomes_one_for_edges() {
 fn a_waiter_on_another_thread_misses_no_edge() {
     in_each_mode(1, |reactor| {
         let (io, mut far) = socket_by_edges(reactor);
+        let begin = Instant::now();
         std::thread::scope(|scope| {
             let reads = scope.spawn(|| {
                 let parker = Arc::new(Parker(std::thread::current()));
@@ -263,9 +247,11 @@ fn a_waiter_on_another_thread_misses_no_edge() {
                 (0..200)
                     .map(|_| {
                         loop {
+                            // The other thread may have failed.
+                            assert!(begin.elapsed() < 2 * PATIENCE, "no byte comes any more");
                             match io.poll_io(&mut Context::from_waker(&waker), Direction::Read, read_byte) {
                                 Poll::Ready(read) => break read.unwrap().unwrap(),
-                                Poll::Pending => std::thread::park(),
+                                Poll::Pending => std::thread::park_timeout(2 * PATIENCE),
                             }
                         }
                     })
@@ -276,6 +262,7 @@ fn a_waiter_on_another_thread_misses_no_edge() {
                 turn_and_park(reactor);
             }
             while !reads.is_finished() {
+                assert!(begin.elapsed() < PATIENCE, "an edge was missed");
                 turn_and_park(reactor);
             }
             assert_eq!(reads.join().unwrap(), (0..200).collect::<Vec<u8>>());

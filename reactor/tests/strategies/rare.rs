@@ -11,8 +11,8 @@ use super::super::crowd::Crowd;
 use super::*;
 use crate::reactor::ids::Direction;
 use crate::reactor::readiness::{Readiness, Source};
-use crate::reactor::tests::arm_byte;
-use crate::reactor::tests::{OWN_POLLS, assert_sleeps, in_each_mode, turn_until};
+use crate::reactor::tests::sockets::{assert_sees_close, fill, stream_and_peer};
+use crate::reactor::tests::{arm_byte, assert_sleeps, in_each_mode, turn_until};
 
 fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -113,20 +113,20 @@ fn an_error_queue_is_waited_for_beside_reads() {
 #[test]
 fn a_close_ends_the_waits_of_all_directions() {
     in_each_mode(1, |reactor| {
-        let (near, mut far) = tcp_pair();
-        let io = register(reactor, near);
-        while send(&io, &[0; 4096], SendFlags::empty()).is_ok() {}
+        let (io, far) = stream_and_peer(reactor);
+        fill(&io);
+        arm_own_polls(reactor);
+        let before = metrics(reactor);
         for direction in Direction::ALL {
             let attempt = |_: BorrowedFd<'_>| Err::<(), _>(io::ErrorKind::WouldBlock.into());
             drop(ManualPoll::pending(reactor, io.io(direction, attempt)));
         }
         reactor.turn();
-        assert!(metrics(reactor).slots_in_use >= 4);
+        assert_eq!(metrics(reactor).slots_in_use, before.slots_in_use + 4);
         drop(io);
-        turn_until(reactor, |now| now.slots_in_use <= OWN_POLLS);
-        let mut rest = Vec::new();
-        let _ = far.read_to_end(&mut rest);
-        assert_eq!(metrics(reactor).cancels, 4);
+        turn_until(reactor, |now| now.slots_in_use == before.slots_in_use);
+        assert_sees_close(reactor, &far);
+        assert_eq!(metrics(reactor).cancels, before.cancels + 4);
     });
 }
 
