@@ -165,13 +165,25 @@ impl Core {
     fn start_thread(self: &Arc<Self>) {
         let core = Arc::clone(self);
         let name = self.config.thread_name.clone();
-        let Err(error) = thread::Builder::new().name(name).spawn(move || core.work()) else { return };
-        let unserved = {
+        if let Err(error) = thread::Builder::new().name(name).spawn(move || core.work()) {
+            self.start_failed(&error);
+        }
+    }
+
+    /// The jobs that counted on the new thread go to an idle one, wait for a busy one, or fail if
+    /// there is none.
+    fn start_failed(self: &Arc<Self>, error: &io::Error) {
+        let (help, unserved) = {
             let mut state = self.state();
             state.threads -= 1;
             state.starting = false;
-            if state.threads == 0 { mem::take(&mut state.queue) } else { VecDeque::new() }
+            match state.threads {
+                0 => (Help::NotNeeded, mem::take(&mut state.queue)),
+                // Not by another start.
+                threads => (state.find_help(threads), VecDeque::new()),
+            }
         };
+        self.send_for(help);
         for job in unserved {
             let error = error.raw_os_error().map_or(io::ErrorKind::WouldBlock.into(), io::Error::from_raw_os_error);
             let text = "the blocking pool has no thread, and pthread_create makes none (see RLIMIT_NPROC, and pids.max \
@@ -193,16 +205,17 @@ impl Core {
                 drop(job);
                 state = self.state();
             }
-            let called;
-            (state, called) = self.rest(state);
-            if !called {
+            let more;
+            (state, more) = self.rest(state);
+            if !more {
                 break;
             }
         }
         state.threads -= 1;
     }
 
-    /// Waits for a call. False if none has come for long enough, or the pool is closed.
+    /// Waits for a call. False if there is nothing to do: no job has come for long enough, or the
+    /// pool is closed.
     fn rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
         state.idle += 1;
         let is_idle = |state: &mut State| state.coming == 0 && !state.closed;
@@ -213,7 +226,10 @@ impl Core {
             return (state, true);
         }
         state.idle -= 1;
-        (state, false)
+        // A job that nobody was called for is meant for a thread that is just starting, which may
+        // fail.
+        let more = !state.queue.is_empty();
+        (state, more)
     }
 }
 
@@ -221,4 +237,70 @@ impl Core {
 /// what was logged; it must not take the thread, or the other jobs, with it.
 fn contain(act: impl FnOnce()) {
     crate::reactor::contain("a panic while a call of the blocking pool ended", act);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// More than any test takes.
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn pool(keep_alive: Duration) -> Pool {
+        Pool::new(Config { max_threads: 8, keep_alive, thread_name: "pool-test".to_owned() })
+    }
+
+    /// Runs a function; the receiver gets a word when it has begun, and the sender ends it.
+    fn occupy(pool: &Pool) -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let (begins, begun) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        let pooled = pool.run((), move |()| {
+            begins.send(()).unwrap();
+            let _ = released.recv();
+        });
+        // Dropped, it would take back a function that has not begun.
+        mem::forget(pooled);
+        (begun, release)
+    }
+
+    /// A pool with one busy thread, which the sender ends, and one that has just become idle.
+    fn with_a_busy_and_an_idle_thread(keep_alive: Duration) -> (Pool, mpsc::Sender<()>) {
+        let pool = pool(keep_alive);
+        let [busy, idle] = [(); 2].map(|()| {
+            let (begun, release) = occupy(&pool);
+            begun.recv_timeout(LONG).unwrap();
+            release
+        });
+        drop(idle);
+        while pool.core.state().idle == 0 {
+            thread::yield_now();
+        }
+        (pool, busy)
+    }
+
+    /// What `find_help` notes before a start.
+    fn begin_a_start(pool: &Pool) {
+        let mut state = pool.core.state();
+        state.starting = true;
+        state.threads += 1;
+    }
+
+    #[test]
+    fn a_job_that_counted_on_a_failed_start_goes_to_an_idle_thread() {
+        let (pool, _busy) = with_a_busy_and_an_idle_thread(LONG);
+        begin_a_start(&pool);
+        let (begun, _release) = occupy(&pool);
+        pool.core.start_failed(&io::ErrorKind::WouldBlock.into());
+        begun.recv_timeout(LONG / 2).expect("the job waits beside an idle thread");
+    }
+
+    #[test]
+    fn a_thread_does_not_end_while_a_job_is_queued() {
+        let (pool, _busy) = with_a_busy_and_an_idle_thread(Duration::from_millis(100));
+        begin_a_start(&pool);
+        let (begun, _release) = occupy(&pool);
+        begun.recv_timeout(LONG).expect("the job waits for a thread that does not come");
+    }
 }
