@@ -230,7 +230,7 @@ impl RoutedFile {
         let (result, buf) = match done.await {
             Ok(done) => done,
             Err(Failure::Refused { error, argument: (_, buf) }) => (Err(error), buf),
-            Err(panicked @ Failure::Panicked(_)) => (Err(panicked.into()), Buf::default()),
+            Err(failure) => (Err(failure.into()), Buf::default()),
         };
         if let (Transfer::Write, Ok(written)) = (transfer, &result) {
             self.known_len.written(asked, offset + *written as u64);

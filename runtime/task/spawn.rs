@@ -4,6 +4,7 @@
 //! polled and dropped there.
 #![allow(unsafe_code)]
 
+use std::io;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -103,7 +104,7 @@ where
         match pooled.await {
             Ok(output) => output,
             Err(Failure::Panicked(payload)) => resume_unwind(payload),
-            Err(Failure::Refused { error, .. }) => panic!("spawn_blocking: {error}"),
+            Err(failure) => panic!("spawn_blocking: {}", io::Error::from(failure)),
         }
     })
 }
