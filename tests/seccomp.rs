@@ -4,15 +4,17 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::io::{ErrorKind, Read};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::{TcpListener, TcpStream};
-use aio_runtime::task::spawn_blocking;
+use aio_runtime::task::{spawn_blocking, yield_now};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Runtime, spawn};
 use common::{ANY_PORT, Clean, assert_passed, in_child, is_child, open_direct, pattern, poll_once, real_dir};
@@ -196,6 +198,32 @@ fn no_thread_can_be_started() {
             let error = soon("an error", TcpStream::connect("localhost:1")).await.unwrap_err();
             assert!(error.to_string().contains("pthread_create"), "{error}");
             soon("the other tasks", ticking).await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_task_whose_calls_are_refused_at_once_lets_others_run() {
+    const CALLS: usize = 1000;
+    alone("a_task_whose_calls_are_refused_at_once_lets_others_run", || {
+        let runtime = Runtime::new().unwrap();
+        deny_threads();
+        runtime.block_on(async {
+            let turns = Rc::new(Cell::new(0));
+            let other = spawn({
+                let turns = Rc::clone(&turns);
+                async move {
+                    loop {
+                        turns.set(turns.get() + 1);
+                        yield_now().await;
+                    }
+                }
+            });
+            for _ in 0..CALLS {
+                File::open("/proc/self/stat").await.unwrap_err();
+            }
+            assert!(turns.get() >= CALLS / 128, "the other task ran {} times", turns.get());
+            other.abort();
         });
     });
 }

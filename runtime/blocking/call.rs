@@ -7,9 +7,9 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
-use crate::reactor::{gone, process_number, wake_all};
+use crate::reactor::{coop, gone, process_number, wake_all};
 
 /// Why there is no output.
 #[derive(Debug)]
@@ -190,7 +190,10 @@ impl<A, T> Future for Pooled<A, T> {
         if !self.is_ours() {
             return Poll::Ready(Err(Failure::Inherited));
         }
-        self.call.poll(cx)
+        let unit = ready!(coop::poll_proceed(cx));
+        let output = ready!(self.call.poll(cx));
+        unit.made_progress();
+        Poll::Ready(output)
     }
 }
 
