@@ -14,8 +14,8 @@ use slab::Slab;
 
 use super::blocking::{self, Pool};
 use super::own_waker;
-use super::shared::{Runnable, Shared};
-use crate::reactor::{Reactor, Timers, coop, process_number};
+use super::shared::{Runnable, Shared, TaskMeta};
+use crate::reactor::{Reactor, Timers, contain, coop, process_number};
 
 /// One runtime, as its own thread sees it. It is handed the waker of `block_on` and enters no
 /// context itself: both belong to the layers above.
@@ -129,14 +129,15 @@ impl Scheduler {
     /// used up. A task that wakes itself (it yields, or has used up its budget) cuts the interval
     /// short, so that the loop checks for completions before running it again.
     fn run_ready(&self, interval: &mut usize) {
-        let is_traced = tracing::span_enabled!(tracing::Level::TRACE);
+        let mut is_traced = false;
+        contain(SUBSCRIBER, || is_traced = tracing::span_enabled!(tracing::Level::TRACE));
         while *interval > 0 {
             let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
             let task = ptr::from_ref(runnable.metadata());
-            let _span = is_traced.then(|| tracing::trace_span!("task", ?task).entered());
             // Does not unwind: a panic of the future is caught inside the task.
-            let woke_itself = self.polling(|| runnable.run());
+            let run = || self.polling(|| runnable.run());
+            let woke_itself = if is_traced { in_span(task, run) } else { run() };
             if woke_itself {
                 // It is the last in the queue: it was put there when its poll returned.
                 *interval = (*interval).min(self.ready.borrow().len().saturating_sub(1));
@@ -264,6 +265,18 @@ impl fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scheduler").finish_non_exhaustive()
     }
+}
+
+/// What is reported when a subscriber panics.
+const SUBSCRIBER: &str = "a tracing subscriber panicked at the span of a task";
+
+/// Runs a task in a span, which is named after the task's address.
+fn in_span<R>(task: *const TaskMeta, run: impl FnOnce() -> R) -> R {
+    let mut span = None;
+    contain(SUBSCRIBER, || span = Some(tracing::trace_span!("task", ?task).entered()));
+    let result = run();
+    contain(SUBSCRIBER, || drop(span));
+    result
 }
 
 /// Ends a task that is ready: drops its future, here and now.
