@@ -119,6 +119,9 @@ impl Scheduler {
             self.reactor.turn();
             self.timers().fire();
             if self.is_idle() {
+                // Wakers and late drops have run, and one may have forked. The child's loop would
+                // not sleep: `park` does nothing there.
+                self.assert_ours();
                 self.reactor.park(self.timers().time_to_next());
                 self.timers().fire();
             }

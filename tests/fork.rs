@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use aio_runtime::fs::Buf;
@@ -205,6 +205,46 @@ fn a_child_forked_by_a_task_is_stopped_by_its_loop() {
         driven.unwrap();
         reap(child);
         assert_nothing_lost(&runtime, reads);
+    });
+}
+
+#[test]
+fn a_child_forked_by_a_waker_is_stopped_by_its_loop() {
+    /// Forks when it is woken, and keeps what `fork` has returned. The parent then sends a byte.
+    struct Forks(AtomicI32, std::net::TcpStream);
+    impl Wake for Forks {
+        fn wake(self: Arc<Self>) {
+            // SAFETY: as in `fork`; the child comes to the end of the test.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                limit_time();
+            } else {
+                (&self.1).write_all(b"x").unwrap();
+            }
+            self.0.store(pid, Ordering::Relaxed);
+        }
+    }
+    alone("a_child_forked_by_a_waker_is_stopped_by_its_loop", || {
+        let runtime = Runtime::new().unwrap();
+        let parent = std::process::id();
+        let (mut stream, peer) = runtime.block_on(async { stream_and_peer() });
+        let forks = Arc::new(Forks(AtomicI32::new(0), peer));
+        let driven = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                let waker = Waker::from(Arc::clone(&forks));
+                let mut forking = pin!(sleep(Duration::from_millis(1)));
+                assert!(forking.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                // Nothing is ready in the child, which gets no events.
+                stream.read_exact(&mut [0]).await.unwrap();
+            })
+        }));
+        if std::process::id() != parent {
+            let told = driven.is_err_and(|panic| panic_text(&*panic).contains(FORKED));
+            // SAFETY: as in `fork`.
+            unsafe { libc::_exit(if told { 0 } else { 1 }) };
+        }
+        driven.unwrap();
+        reap(forks.0.load(Ordering::Relaxed));
     });
 }
 
