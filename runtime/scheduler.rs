@@ -223,8 +223,8 @@ impl Scheduler {
 
     // ---- the end ----
 
-    /// Drops all tasks, here and now, and shuts the reactor down. The caller has entered the
-    /// runtime.
+    /// Drops all tasks, here and now, and shuts the reactor down. Then waits for the functions that
+    /// have begun on the pool. The caller has entered the runtime.
     pub(super) fn shutdown(&self) {
         // A forked child: its tasks belong to the parent, and what other threads of the parent were
         // about to hand over will never come. Or a task has called `process::exit`, which drops the
@@ -240,6 +240,8 @@ impl Scheduler {
         self.shared.close_inbox();
         // Once more, for tasks that were spawned or handed over while the others ended.
         self.end_tasks();
+        // Last: a function may wait for a task that it has spawned, and must be told that it ended.
+        self.shared.blocking().join();
     }
 
     /// Each round makes the active tasks ready, then ends the ready ones. That may spawn others,

@@ -164,15 +164,93 @@ fn functions_race_with_threads_that_end() {
 fn the_threads_of_a_runtime_end_with_it() {
     let clean = Clean::begin();
     let runtime = Builder::new().thread_name("ends-with-it").build().unwrap();
-    let release = runtime.block_on(async {
+    runtime.block_on(async {
+        let busy = occupy_thread().await;
         spawn_blocking(|| ()).await.unwrap();
-        occupy_thread().await.0
+        drop(busy.0);
+        busy.1.await.unwrap();
+    });
+    assert!(threads_named("ends-with-it") > 0);
+    let begin = Instant::now();
+    drop(runtime);
+    assert!(begin.elapsed() < Duration::from_secs(5), "it waited until the threads had been idle for long");
+    // The last thing that a thread does is to say that it ends.
+    wait_until("the threads have ended", || threads_named("ends-with-it") == 0);
+    clean.end_without_runtime();
+}
+
+#[test]
+fn the_end_of_a_runtime_waits_for_functions_that_have_begun() {
+    let clean = Clean::begin();
+    let ended = Arc::new(AtomicBool::new(false));
+    let runtime = Builder::new().build().unwrap();
+    let (began, begun) = mpsc::channel();
+    runtime.block_on(async {
+        let ended = Arc::clone(&ended);
+        drop(spawn_blocking(move || {
+            began.send(()).unwrap();
+            thread::sleep(Duration::from_millis(100));
+            ended.store(true, Ordering::Release);
+        }));
+    });
+    begun.recv().unwrap();
+    drop(runtime);
+    assert!(ended.load(Ordering::Acquire), "it was left behind");
+    clean.end_without_runtime();
+}
+
+#[test]
+fn a_function_may_spawn_a_task_and_wait_for_it_while_the_runtime_ends() {
+    let clean = Clean::begin();
+    let runtime = Builder::new().build().unwrap();
+    let handle = runtime.handle().clone();
+    let ends = DropLog::default();
+    let (began, begun) = mpsc::channel();
+    let (told, tells) = mpsc::channel();
+    runtime.block_on(async {
+        // Dropped with the runtime's tasks.
+        let (alive, ending) = mpsc::channel::<()>();
+        drop(aio_runtime::spawn(async move {
+            let _alive = alive;
+            std::future::pending::<()>().await;
+        }));
+        let guard = ends.guard();
+        drop(spawn_blocking(move || {
+            let _guard = guard;
+            began.send(()).unwrap();
+            ending.recv().unwrap_err();
+            told.send(futures::executor::block_on(handle.spawn(async {}))).unwrap();
+        }));
+        yield_now().await;
+    });
+    begun.recv().unwrap();
+    drop(runtime);
+    assert!(tells.recv().unwrap().unwrap_err().is_cancelled());
+    assert_eq!(ends.take().len(), 1);
+    clean.end_without_runtime();
+}
+
+#[test]
+fn the_last_handle_may_be_dropped_by_a_function() {
+    let clean = Clean::begin();
+    let runtime = Builder::new().build().unwrap();
+    let handle = runtime.handle().clone();
+    let (began, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let releasing = runtime.block_on(async {
+        drop(spawn_blocking(move || {
+            began.send(()).unwrap();
+            let _ = released.recv();
+            drop(handle);
+        }));
+        begun.recv().unwrap();
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            drop(release);
+        })
     });
     drop(runtime);
-    // The busy one with its function.
-    wait_until("the idle thread has ended", || threads_named("ends-with-it") == 1);
-    drop(release);
-    wait_until("the busy thread has ended", || threads_named("ends-with-it") == 0);
+    releasing.join().unwrap();
     clean.end_without_runtime();
 }
 
@@ -189,7 +267,16 @@ fn a_function_that_has_not_begun_ends_with_the_runtime() {
         assert!(!poll_once(open.as_mut()));
         (release, queued, open)
     });
+    // The runtime's end waits for the busy thread, after it has dropped what has not begun.
+    let releasing = thread::spawn({
+        let dropped = dropped.clone();
+        move || {
+            wait_until("the function is dropped", || !dropped.0.lock().unwrap().is_empty());
+            drop(release);
+        }
+    });
     drop(runtime);
+    releasing.join().unwrap();
     assert_eq!(dropped.take(), [thread::current().id()], "it was dropped, and not run");
     assert!(futures::executor::block_on(queued).unwrap_err().is_cancelled());
     // Its future has outlived the runtime.
@@ -197,7 +284,6 @@ fn a_function_that_has_not_begun_ends_with_the_runtime() {
         let error = soon("an error", open).await.unwrap_err();
         assert!(error.to_string().contains("has been dropped"), "{error}");
     });
-    drop(release);
     clean.end_without_runtime();
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(config: Config) -> Self {
-        let core = Core { state: Mutex::default(), called: Condvar::new(), config };
+        let core = Core { state: Mutex::default(), called: Condvar::new(), ended: Condvar::new(), config };
         Self { core: Arc::new(core), process: process_number() }
     }
 
@@ -53,9 +53,8 @@ impl Pool {
         pooled
     }
 
-    /// Ends the pool with its runtime. Functions that have not begun are not run any more, those
-    /// that have run to their end, and each thread ends with its function. Nobody waits for that;
-    /// whoever wants to waits here until `State::threads` is 0.
+    /// Ends the pool with its runtime. Functions that have not begun are dropped, those that have
+    /// run to their end. Idle threads end at once, the others with their functions.
     pub(crate) fn close(&self) {
         if !self.is_ours() {
             return;
@@ -69,13 +68,23 @@ impl Pool {
         queue.iter().for_each(|job| contain(|| job.refuse(gone())));
     }
 
+    /// Waits, once the pool is closed, until all functions have ended. A function of the pool must
+    /// not call this.
+    pub(crate) fn join(&self) {
+        if self.is_ours() {
+            let ended = self.core.ended.wait_while(self.core.state(), |state| state.threads > 0);
+            drop(ended.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
     fn is_ours(&self) -> bool {
         self.process == process_number()
     }
 }
 
 impl Drop for Pool {
-    /// A runtime that is dropped has closed its pool before.
+    /// A runtime that is dropped has closed its pool before. This may happen in a function of the
+    /// pool, which holds the last handle, so it does not wait.
     fn drop(&mut self) {
         self.close();
     }
@@ -93,6 +102,8 @@ struct Core {
     state: Mutex<State>,
     /// Tells idle threads that they were called, or that the pool is closed.
     called: Condvar,
+    /// Tells `Pool::join` that there is no thread any more.
+    ended: Condvar,
     config: Config,
 }
 
@@ -175,8 +186,8 @@ impl Core {
     fn start_failed(self: &Arc<Self>, error: &io::Error) {
         let (help, unserved) = {
             let mut state = self.state();
-            state.threads -= 1;
             state.starting = false;
+            self.thread_ended(&mut state);
             match state.threads {
                 0 => (Help::NotNeeded, mem::take(&mut state.queue)),
                 // Not by another start.
@@ -211,7 +222,14 @@ impl Core {
                 break;
             }
         }
+        self.thread_ended(&mut state);
+    }
+
+    fn thread_ended(&self, state: &mut State) {
         state.threads -= 1;
+        if state.threads == 0 {
+            self.ended.notify_all();
+        }
     }
 
     /// Waits for a call. False if there is nothing to do: no job has come for long enough, or the

@@ -67,7 +67,8 @@ where
 /// Threads are started on demand, at most [`Builder::max_blocking_threads`] of them.
 ///
 /// A function that has begun runs to its end, even if the task is aborted or the runtime dropped;
-/// its output is then dropped. One that has not begun by then is not run.
+/// its output is then dropped. The runtime's drop waits for it. A function that has not begun by
+/// then is not run.
 ///
 /// # Errors
 ///
