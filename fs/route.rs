@@ -14,8 +14,8 @@ use super::alignment::{Direct, explain_refusal};
 use super::known_len::KnownLen;
 use super::transfer::Transfer;
 use crate::reactor::{Buf, Detour, FileOperation, Request, explain};
-use crate::runtime::blocking::{Failure, Pooled};
-use crate::runtime::context;
+use crate::runtime::blocking::Failure;
+use crate::runtime::context::{self, on_pool};
 
 /// An open file, and the state that decides where its operations run.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl RoutedFile {
 
     pub(super) async fn sync(&self, data_only: bool) -> io::Result<()> {
         if has_context() {
-            return run(Request::sync(&self.file, data_only)).await.0.map(drop);
+            return on_context(Request::sync(&self.file, data_only)).await.0.map(drop);
         }
         context::current().reactor().counters().count_detour(Detour::NoContext);
         let file = Arc::clone(&self.file);
@@ -150,7 +150,7 @@ impl RoutedFile {
                 Route::NowaitFirst => true,
             };
             let result;
-            (result, buf) = run(self.request(transfer, buf, position, nowait)).await;
+            (result, buf) = on_context(self.request(transfer, buf, position, nowait)).await;
             match result.as_ref().map_err(io::Error::raw_os_error) {
                 Err(Some(libc::EAGAIN)) if nowait => break Detour::Miss,
                 // Another route, from now on.
@@ -291,23 +291,13 @@ fn check_length(call: &str, buf: &Buf) -> io::Result<()> {
     }
 }
 
-/// Runs a function on the pool of the current runtime.
-fn on_pool<A, F, T>(argument: A, function: F) -> Pooled<A, T>
-where
-    A: Send + 'static,
-    F: FnOnce(A) -> T + Send + 'static,
-    T: Send + 'static,
-{
-    context::current().blocking().run(argument, function)
-}
-
 /// Whether the current runtime has a context. One that is there stays.
 fn has_context() -> bool {
     context::current().reactor().has_context()
 }
 
-/// Does a request in the context of the current runtime.
-fn run(request: Request) -> FileOperation {
+/// Does a request on the AIO context of the current runtime.
+fn on_context(request: Request) -> FileOperation {
     FileOperation::new(context::home(), request)
 }
 

@@ -18,7 +18,7 @@ pub(super) async fn resolve(addr: impl ToSocketAddrs) -> io::Result<Vec<SocketAd
     match addr.known_or_name() {
         Ok(known) => Ok(known),
         Err(name) => {
-            let looking_up = context::current().blocking().run(name, |name| match name {
+            let looking_up = context::on_pool(name, |name| match name {
                 sealed::Name::HostAndPort(text) => text.to_socket_addrs().map(Iterator::collect),
                 sealed::Name::Host(host, port) => (host.as_str(), port).to_socket_addrs().map(Iterator::collect),
             });

@@ -72,7 +72,7 @@ impl Scheduler {
         &self.shared
     }
 
-    pub(crate) fn blocking(&self) -> &Pool {
+    pub(super) fn blocking(&self) -> &Pool {
         self.shared.blocking()
     }
 
