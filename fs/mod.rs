@@ -87,7 +87,7 @@
 //! | direct write inside the file's known length | the same, with `RWF_NOWAIT`; where it would block first (a hole, a file busy with an extending write, pages in the cache) on the blocking pool |
 //! | direct write that extends the file | on the blocking pool, since `io_submit` would wait for the device |
 //! | buffered read | on the context with `RWF_NOWAIT`: a page-cache hit completes at once; a miss goes to the blocking pool |
-//! | buffered write | on the context with `RWF_NOWAIT` where the file system can do that, else on the blocking pool |
+//! | buffered write | on the context with `RWF_NOWAIT` where the file system can do that, else (and with `O_SYNC` or `O_DSYNC`) on the blocking pool |
 //! | buffered read or write of more than 256 KiB | on the blocking pool, since copying it would hold up the loop |
 //! | `sync_all`, `sync_data` | on the context, which uses a kernel worker |
 //! | open, metadata, set_len | on the blocking pool |

@@ -26,7 +26,7 @@ pub(super) struct RoutedFile {
     append: bool,
     pub(super) direct: Option<Direct>,
     known_len: KnownLen,
-    /// Whether the file system takes `RWF_NOWAIT`, until it says that it does not.
+    /// Whether `RWF_NOWAIT` keeps `io_submit` from blocking, until the file system refuses it.
     nowait_reads_work: AtomicBool,
     nowait_writes_work: AtomicBool,
 }
@@ -53,6 +53,9 @@ enum Route {
 
 /// The largest buffered transfer that the loop's thread copies.
 const LARGEST_COPY: usize = 256 << 10;
+
+/// Set with `O_SYNC` too. (rustix has the bits of `O_SYNC` for both.)
+const O_DSYNC: OFlags = OFlags::from_bits_retain(libc::O_DSYNC as u32);
 
 /// The outcome of a transfer.
 type Done = (io::Result<usize>, Buf);
@@ -92,13 +95,17 @@ impl RoutedFile {
             Ok(metadata) => (Kind::of(&metadata), metadata.len()),
             Err(_) => (Kind::Other, 0),
         };
+        let flags = fcntl_getfl(&file).unwrap_or(OFlags::empty());
+        // A buffered write syncs before it returns then, and does not ask whether it may block
+        // (`generic_write_sync` in Linux). A direct write syncs in a kernel worker.
+        let syncs = flags.contains(O_DSYNC) && direct.is_none();
         Self {
             kind,
-            append: fcntl_getfl(&file).is_ok_and(|flags| flags.contains(OFlags::APPEND)),
+            append: flags.contains(OFlags::APPEND),
             direct,
             known_len: KnownLen::new(len),
             nowait_reads_work: AtomicBool::new(true),
-            nowait_writes_work: AtomicBool::new(true),
+            nowait_writes_work: AtomicBool::new(!syncs),
             file: Arc::new(file),
         }
     }
@@ -367,6 +374,18 @@ mod tests {
             file.forgo_nowait(transfer);
             assert_eq!(file.route(transfer, LEN, 1), Route::Pool(Detour::Unsupported));
             assert_eq!(file.route(other, LEN, 0), others, "reads and writes are apart");
+        }
+    }
+
+    #[test]
+    fn buffered_writes_that_sync_go_to_the_pool() {
+        for flag in [libc::O_SYNC, libc::O_DSYNC] {
+            let options = || fs::OpenOptions::new().read(true).write(true).custom_flags(flag).clone();
+            let file = open(&mut options(), None);
+            assert_eq!(file.route(Transfer::Write, 0, 1), Route::Pool(Detour::Unsupported));
+            assert_eq!(file.route(Transfer::Read, 0, 1), Route::NowaitFirst);
+            let direct = open(&mut options(), Some(Direct::UNKNOWN));
+            assert_eq!(direct.route(Transfer::Write, 0, 1), Route::NowaitFirst, "it syncs in the kernel");
         }
     }
 
