@@ -5,6 +5,7 @@
 mod common;
 
 use std::cell::Cell;
+use std::error::Error;
 use std::io::{ErrorKind, Read};
 use std::pin::pin;
 use std::rc::Rc;
@@ -181,7 +182,9 @@ fn no_thread_can_be_started() {
                 }
             });
             let error = soon("an error", File::open("/proc/self/stat")).await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+            let errno = error.get_ref().unwrap().source().unwrap().downcast_ref::<std::io::Error>().unwrap();
+            assert_eq!(errno.raw_os_error(), Some(libc::EAGAIN));
             let text = error.to_string();
             assert!(text.contains("pthread_create") && text.contains("pids.max"), "{text}");
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::call::{Call, Job, Pooled};
-use crate::reactor::{explain, gone, process_number};
+use crate::reactor::{explain_as, gone, process_number};
 
 /// What a pool is made with.
 #[derive(Clone, Debug)]
@@ -196,10 +196,12 @@ impl Core {
         };
         self.send_for(help);
         for job in unserved {
-            let error = error.raw_os_error().map_or(io::ErrorKind::WouldBlock.into(), io::Error::from_raw_os_error);
+            // `EAGAIN`, mostly: as `WouldBlock` it would look as if the operation should not be awaited.
+            let kind = io::ErrorKind::ResourceBusy;
+            let error = error.raw_os_error().map_or(kind.into(), io::Error::from_raw_os_error);
             let text = "the blocking pool has no thread, and pthread_create makes none (see RLIMIT_NPROC, and pids.max \
                         of the cgroup)";
-            contain(|| job.refuse(explain(error, text)));
+            contain(|| job.refuse(explain_as(kind, error, text)));
         }
     }
 
