@@ -120,11 +120,14 @@ where
     // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable`
     // is used and dropped on this thread: the runnable goes to the ready queue or, woken elsewhere,
     // to the inbox, and both are emptied by this thread alone; the inbox refuses runnables only
-    // after all tasks of this runtime have been dropped (`Scheduler::shutdown` waits for those that
+    // after all tasks of this runtime have been dropped. (`Scheduler::shutdown` waits for those that
     // are on their way, and finds them all, since a task is only ever polled and dropped with its
     // own runtime as the current one, and its waker in `active` keeps async-task from scheduling a
-    // last drop elsewhere; a runtime that is leaked leaks its inbox). The future is 'static but for
-    // its borrow of the metadata, which the same allocation holds. `schedule` is a plain function.
+    // last drop elsewhere. It returns early in a forked child, and under a task that exits the
+    // process. Then, and where a runtime is leaked, its inbox is never closed, and nobody empties
+    // it: `ready` and `active` are forgotten, and a runnable in the inbox keeps its `Shared` alive.
+    // So all its tasks are leaked, and dropped on no thread.) The future is 'static but for its
+    // borrow of the metadata, which the same allocation holds. `schedule` is a plain function.
     let (runnable, task) = unsafe { builder.spawn_unchecked(move |meta| TaskFuture::new(future, meta), schedule) };
     runnable.schedule();
     JoinHandle::new(task)
