@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file is a crate of its own, and none uses all of this.
 
 pub(crate) mod files;
+pub(crate) mod fork;
 pub(crate) mod log;
 
 use std::any::Any;
