@@ -196,7 +196,7 @@ impl Core {
         };
         self.send_for(help);
         for job in unserved {
-            // `EAGAIN`, mostly: as `WouldBlock` it would look as if the operation should not be awaited.
+            // Not `WouldBlock`, which is what `EAGAIN` would be: the operation was awaited.
             let kind = io::ErrorKind::ResourceBusy;
             let error = error.raw_os_error().map_or(kind.into(), io::Error::from_raw_os_error);
             let text = "the blocking pool has no thread, and pthread_create makes none (see RLIMIT_NPROC, and pids.max \

@@ -120,7 +120,7 @@ where
     // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable`
     // is used and dropped on this thread: the runnable goes to the ready queue or, woken elsewhere,
     // to the inbox, and both are emptied by this thread alone; the inbox refuses runnables only
-    // after all tasks of this runtime have been dropped. (`Scheduler::shutdown` waits for those that
+    // after all tasks of this runtime are dropped. (`Scheduler::shutdown` waits for those that
     // are on their way, and finds them all, since a task is only ever polled and dropped with its
     // own runtime as the current one, and its waker in `active` keeps async-task from scheduling a
     // last drop elsewhere. It returns early in a forked child, and under a task that exits the
