@@ -86,10 +86,20 @@ async fn occupy_thread() -> (mpsc::Sender<()>, JoinHandle<()>) {
 
 /// The number of this process's threads of that name.
 fn threads_named(name: &str) -> usize {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path().join("comm"));
-    // One that has just ended has no name any more.
-    let names = threads.filter_map(|comm| std::fs::read_to_string(comm).ok());
-    names.filter(|found| found.trim() == name).count()
+    statuses_of_threads(name).count()
+}
+
+/// Whether all threads of that name sleep.
+fn are_asleep(name: &str) -> bool {
+    statuses_of_threads(name).all(|status| status.contains("\nState:\tS"))
+}
+
+fn statuses_of_threads(name: &str) -> impl Iterator<Item = String> {
+    let name = format!("Name:\t{name}\n");
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path().join("status"));
+    // One that has just ended has no status any more.
+    let statuses = threads.filter_map(|status| std::fs::read_to_string(status).ok());
+    statuses.filter(move |status| status.starts_with(&name))
 }
 
 #[test]
@@ -133,10 +143,10 @@ fn an_idle_thread_is_used_again_and_ends_in_time() {
         for _ in 0..100 {
             spawn_blocking(|| ()).await.unwrap();
             // Its thread becomes idle a little after the output is there.
-            sleep(Duration::from_micros(100)).await;
+            wait_until("the thread is idle", || are_asleep("keep-alive"));
+            let threads = threads_named("keep-alive");
+            assert!(threads <= 1, "{threads} threads for one function after the other");
         }
-        let threads = threads_named("keep-alive");
-        assert!((1..50).contains(&threads), "{threads} threads for one function after the other");
         wait_until("the threads have ended", || threads_named("keep-alive") == 0);
         soon("a function on a new thread", spawn_blocking(|| ())).await.unwrap();
     });
