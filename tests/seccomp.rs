@@ -8,7 +8,6 @@ use std::cell::Cell;
 use std::io::{ErrorKind, Read};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File};
@@ -17,10 +16,10 @@ use aio_runtime::net::{TcpListener, TcpStream};
 use aio_runtime::task::{spawn_blocking, yield_now};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Handle, Runtime, spawn};
+use common::busy::BusyThread;
 use common::log::Log;
 use common::{ANY_PORT, Clean, assert_passed, in_child, is_child, open_direct, pattern, poll_once, real_dir};
 use common::{soon, stream_and_peer, stream_pair, turn, wait_until};
-use futures::channel::oneshot;
 
 /// libc does not know its number.
 #[cfg(target_arch = "x86_64")]
@@ -236,20 +235,13 @@ fn no_further_thread_can_be_started() {
     alone("no_further_thread_can_be_started", || {
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
-            let (release, released) = mpsc::channel::<()>();
-            let (began, begun) = oneshot::channel();
-            let busy = spawn_blocking(move || {
-                began.send(()).unwrap();
-                released.recv().unwrap();
-            });
-            begun.await.unwrap();
+            let busy = BusyThread::begin().await;
             deny_threads();
             // It waits for the one thread that there is, and the loop goes on.
             let mut open = pin!(File::open("/proc/self/stat"));
             assert!(timeout(Duration::from_millis(20), open.as_mut()).await.is_err());
-            release.send(()).unwrap();
+            busy.end().await;
             soon("an open", open).await.unwrap();
-            busy.await.unwrap();
         });
     });
 }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use aio_runtime::Builder;
 use aio_runtime::fs::File;
-use aio_runtime::task::{JoinHandle, spawn_blocking, yield_now};
+use aio_runtime::task::{spawn_blocking, yield_now};
 use aio_runtime::time::sleep;
+use common::busy::BusyThread;
 use common::{Clean, DropLog, panic_of, panic_text, poll_once, run, run_on, soon, wait_until};
 
 #[test]
@@ -72,18 +73,6 @@ fn an_aborted_spawn_blocking_runs_to_its_end() {
     });
 }
 
-/// Occupies a thread of the pool, until the sender sends or is dropped.
-async fn occupy_thread() -> (mpsc::Sender<()>, JoinHandle<()>) {
-    let (release, released) = mpsc::channel();
-    let (began, begun) = futures::channel::oneshot::channel();
-    let task = spawn_blocking(move || {
-        began.send(()).unwrap();
-        let _ = released.recv();
-    });
-    begun.await.unwrap();
-    (release, task)
-}
-
 /// The number of this process's threads of that name.
 fn threads_named(name: &str) -> usize {
     statuses_of_threads(name).count()
@@ -106,16 +95,15 @@ fn statuses_of_threads(name: &str) -> impl Iterator<Item = String> {
 fn the_pool_has_at_most_max_blocking_threads() {
     let mut builder = Builder::new();
     run_on(builder.max_blocking_threads(2).thread_name("at-most-two"), async {
-        let first = occupy_thread().await;
-        let (release, second) = occupy_thread().await;
+        let first = BusyThread::begin().await;
+        let second = BusyThread::begin().await;
         let third = spawn_blocking(|| 3);
         sleep(Duration::from_millis(20)).await;
         assert!(!third.is_finished());
         assert_eq!(threads_named("at-most-two"), 2);
-        release.send(()).unwrap();
+        second.end().await;
         assert_eq!(soon("the third function", third).await.unwrap(), 3);
-        drop(first.0);
-        soon("the first two", async { (first.1.await.unwrap(), second.await.unwrap()) }).await;
+        first.end().await;
     });
 }
 
@@ -175,10 +163,9 @@ fn the_threads_of_a_runtime_end_with_it() {
     let clean = Clean::begin();
     let runtime = Builder::new().thread_name("ends-with-it").build().unwrap();
     runtime.block_on(async {
-        let busy = occupy_thread().await;
+        let busy = BusyThread::begin().await;
         spawn_blocking(|| ()).await.unwrap();
-        drop(busy.0);
-        busy.1.await.unwrap();
+        busy.end().await;
     });
     assert!(threads_named("ends-with-it") > 0);
     let begin = Instant::now();
@@ -269,20 +256,20 @@ fn a_function_that_has_not_begun_ends_with_the_runtime() {
     let clean = Clean::begin();
     let runtime = Builder::new().max_blocking_threads(1).build().unwrap();
     let dropped = DropLog::default();
-    let (release, queued, open) = runtime.block_on(async {
-        let (release, _) = occupy_thread().await;
+    let (busy, queued, open) = runtime.block_on(async {
+        let busy = BusyThread::begin().await;
         let guard = dropped.guard();
         let queued = spawn_blocking(move || drop(guard));
         let mut open = Box::pin(File::open("/proc/self/stat"));
         assert!(!poll_once(open.as_mut()));
-        (release, queued, open)
+        (busy, queued, open)
     });
     // The runtime's end waits for the busy thread, after it has dropped what has not begun.
     let releasing = thread::spawn({
         let dropped = dropped.clone();
         move || {
             wait_until("the function is dropped", || !dropped.0.lock().unwrap().is_empty());
-            drop(release);
+            drop(busy);
         }
     });
     drop(runtime);
@@ -300,14 +287,13 @@ fn a_function_that_has_not_begun_ends_with_the_runtime() {
 #[test]
 fn an_aborted_function_that_has_not_begun_is_not_run() {
     run_on(Builder::new().max_blocking_threads(1), async {
-        let (release, busy) = occupy_thread().await;
+        let busy = BusyThread::begin().await;
         let (ran, has_run) = mpsc::channel::<()>();
         let queued = spawn_blocking(move || ran.send(()));
         yield_now().await;
         queued.abort();
         assert!(soon("the abort", queued).await.unwrap_err().is_cancelled());
-        drop(release);
-        soon("the thread", busy).await.unwrap();
+        busy.end().await;
         soon("the next function", spawn_blocking(|| ())).await.unwrap();
         assert!(has_run.recv().is_err(), "it ran");
     });
