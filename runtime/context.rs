@@ -60,9 +60,9 @@ pub(crate) fn home() -> Home {
     current().reactor().home()
 }
 
-/// Runs a function on the blocking pool of the current runtime; see [`Pool::run`].
+/// Runs a function on the blocking pool of the current runtime; see [`BlockingPool::run`].
 ///
-/// [`Pool::run`]: super::blocking::Pool::run
+/// [`BlockingPool::run`]: super::blocking::BlockingPool::run
 ///
 /// # Panics
 ///

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::blocking::{self, Pool};
+use super::blocking::{self, BlockingPool};
 use super::own_waker;
 use super::shared::{Runnable, Shared, TaskMeta};
 use crate::reactor::{Reactor, Timers, contain, coop, process_number};
@@ -72,7 +72,7 @@ impl Scheduler {
         &self.shared
     }
 
-    pub(super) fn blocking(&self) -> &Pool {
+    pub(super) fn blocking(&self) -> &BlockingPool {
         self.shared.blocking()
     }
 

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   the loop                              a thread of the pool
-//!   Pool::run(argument, function)
+//!   BlockingPool::run(argument, function)
 //!     │ Call ──► queue ──────────────────► runs the function
 //!     ▼                                      │ output
 //!   Pooled (a future) ◄──── its waker ◄──────┘
@@ -33,4 +33,4 @@ mod call;
 mod pool;
 
 pub(crate) use call::{Failure, Pooled};
-pub(crate) use pool::{Config, Pool};
+pub(crate) use pool::{BlockingPool, Config};

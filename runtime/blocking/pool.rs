@@ -21,17 +21,17 @@ pub(crate) struct Config {
 }
 
 /// The blocking pool of a runtime; see the [module](super). Any thread may use it.
-pub(crate) struct Pool {
-    core: Arc<Core>,
+pub(crate) struct BlockingPool {
+    workers: Arc<Workers>,
     /// The process that made it: a forked child has none of its threads, and its lock may be held
     /// by one of them forever.
     process: u32,
 }
 
-impl Pool {
+impl BlockingPool {
     pub(crate) fn new(config: Config) -> Self {
-        let core = Core { state: Mutex::default(), called: Condvar::new(), ended: Condvar::new(), config };
-        Self { core: Arc::new(core), process: process_number() }
+        let workers = Workers { state: Mutex::default(), called: Condvar::new(), ended: Condvar::new(), config };
+        Self { workers: Arc::new(workers), process: process_number() }
     }
 
     /// Runs a function on a thread of the pool. It begins as soon as a thread is free, whether the
@@ -46,7 +46,7 @@ impl Pool {
         let call = Arc::new(Call::new(argument, function));
         let pooled = Pooled::new(Arc::clone(&call));
         if self.is_ours() {
-            self.core.submit(call);
+            self.workers.submit(call);
         } else {
             call.refuse(gone());
         }
@@ -60,11 +60,11 @@ impl Pool {
             return;
         }
         let queue = {
-            let mut state = self.core.state();
+            let mut state = self.workers.state();
             state.closed = true;
             mem::take(&mut state.queue)
         };
-        self.core.called.notify_all();
+        self.workers.called.notify_all();
         queue.iter().for_each(|job| contain(|| job.refuse(gone())));
     }
 
@@ -72,7 +72,7 @@ impl Pool {
     /// not call this.
     pub(crate) fn join(&self) {
         if self.is_ours() {
-            let ended = self.core.ended.wait_while(self.core.state(), |state| state.threads > 0);
+            let ended = self.workers.ended.wait_while(self.workers.state(), |state| state.threads > 0);
             drop(ended.unwrap_or_else(PoisonError::into_inner));
         }
     }
@@ -82,7 +82,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for BlockingPool {
     /// A runtime that is dropped has closed its pool before. This may happen in a function of the
     /// pool, which holds the last handle, so it does not wait.
     fn drop(&mut self) {
@@ -90,19 +90,19 @@ impl Drop for Pool {
     }
 }
 
-impl fmt::Debug for Pool {
+impl fmt::Debug for BlockingPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("config", &self.core.config).finish_non_exhaustive()
+        f.debug_struct("BlockingPool").field("config", &self.workers.config).finish_non_exhaustive()
     }
 }
 
 /// What the threads share. (In a forked child the references of the parent's threads remain, so
 /// what the parent has queued is never dropped there.)
-struct Core {
+struct Workers {
     state: Mutex<State>,
     /// Tells idle threads that they were called, or that the pool is closed.
     called: Condvar,
-    /// Tells `Pool::join` that there is no thread any more.
+    /// Tells `BlockingPool::join` that there is no thread any more.
     ended: Condvar,
     config: Config,
 }
@@ -147,7 +147,7 @@ impl State {
     }
 }
 
-impl Core {
+impl Workers {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -174,9 +174,9 @@ impl Core {
     }
 
     fn start_thread(self: &Arc<Self>) {
-        let core = Arc::clone(self);
+        let workers = Arc::clone(self);
         let name = self.config.thread_name.clone();
-        if let Err(error) = thread::Builder::new().name(name).spawn(move || core.work()) {
+        if let Err(error) = thread::Builder::new().name(name).spawn(move || workers.work()) {
             self.start_failed(&error);
         }
     }
@@ -268,12 +268,12 @@ mod tests {
     /// More than any test takes.
     const LONG: Duration = Duration::from_secs(20);
 
-    fn pool(keep_alive: Duration) -> Pool {
-        Pool::new(Config { max_threads: 8, keep_alive, thread_name: "pool-test".to_owned() })
+    fn pool(keep_alive: Duration) -> BlockingPool {
+        BlockingPool::new(Config { max_threads: 8, keep_alive, thread_name: "pool-test".to_owned() })
     }
 
     /// Runs a function; the receiver gets a word when it has begun, and the sender ends it.
-    fn occupy(pool: &Pool) -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+    fn occupy(pool: &BlockingPool) -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
         let (begins, begun) = mpsc::channel();
         let (release, released) = mpsc::channel();
         let pooled = pool.run((), move |()| {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     /// A pool with one busy thread, which the sender ends, and one that has just become idle.
-    fn with_a_busy_and_an_idle_thread(keep_alive: Duration) -> (Pool, mpsc::Sender<()>) {
+    fn with_a_busy_and_an_idle_thread(keep_alive: Duration) -> (BlockingPool, mpsc::Sender<()>) {
         let pool = pool(keep_alive);
         let [busy, idle] = [(); 2].map(|()| {
             let (begun, release) = occupy(&pool);
@@ -294,15 +294,15 @@ mod tests {
             release
         });
         drop(idle);
-        while pool.core.state().idle == 0 {
+        while pool.workers.state().idle == 0 {
             thread::yield_now();
         }
         (pool, busy)
     }
 
     /// What `find_help` notes before a start.
-    fn begin_a_start(pool: &Pool) {
-        let mut state = pool.core.state();
+    fn begin_a_start(pool: &BlockingPool) {
+        let mut state = pool.workers.state();
         state.starting = true;
         state.threads += 1;
     }
@@ -312,7 +312,7 @@ mod tests {
         let (pool, _busy) = with_a_busy_and_an_idle_thread(LONG);
         begin_a_start(&pool);
         let (begun, _release) = occupy(&pool);
-        pool.core.start_failed(&io::ErrorKind::WouldBlock.into());
+        pool.workers.start_failed(&io::ErrorKind::WouldBlock.into());
         begun.recv_timeout(LONG / 2).expect("the job waits beside an idle thread");
     }
 
