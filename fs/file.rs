@@ -55,7 +55,7 @@ impl File {
     /// # Errors
     ///
     /// Those of `open(2)`: `ENOENT` if it does not exist, `EACCES`, `EMFILE` if the process has no
-    /// descriptor left, and others.
+    /// descriptor left, and others; [`ResourceBusy`](super#errors).
     ///
     /// # Panics
     ///
@@ -85,7 +85,7 @@ impl File {
     /// # Errors
     ///
     /// Those of `open(2)`: `ENOENT` if the directory does not exist, `EACCES`, `EISDIR`, `EROFS`,
-    /// `EMFILE` if the process has no descriptor left, and others.
+    /// `EMFILE` if the process has no descriptor left, and others; [`ResourceBusy`](super#errors).
     ///
     /// # Panics
     ///
@@ -190,7 +190,7 @@ impl File {
     /// # Errors
     ///
     /// - `EISDIR` for a directory, `ESPIPE` for a pipe or a socket, `EBADF` if the file is not open
-    ///   for reading, `EIO` if the device failed.
+    ///   for reading, `EIO` if the device failed; [`ResourceBusy`](super#errors).
     /// - `EINVAL`, [explained](super#errors), for an offset past `i64::MAX`, for what `O_DIRECT`
     ///   finds misaligned, and for a buffer with capacity and no length: a read fills the length.
     ///
@@ -237,7 +237,8 @@ impl File {
     /// # Errors
     ///
     /// - `EBADF` if the file is not open for writing, `ESPIPE` for a pipe, `ENOSPC` and `EDQUOT` if
-    ///   there is no room, `EFBIG` past the largest size, `EIO` if the device failed.
+    ///   there is no room, `EFBIG` past the largest size, `EIO` if the device failed;
+    ///   [`ResourceBusy`](super#errors).
     /// - `EINVAL`, [explained](super#errors), for an offset past `i64::MAX` and for what `O_DIRECT`
     ///   finds misaligned.
     ///
@@ -344,8 +345,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// Those of `fsync(2)`: `EIO`, `ENOSPC` and `EDQUOT` for an earlier write that could not
-    /// be finished; `EINVAL` for what cannot be synced, such as a pipe.
+    /// Those of `fsync(2)`: `EIO`, `ENOSPC` and `EDQUOT` for an earlier write that could not be
+    /// finished; `EINVAL` for what cannot be synced (a pipe); [`ResourceBusy`](super#errors).
     ///
     /// # Panics
     ///
@@ -391,7 +392,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// Those of `fstat(2)`.
+    /// Those of `fstat(2)`; [`ResourceBusy`](super#errors).
     ///
     /// Panics are those of [`set_len`](Self::set_len), and so is the example.
     pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> {
@@ -403,7 +404,7 @@ impl File {
     /// # Errors
     ///
     /// Those of `ftruncate(2)`: `EINVAL` if the file is not open for writing, `EFBIG` past the
-    /// largest size, `EPERM` for a sealed or append-only file, and others.
+    /// largest size, `EPERM` if it is sealed or append-only; [`ResourceBusy`](super#errors).
     ///
     /// # Panics
     ///

@@ -1,21 +1,21 @@
 //! How long a file is, as far as we know.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The file is at least this long, unless somebody else has truncated it.
 ///
 /// This decides where a direct write runs, and nothing else. If it is too short, a write goes to
 /// the pool without need; if it is too long, `io_submit` waits for the device. Both are slow,
 /// neither is wrong.
+///
+/// So it needs no lock, which a forked child might inherit locked. Where several threads change the
+/// length of one file at once, the last one may win with what is a little older.
 #[derive(Debug)]
 pub(super) struct KnownLen {
-    /// Each write that stays in the context reads it, so it needs no lock for that. It changes only
-    /// under the lock.
     len: AtomicU64,
-    /// Counts the beginnings and ends of `set_len`. The lock keeps it and `len` together: an answer
-    /// that has become stale does not overwrite the length of the `set_len` that made it so.
-    resizes: Mutex<u64>,
+    /// Counts the beginnings and ends of `set_len`: an answer that has become stale does not
+    /// overwrite the length of the `set_len` that made it so.
+    resizes: AtomicU64,
 }
 
 /// A point in time, counted in `set_len`s. An answer is stale if a `set_len` has begun or ended
@@ -33,7 +33,7 @@ pub(super) struct Resize {
 
 impl KnownLen {
     pub(super) fn new(len: u64) -> Self {
-        Self { len: AtomicU64::new(len), resizes: Mutex::new(0) }
+        Self { len: AtomicU64::new(len), resizes: AtomicU64::new(0) }
     }
 
     /// Whether a write that ends there is inside the file.
@@ -42,7 +42,7 @@ impl KnownLen {
     }
 
     pub(super) fn ask(&self) -> Asked {
-        Asked(*self.resizes())
+        Asked(self.resizes.load(Ordering::Relaxed))
     }
 
     /// A write that began at `asked` has ended at `end`.
@@ -58,15 +58,14 @@ impl KnownLen {
     /// Until it ends, the shorter length counts. If the `set_len` is dropped it may or may not
     /// happen, so that stays until a write or `metadata` tells more.
     pub(super) fn begin_resize(&self, len: u64) -> Resize {
-        let mut resizes = self.resizes();
+        let begun = self.count_resize();
         let before = self.len.fetch_min(len, Ordering::Relaxed);
-        *resizes += 1;
-        Resize { before, len, begun: Asked(*resizes) }
+        Resize { before, len, begun }
     }
 
     pub(super) fn end_resize(&self, resize: Resize, succeeded: bool) {
-        let mut resizes = self.resizes();
-        let alone = resize.begun == Asked(*resizes);
+        let alone = resize.begun == self.ask();
+        self.count_resize();
         let len = self.len.load(Ordering::Relaxed);
         let len = match (succeeded, alone) {
             (true, true) => resize.len,
@@ -76,19 +75,18 @@ impl KnownLen {
             (false, false) => len,
         };
         self.len.store(len, Ordering::Relaxed);
-        *resizes += 1;
     }
 
     /// Changes the length, unless the answer is stale.
     fn update(&self, asked: Asked, change: impl FnOnce(u64) -> u64) {
-        let resizes = self.resizes();
-        if asked == Asked(*resizes) {
+        if asked == self.ask() {
             self.len.store(change(self.len.load(Ordering::Relaxed)), Ordering::Relaxed);
         }
     }
 
-    fn resizes(&self) -> MutexGuard<'_, u64> {
-        self.resizes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A `set_len` begins or ends.
+    fn count_resize(&self) -> Asked {
+        Asked(self.resizes.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 

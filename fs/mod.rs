@@ -69,8 +69,20 @@
 //! # }
 //! ```
 //!
+//! What runs on the blocking pool fails with [`ResourceBusy`](std::io::ErrorKind::ResourceBusy),
+//! explained, if the pool has no thread and the system refuses to start one; the source has the
+//! errno. Where the pool has threads, it waits for one of them.
+//!
 //! An operation comes back with an error and an empty buffer if its runtime is dropped first: the
 //! kernel may still be using the original buffer.
+//!
+//! # Other threads
+//!
+//! A [`File`] may be used on any thread and in any runtime, and in several at once. An operation
+//! that has begun belongs to the runtime that it was first polled in, and has to be awaited there:
+//! that runtime's loop takes its completion. Polled elsewhere, it may fail with an error that names
+//! its runtime, and with an empty buffer; a read or write that the kernel has still takes place.
+//! Operations on the blocking pool may be awaited anywhere.
 //!
 //! # Cancel safety
 //!
@@ -87,7 +99,7 @@
 //! | direct write inside the file's known length | the same, with `RWF_NOWAIT`; where it would block first (a hole, a file busy with an extending write, pages in the cache) on the blocking pool |
 //! | direct write that extends the file | on the blocking pool, since `io_submit` would wait for the device |
 //! | buffered read | on the context with `RWF_NOWAIT`: a page-cache hit completes at once; a miss goes to the blocking pool |
-//! | buffered write | on the context with `RWF_NOWAIT` where the file system can do that, else on the blocking pool |
+//! | buffered write | on the context with `RWF_NOWAIT` where the file system can do that, else (and with `O_SYNC` or `O_DSYNC`) on the blocking pool |
 //! | buffered read or write of more than 256 KiB | on the blocking pool, since copying it would hold up the loop |
 //! | `sync_all`, `sync_data` | on the context, which uses a kernel worker |
 //! | open, metadata, set_len | on the blocking pool |
@@ -100,10 +112,13 @@
 //!
 //! A file system that refuses `RWF_NOWAIT` (`EOPNOTSUPP`) is not asked again for this file.
 //! Buffered transfers use the pool from then on, direct writes the context, where `io_submit` may
-//! block. Direct reads may block there, too: for a moment, while a write extends the same file. The
-//! known length is that at `open`, or the latest from `metadata` or `set_len`, and grows with our
-//! own writes; writes beyond it, in what somebody else appended, use the pool until `metadata` is
-//! called.
+//! block. Direct reads may block there, too: while a write extends the same file, and while pages
+//! of what they read are written back, if a buffered write or a mapping has left them dirty. So do
+//! not mix direct reads with buffered writes of the same range.
+//!
+//! The known length is that at `open`, or the latest from `metadata` or `set_len`, and grows with
+//! our own writes; writes beyond it, in what somebody else appended, use the pool until `metadata`
+//! is called.
 
 mod alignment;
 mod file;

@@ -96,9 +96,10 @@ impl OpenOptions {
         self
     }
 
-    /// Whether to go around the page cache (`O_DIRECT`). Reads, and writes that do not extend the
-    /// file, then need no thread; buffers, offsets and lengths must be aligned as
-    /// [`File::alignment`] says.
+    /// Whether to go around the page cache (`O_DIRECT`). Reads then need no thread, and neither do
+    /// most writes that do not extend the file; see [how an operation
+    /// runs](super#how-an-operation-runs) for the exceptions. Buffers, offsets and lengths must be
+    /// aligned as [`File::alignment`] says.
     pub fn direct(&mut self, direct: bool) -> &mut Self {
         self.direct = direct;
         self
@@ -114,6 +115,7 @@ impl OpenOptions {
     /// - `EINVAL` for options that do not go together, such as none of read, write and append.
     /// - `EINVAL`, [explained](super#errors), with [`direct`](Self::direct) where the file system
     ///   has no `O_DIRECT`.
+    /// - `ResourceBusy` if [the blocking pool has no thread](super#errors).
     ///
     /// # Panics
     ///

@@ -14,8 +14,8 @@ use super::alignment::{Direct, explain_refusal};
 use super::known_len::KnownLen;
 use super::transfer::Transfer;
 use crate::reactor::{Buf, Detour, FileOperation, Request, explain};
-use crate::runtime::blocking::{Failure, Pooled};
-use crate::runtime::context;
+use crate::runtime::blocking::Failure;
+use crate::runtime::context::{self, on_pool};
 
 /// An open file, and the state that decides where its operations run.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct RoutedFile {
     append: bool,
     pub(super) direct: Option<Direct>,
     known_len: KnownLen,
-    /// Whether the file system takes `RWF_NOWAIT`, until it says that it does not.
+    /// Whether `RWF_NOWAIT` keeps `io_submit` from blocking, until the file system refuses it.
     nowait_reads_work: AtomicBool,
     nowait_writes_work: AtomicBool,
 }
@@ -53,6 +53,9 @@ enum Route {
 
 /// The largest buffered transfer that the loop's thread copies.
 const LARGEST_COPY: usize = 256 << 10;
+
+/// Set with `O_SYNC` too. (rustix has the bits of `O_SYNC` for both.)
+const O_DSYNC: OFlags = OFlags::from_bits_retain(libc::O_DSYNC as u32);
 
 /// The outcome of a transfer.
 type Done = (io::Result<usize>, Buf);
@@ -92,13 +95,17 @@ impl RoutedFile {
             Ok(metadata) => (Kind::of(&metadata), metadata.len()),
             Err(_) => (Kind::Other, 0),
         };
+        let flags = fcntl_getfl(&file).unwrap_or(OFlags::empty());
+        // A buffered write syncs before it returns then, and does not ask whether it may block
+        // (`generic_write_sync` in Linux). A direct write syncs in a kernel worker.
+        let syncs = flags.contains(O_DSYNC) && direct.is_none();
         Self {
             kind,
-            append: fcntl_getfl(&file).is_ok_and(|flags| flags.contains(OFlags::APPEND)),
+            append: flags.contains(OFlags::APPEND),
             direct,
             known_len: KnownLen::new(len),
             nowait_reads_work: AtomicBool::new(true),
-            nowait_writes_work: AtomicBool::new(true),
+            nowait_writes_work: AtomicBool::new(!syncs),
             file: Arc::new(file),
         }
     }
@@ -113,7 +120,7 @@ impl RoutedFile {
 
     pub(super) async fn sync(&self, data_only: bool) -> io::Result<()> {
         if has_context() {
-            return run(Request::sync(&self.file, data_only)).await.0.map(drop);
+            return on_context(Request::sync(&self.file, data_only)).await.0.map(drop);
         }
         context::current().reactor().counters().count_detour(Detour::NoContext);
         let file = Arc::clone(&self.file);
@@ -150,7 +157,7 @@ impl RoutedFile {
                 Route::NowaitFirst => true,
             };
             let result;
-            (result, buf) = run(self.request(transfer, buf, position, nowait)).await;
+            (result, buf) = on_context(self.request(transfer, buf, position, nowait)).await;
             match result.as_ref().map_err(io::Error::raw_os_error) {
                 Err(Some(libc::EAGAIN)) if nowait => break Detour::Miss,
                 // Another route, from now on.
@@ -230,7 +237,7 @@ impl RoutedFile {
         let (result, buf) = match done.await {
             Ok(done) => done,
             Err(Failure::Refused { error, argument: (_, buf) }) => (Err(error), buf),
-            Err(panicked @ Failure::Panicked(_)) => (Err(panicked.into()), Buf::default()),
+            Err(failure) => (Err(failure.into()), Buf::default()),
         };
         if let (Transfer::Write, Ok(written)) = (transfer, &result) {
             self.known_len.written(asked, offset + *written as u64);
@@ -291,23 +298,13 @@ fn check_length(call: &str, buf: &Buf) -> io::Result<()> {
     }
 }
 
-/// Runs a function on the pool of the current runtime.
-fn on_pool<A, F, T>(argument: A, function: F) -> Pooled<A, T>
-where
-    A: Send + 'static,
-    F: FnOnce(A) -> T + Send + 'static,
-    T: Send + 'static,
-{
-    context::current().blocking().run(argument, function)
-}
-
 /// Whether the current runtime has a context. One that is there stays.
 fn has_context() -> bool {
     context::current().reactor().has_context()
 }
 
-/// Does a request in the context of the current runtime.
-fn run(request: Request) -> FileOperation {
+/// Does a request on the AIO context of the current runtime.
+fn on_context(request: Request) -> FileOperation {
     FileOperation::new(context::home(), request)
 }
 
@@ -377,6 +374,18 @@ mod tests {
             file.forgo_nowait(transfer);
             assert_eq!(file.route(transfer, LEN, 1), Route::Pool(Detour::Unsupported));
             assert_eq!(file.route(other, LEN, 0), others, "reads and writes are apart");
+        }
+    }
+
+    #[test]
+    fn buffered_writes_that_sync_go_to_the_pool() {
+        for flag in [libc::O_SYNC, libc::O_DSYNC] {
+            let options = || fs::OpenOptions::new().read(true).write(true).custom_flags(flag).clone();
+            let file = open(&mut options(), None);
+            assert_eq!(file.route(Transfer::Write, 0, 1), Route::Pool(Detour::Unsupported));
+            assert_eq!(file.route(Transfer::Read, 0, 1), Route::NowaitFirst);
+            let direct = open(&mut options(), Some(Direct::UNKNOWN));
+            assert_eq!(direct.route(Transfer::Write, 0, 1), Route::NowaitFirst, "it syncs in the kernel");
         }
     }
 

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use crate::runtime::context;
 
 /// What std's [`ToSocketAddrs`](std::net::ToSocketAddrs) turns into socket addresses. A host name
-/// is looked up on the blocking pool; an address in text form needs no thread.
+/// is looked up on the blocking pool; an address in text form needs no thread. The look-up fails
+/// with `ResourceBusy` if the pool has no thread and the system refuses to start one.
 ///
 /// The trait is sealed: its method is not part of the API.
 pub trait ToSocketAddrs: sealed::Sealed {}
@@ -18,7 +19,7 @@ pub(super) async fn resolve(addr: impl ToSocketAddrs) -> io::Result<Vec<SocketAd
     match addr.known_or_name() {
         Ok(known) => Ok(known),
         Err(name) => {
-            let looking_up = context::current().blocking().run(name, |name| match name {
+            let looking_up = context::on_pool(name, |name| match name {
                 sealed::Name::HostAndPort(text) => text.to_socket_addrs().map(Iterator::collect),
                 sealed::Name::Host(host, port) => (host.as_str(), port).to_socket_addrs().map(Iterator::collect),
             });

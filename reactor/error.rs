@@ -26,7 +26,12 @@ impl Error for Explained {
 /// Puts `text` before `cause`. The kind stays; the errno is in `source()`.
 pub(crate) fn explain(cause: impl Into<io::Error>, text: impl Into<String>) -> io::Error {
     let cause = cause.into();
-    io::Error::new(cause.kind(), Explained { text: text.into(), cause })
+    explain_as(cause.kind(), cause, text)
+}
+
+/// The same, where the errno's kind would mislead.
+pub(crate) fn explain_as(kind: io::ErrorKind, cause: io::Error, text: impl Into<String>) -> io::Error {
+    io::Error::new(kind, Explained { text: text.into(), cause })
 }
 
 /// The error of anything that was registered with a reactor that has gone.

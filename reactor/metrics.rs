@@ -89,7 +89,7 @@ metrics! {
     /// know, so that they may extend the file.
     pool_extending,
     /// Buffered transfers that went to the blocking pool because the file system has no
-    /// `RWF_NOWAIT` for them.
+    /// `RWF_NOWAIT` for them, or because the file is open with `O_SYNC` or `O_DSYNC`.
     pool_unsupported,
     /// Buffered transfers that went to the blocking pool because they are too large to be copied on
     /// the loop's thread.

@@ -64,7 +64,7 @@ pub use buf::Buf;
 pub use metrics::Metrics;
 
 pub(crate) use driver::{Close, Config};
-pub(crate) use error::{explain, gone};
+pub(crate) use error::{explain, explain_as, gone};
 pub(crate) use ids::{Direction, Home};
 pub(crate) use io::Io;
 pub(crate) use kernel::credentials::peer_credentials;

@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::blocking::Pooled;
 use super::scheduler::Scheduler;
 use super::shared::Shared;
 use crate::reactor::Home;
@@ -57,6 +58,23 @@ pub(crate) fn current() -> Rc<Scheduler> {
 #[track_caller]
 pub(crate) fn home() -> Home {
     current().reactor().home()
+}
+
+/// Runs a function on the blocking pool of the current runtime; see [`BlockingPool::run`].
+///
+/// [`BlockingPool::run`]: super::blocking::BlockingPool::run
+///
+/// # Panics
+///
+/// At the caller's location, if there is no current runtime.
+#[track_caller]
+pub(crate) fn on_pool<A, F, T>(argument: A, function: F) -> Pooled<A, T>
+where
+    A: Send + 'static,
+    F: FnOnce(A) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    current().blocking().run(argument, function)
 }
 
 /// Whether this thread is in a runtime.

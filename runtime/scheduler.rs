@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::blocking::{self, Pool};
+use super::blocking::{self, BlockingPool};
 use super::own_waker;
-use super::shared::{Runnable, Shared};
-use crate::reactor::{Reactor, Timers, coop, process_number};
+use super::shared::{Runnable, Shared, TaskMeta};
+use crate::reactor::{Reactor, Timers, contain, coop, process_number};
 
 /// One runtime, as its own thread sees it. It is handed the waker of `block_on` and enters no
 /// context itself: both belong to the layers above.
@@ -72,7 +72,7 @@ impl Scheduler {
         &self.shared
     }
 
-    pub(crate) fn blocking(&self) -> &Pool {
+    pub(super) fn blocking(&self) -> &BlockingPool {
         self.shared.blocking()
     }
 
@@ -119,6 +119,9 @@ impl Scheduler {
             self.reactor.turn();
             self.timers().fire();
             if self.is_idle() {
+                // Wakers and late drops have run, and one may have forked. The child's loop would
+                // not sleep: `park` does nothing there.
+                self.assert_ours();
                 self.reactor.park(self.timers().time_to_next());
                 self.timers().fire();
             }
@@ -129,14 +132,15 @@ impl Scheduler {
     /// used up. A task that wakes itself (it yields, or has used up its budget) cuts the interval
     /// short, so that the loop checks for completions before running it again.
     fn run_ready(&self, interval: &mut usize) {
-        let is_traced = tracing::span_enabled!(tracing::Level::TRACE);
+        let mut is_traced = false;
+        contain(SUBSCRIBER, || is_traced = tracing::span_enabled!(tracing::Level::TRACE));
         while *interval > 0 {
             let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
             let task = ptr::from_ref(runnable.metadata());
-            let _span = is_traced.then(|| tracing::trace_span!("task", ?task).entered());
             // Does not unwind: a panic of the future is caught inside the task.
-            let woke_itself = self.polling(|| runnable.run());
+            let run = || self.polling(|| runnable.run());
+            let woke_itself = if is_traced { in_span(task, run) } else { run() };
             if woke_itself {
                 // It is the last in the queue: it was put there when its poll returned.
                 *interval = (*interval).min(self.ready.borrow().len().saturating_sub(1));
@@ -219,8 +223,8 @@ impl Scheduler {
 
     // ---- the end ----
 
-    /// Drops all tasks, here and now, and shuts the reactor down. The caller has entered the
-    /// runtime.
+    /// Drops all tasks, here and now, and shuts the reactor down. Then waits for the functions that
+    /// have begun on the pool. The caller has entered the runtime.
     pub(super) fn shutdown(&self) {
         // A forked child: its tasks belong to the parent, and what other threads of the parent were
         // about to hand over will never come. Or a task has called `process::exit`, which drops the
@@ -236,6 +240,8 @@ impl Scheduler {
         self.shared.close_inbox();
         // Once more, for tasks that were spawned or handed over while the others ended.
         self.end_tasks();
+        // Last: a function may wait for a task that it has spawned, and must be told that it ended.
+        self.shared.blocking().join();
     }
 
     /// Each round makes the active tasks ready, then ends the ready ones. That may spawn others,
@@ -264,6 +270,18 @@ impl fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scheduler").finish_non_exhaustive()
     }
+}
+
+/// What is reported when a subscriber panics.
+const SUBSCRIBER: &str = "a tracing subscriber panicked at the span of a task";
+
+/// Runs a task in a span, which is named after the task's address.
+fn in_span<R>(task: *const TaskMeta, run: impl FnOnce() -> R) -> R {
+    let mut span = None;
+    contain(SUBSCRIBER, || span = Some(tracing::trace_span!("task", ?task).entered()));
+    let result = run();
+    contain(SUBSCRIBER, || drop(span));
+    result
 }
 
 /// Ends a task that is ready: drops its future, here and now.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::blocking::{self, Pool};
+use super::blocking::{self, BlockingPool};
 use crate::reactor::{Counters, Reactor, Unparker};
 
 /// A task that is ready to run.
@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     main_woken: AtomicBool,
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
-    blocking: Pool,
+    blocking: BlockingPool,
 }
 
 /// What other threads have left for the loop.
@@ -43,7 +43,7 @@ impl Shared {
             main_woken: AtomicBool::new(false),
             unparker: Arc::clone(reactor.unparker()),
             counters: Arc::clone(reactor.counters()),
-            blocking: Pool::new(blocking),
+            blocking: BlockingPool::new(blocking),
         }
     }
 
@@ -51,7 +51,7 @@ impl Shared {
         &self.counters
     }
 
-    pub(super) fn blocking(&self) -> &Pool {
+    pub(super) fn blocking(&self) -> &BlockingPool {
         &self.blocking
     }
 

@@ -13,7 +13,7 @@ use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::TcpStream;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Handle, spawn};
-use common::{fill, run, soon, stream_and_peer};
+use common::{fill, processor_time, run, soon, stream_and_peer};
 
 /// How long a wait is watched.
 const WHILE: Duration = Duration::from_millis(500);
@@ -49,14 +49,6 @@ fn with_time_stamp() -> (TcpStream, std::net::TcpStream) {
     assert_eq!(sent, 1);
     peer.read_exact(&mut [0]).unwrap();
     (stream, peer)
-}
-
-/// The time that this thread has spent on a processor.
-fn processor_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes one timespec.
-    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Runs a wait that does not end, for a while, and expects that the loop sleeps.

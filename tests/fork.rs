@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use aio_runtime::fs::Buf;
@@ -17,52 +17,10 @@ use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::task::{JoinHandle, spawn_blocking};
 use aio_runtime::time::sleep;
 use aio_runtime::{Runtime, spawn};
+use common::fork::{FORKED, alone, fork, limit_time, reap};
 use common::{
-    Clean, assert_passed, in_child, is_child, open_direct, panic_of, panic_text, pattern, real_dir, rest, run, soon,
-    stream_and_peer, stream_pair, turn,
+    Clean, open_direct, panic_of, panic_text, pattern, real_dir, rest, run, soon, stream_and_peer, stream_pair, turn,
 };
-
-/// Runs the test in a process of its own. The only other thread there is the test runner's, which
-/// waits and holds no lock, so a fork is clean.
-fn alone(test: &str, body: fn()) {
-    if !is_child() {
-        let clean = Clean::begin();
-        assert_passed(&in_child(test));
-        return clean.end_without_runtime();
-    }
-    assert_eq!(std::fs::read_dir("/proc/self/task").unwrap().count(), 2, "this process has more threads");
-    limit_time();
-    body();
-}
-
-/// Ends this process if it hangs.
-fn limit_time() {
-    // SAFETY: alarm touches no memory; the signal's default disposition ends the process.
-    unsafe { libc::alarm(40) };
-}
-
-/// Forks. The child runs `child` and exits; the parent gets its process id.
-fn fork(child: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: no other thread holds a lock (`alone`), so the child may go on as if nothing had
-    // happened.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0, "{}", std::io::Error::last_os_error());
-    if pid == 0 {
-        limit_time();
-        let passed = catch_unwind(AssertUnwindSafe(child)).is_ok();
-        // SAFETY: ends the process without running the parent's exit handlers.
-        unsafe { libc::_exit(if passed { 0 } else { 1 }) };
-    }
-    pid
-}
-
-/// Waits for a child, and asserts that it succeeded.
-fn reap(pid: libc::pid_t) {
-    let mut status = 0;
-    // SAFETY: `status` is an int for the kernel to write.
-    let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
-    assert_eq!((waited, status), (pid, 0), "the forked child failed");
-}
 
 /// Asserts that an inherited runtime refuses to run, and blames the caller.
 fn assert_refuses(inherited: &Runtime) {
@@ -126,8 +84,6 @@ fn use_a_new_runtime() {
         assert_eq!(soon("the pool", spawn_blocking(|| 1)).await.unwrap(), 1);
     });
 }
-
-const FORKED: &str = "a forked child must build a runtime of its own";
 
 #[test]
 fn a_forked_child_is_told_to_build_a_runtime_of_its_own() {
@@ -205,6 +161,46 @@ fn a_child_forked_by_a_task_is_stopped_by_its_loop() {
         driven.unwrap();
         reap(child);
         assert_nothing_lost(&runtime, reads);
+    });
+}
+
+#[test]
+fn a_child_forked_by_a_waker_is_stopped_by_its_loop() {
+    /// Forks when it is woken, and keeps what `fork` has returned. The parent then sends a byte.
+    struct Forks(AtomicI32, std::net::TcpStream);
+    impl Wake for Forks {
+        fn wake(self: Arc<Self>) {
+            // SAFETY: as in `fork`; the child comes to the end of the test.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                limit_time();
+            } else {
+                (&self.1).write_all(b"x").unwrap();
+            }
+            self.0.store(pid, Ordering::Relaxed);
+        }
+    }
+    alone("a_child_forked_by_a_waker_is_stopped_by_its_loop", || {
+        let runtime = Runtime::new().unwrap();
+        let parent = std::process::id();
+        let (mut stream, peer) = runtime.block_on(async { stream_and_peer() });
+        let forks = Arc::new(Forks(AtomicI32::new(0), peer));
+        let driven = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                let waker = Waker::from(Arc::clone(&forks));
+                let mut forking = pin!(sleep(Duration::from_millis(1)));
+                assert!(forking.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                // Nothing is ready in the child, which gets no events.
+                stream.read_exact(&mut [0]).await.unwrap();
+            })
+        }));
+        if std::process::id() != parent {
+            let told = driven.is_err_and(|panic| panic_text(&*panic).contains(FORKED));
+            // SAFETY: as in `fork`.
+            unsafe { libc::_exit(if told { 0 } else { 1 }) };
+        }
+        driven.unwrap();
+        reap(forks.0.load(Ordering::Relaxed));
     });
 }
 

@@ -22,8 +22,7 @@ use aio_runtime::io::AsyncReadExt;
 use aio_runtime::task::{JoinHandle, yield_now};
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, spawn};
-use common::{ANY_PORT, stream_and_peer_by};
-use rustix::time::{ClockId, clock_gettime};
+use common::{ANY_PORT, processor_time, stream_and_peer_by};
 
 /// The longest that a task which always yields had to wait, by the clock and by the CPU time of its
 /// thread. (On a busy machine the thread itself has to wait, which is not the loop's fault.)
@@ -33,16 +32,11 @@ struct Gap {
     cpu: Duration,
 }
 
-fn cpu_time() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
-}
-
 async fn watch(longest: Rc<Cell<Gap>>) {
-    let mut latest = (Instant::now(), cpu_time());
+    let mut latest = (Instant::now(), processor_time());
     loop {
         yield_now().await;
-        let now = (Instant::now(), cpu_time());
+        let now = (Instant::now(), processor_time());
         let Gap { clock, cpu } = longest.get();
         longest.set(Gap { clock: clock.max(now.0 - latest.0), cpu: cpu.max(now.1 - latest.1) });
         latest = now;

@@ -6,30 +6,22 @@ mod common;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{LazyLock, mpsc};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
-use aio_runtime::task::spawn_blocking;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle};
+use common::busy::BusyThread;
+use common::files::write_uncached;
 use common::{pattern, poll_once, real_dir, run, run_on, soon, stream_pair, turn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Advice, fadvise};
 
 const LEN: usize = 1 << 20;
 
 /// The content of all files here.
 static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(LEN));
-
-/// Writes a file that is on the device and not in the page cache.
-fn uncached(path: &Path) {
-    std::fs::write(path, &*CONTENT).unwrap();
-    let file = std::fs::File::open(path).unwrap();
-    file.sync_all().unwrap();
-    fadvise(&file, 0, None, Advice::DontNeed).unwrap();
-}
 
 #[test]
 fn uncached_data_is_read() {
@@ -37,7 +29,7 @@ fn uncached_data_is_read() {
     let path = dir.path().join("file");
     run(async {
         for _ in 0..5 {
-            uncached(&path);
+            write_uncached(&path, &CONTENT);
             let file = File::open(&path).await.unwrap();
             // From the end backwards, where read-ahead does not help.
             for at in (0..LEN).step_by(LEN / 8).rev() {
@@ -56,16 +48,9 @@ fn run_with_one_pool_thread<F: Future>(future: F) -> F::Output {
 
 /// Runs a future while the pool's one thread is busy.
 async fn with_busy_pool<F: Future>(future: F) -> F::Output {
-    let (release, released) = mpsc::channel::<()>();
-    let (began, begun) = futures::channel::oneshot::channel();
-    let blocker = spawn_blocking(move || {
-        began.send(()).unwrap();
-        released.recv()
-    });
-    begun.await.unwrap();
+    let busy = BusyThread::begin().await;
     let output = future.await;
-    release.send(()).unwrap();
-    soon("the pool", blocker).await.unwrap().unwrap();
+    busy.end().await;
     output
 }
 
@@ -218,7 +203,7 @@ fn a_miss_goes_to_the_pool() {
         // it is a hit.
         for number in 0..10 {
             let path = dir.path().join(number.to_string());
-            uncached(&path);
+            write_uncached(&path, &CONTENT);
             let file = File::open(&path).await.unwrap();
             if assert_waits_for_the_pool(&file).await {
                 return;

@@ -351,16 +351,26 @@ fn a_panic_whose_payload_panics_in_its_drop() {
     run(throw_fragments());
 }
 
-/// A subscriber that panics at every event.
-struct Panicking(Arc<AtomicBool>);
+/// A subscriber that panics at whatever it is asked about at its level.
+struct Panicking {
+    level: tracing::Level,
+    was_asked: Arc<AtomicBool>,
+}
+
+impl Panicking {
+    fn panic(&self) -> ! {
+        self.was_asked.store(true, Ordering::Relaxed);
+        panic!("in a subscriber");
+    }
+}
 
 impl tracing::Subscriber for Panicking {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::ERROR
+        *metadata.level() == self.level
     }
 
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
+        self.panic()
     }
 
     fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
@@ -368,8 +378,7 @@ impl tracing::Subscriber for Panicking {
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
     fn event(&self, _: &tracing::Event<'_>) {
-        self.0.store(true, Ordering::Relaxed);
-        panic!("in a subscriber");
+        self.panic()
     }
 
     fn enter(&self, _: &tracing::span::Id) {}
@@ -379,7 +388,10 @@ impl tracing::Subscriber for Panicking {
 
 #[test]
 fn a_panicking_subscriber_stops_nothing() {
-    let was_asked = Arc::new(AtomicBool::new(false));
-    tracing::subscriber::with_default(Panicking(Arc::clone(&was_asked)), || run(throw_fragments()));
-    assert!(was_asked.load(Ordering::Relaxed));
+    for level in [tracing::Level::ERROR, tracing::Level::TRACE] {
+        let was_asked = Arc::<AtomicBool>::default();
+        let subscriber = Panicking { level, was_asked: Arc::clone(&was_asked) };
+        tracing::subscriber::with_default(subscriber, || run(throw_fragments()));
+        assert!(was_asked.load(Ordering::Relaxed), "at {level}");
+    }
 }

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aio_runtime::io::AsyncReadExt;
-use aio_runtime::task::{JoinHandle, yield_now};
+use aio_runtime::task::{JoinHandle, spawn_blocking, yield_now};
 use aio_runtime::time::sleep;
 use aio_runtime::{Handle, Runtime, spawn};
 use common::{Clean, DropLog, child, is_child, stream_and_peer};
@@ -350,6 +350,8 @@ fn a_task_of_a_runtime_in_a_thread_local_may_exit_the_process() {
         RUNTIME.with(|runtime| {
             runtime.block_on(async {
                 spawn(pending::<()>());
+                // Nobody waits for a function, either.
+                spawn_blocking(|| thread::sleep(Duration::from_secs(3600)));
                 let exiting = spawn(async {
                     yield_now().await;
                     std::process::exit(7)

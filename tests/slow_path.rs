@@ -14,7 +14,7 @@ use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::task::yield_now;
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, Metrics, spawn};
-use common::files::{BLOCK, aligned, open_read_write, read};
+use common::files::{BLOCK, aligned, open_read_write, read, write_uncached};
 use common::log::Log;
 use common::{pattern, real_dir, run, run_on, soon};
 use rustix::fs::{Advice, fadvise};
@@ -80,12 +80,9 @@ fn a_large_buffered_transfer_is_counted() {
 }
 
 /// Writes a file of 64 blocks that are on the device and not in the page cache.
-fn write_uncached(path: &Path) -> Vec<u8> {
+fn write_blocks(path: &Path) -> Vec<u8> {
     let content = pattern(64 * BLOCK);
-    std::fs::write(path, &content).unwrap();
-    let file = std::fs::File::open(path).unwrap();
-    file.sync_all().unwrap();
-    fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    write_uncached(path, &content);
     content
 }
 
@@ -93,7 +90,7 @@ fn write_uncached(path: &Path) -> Vec<u8> {
 fn direct_transfers_need_no_thread() {
     let dir = real_dir();
     let path = dir.path().join("file");
-    let content = write_uncached(&path);
+    let content = write_blocks(&path);
     run(async {
         let file = open_read_write(&path, true).await;
         for _ in 0..4 {

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use aio_runtime::Builder;
 use aio_runtime::fs::File;
-use aio_runtime::task::{JoinHandle, spawn_blocking, yield_now};
+use aio_runtime::task::{spawn_blocking, yield_now};
 use aio_runtime::time::sleep;
+use common::busy::BusyThread;
 use common::{Clean, DropLog, panic_of, panic_text, poll_once, run, run_on, soon, wait_until};
 
 #[test]
@@ -72,40 +73,37 @@ fn an_aborted_spawn_blocking_runs_to_its_end() {
     });
 }
 
-/// Occupies a thread of the pool, until the sender sends or is dropped.
-async fn occupy_thread() -> (mpsc::Sender<()>, JoinHandle<()>) {
-    let (release, released) = mpsc::channel();
-    let (began, begun) = futures::channel::oneshot::channel();
-    let task = spawn_blocking(move || {
-        began.send(()).unwrap();
-        let _ = released.recv();
-    });
-    begun.await.unwrap();
-    (release, task)
-}
-
 /// The number of this process's threads of that name.
 fn threads_named(name: &str) -> usize {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path().join("comm"));
-    // One that has just ended has no name any more.
-    let names = threads.filter_map(|comm| std::fs::read_to_string(comm).ok());
-    names.filter(|found| found.trim() == name).count()
+    statuses_of_threads(name).count()
+}
+
+/// Whether all threads of that name sleep.
+fn are_asleep(name: &str) -> bool {
+    statuses_of_threads(name).all(|status| status.contains("\nState:\tS"))
+}
+
+fn statuses_of_threads(name: &str) -> impl Iterator<Item = String> {
+    let name = format!("Name:\t{name}\n");
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path().join("status"));
+    // One that has just ended has no status any more.
+    let statuses = threads.filter_map(|status| std::fs::read_to_string(status).ok());
+    statuses.filter(move |status| status.starts_with(&name))
 }
 
 #[test]
 fn the_pool_has_at_most_max_blocking_threads() {
     let mut builder = Builder::new();
     run_on(builder.max_blocking_threads(2).thread_name("at-most-two"), async {
-        let first = occupy_thread().await;
-        let (release, second) = occupy_thread().await;
+        let first = BusyThread::begin().await;
+        let second = BusyThread::begin().await;
         let third = spawn_blocking(|| 3);
         sleep(Duration::from_millis(20)).await;
         assert!(!third.is_finished());
         assert_eq!(threads_named("at-most-two"), 2);
-        release.send(()).unwrap();
+        second.end().await;
         assert_eq!(soon("the third function", third).await.unwrap(), 3);
-        drop(first.0);
-        soon("the first two", async { (first.1.await.unwrap(), second.await.unwrap()) }).await;
+        first.end().await;
     });
 }
 
@@ -133,10 +131,10 @@ fn an_idle_thread_is_used_again_and_ends_in_time() {
         for _ in 0..100 {
             spawn_blocking(|| ()).await.unwrap();
             // Its thread becomes idle a little after the output is there.
-            sleep(Duration::from_micros(100)).await;
+            wait_until("the thread is idle", || are_asleep("keep-alive"));
+            let threads = threads_named("keep-alive");
+            assert!(threads <= 1, "{threads} threads for one function after the other");
         }
-        let threads = threads_named("keep-alive");
-        assert!((1..50).contains(&threads), "{threads} threads for one function after the other");
         wait_until("the threads have ended", || threads_named("keep-alive") == 0);
         soon("a function on a new thread", spawn_blocking(|| ())).await.unwrap();
     });
@@ -164,15 +162,92 @@ fn functions_race_with_threads_that_end() {
 fn the_threads_of_a_runtime_end_with_it() {
     let clean = Clean::begin();
     let runtime = Builder::new().thread_name("ends-with-it").build().unwrap();
-    let release = runtime.block_on(async {
+    runtime.block_on(async {
+        let busy = BusyThread::begin().await;
         spawn_blocking(|| ()).await.unwrap();
-        occupy_thread().await.0
+        busy.end().await;
+    });
+    assert!(threads_named("ends-with-it") > 0);
+    let begin = Instant::now();
+    drop(runtime);
+    assert!(begin.elapsed() < Duration::from_secs(5), "it waited until the threads had been idle for long");
+    // The last thing that a thread does is to say that it ends.
+    wait_until("the threads have ended", || threads_named("ends-with-it") == 0);
+    clean.end_without_runtime();
+}
+
+#[test]
+fn the_end_of_a_runtime_waits_for_functions_that_have_begun() {
+    let clean = Clean::begin();
+    let ended = Arc::new(AtomicBool::new(false));
+    let runtime = Builder::new().build().unwrap();
+    let (began, begun) = mpsc::channel();
+    runtime.block_on(async {
+        let ended = Arc::clone(&ended);
+        drop(spawn_blocking(move || {
+            began.send(()).unwrap();
+            thread::sleep(Duration::from_millis(100));
+            ended.store(true, Ordering::Release);
+        }));
+    });
+    begun.recv().unwrap();
+    drop(runtime);
+    assert!(ended.load(Ordering::Acquire), "it was left behind");
+    clean.end_without_runtime();
+}
+
+#[test]
+fn a_function_may_spawn_a_task_and_wait_for_it_while_the_runtime_ends() {
+    let clean = Clean::begin();
+    let runtime = Builder::new().build().unwrap();
+    let handle = runtime.handle().clone();
+    let ends = DropLog::default();
+    let (began, begun) = mpsc::channel();
+    let (told, tells) = mpsc::channel();
+    runtime.block_on(async {
+        // Dropped with the runtime's tasks.
+        let (alive, ending) = mpsc::channel::<()>();
+        drop(aio_runtime::spawn(async move {
+            let _alive = alive;
+            std::future::pending::<()>().await;
+        }));
+        let guard = ends.guard();
+        drop(spawn_blocking(move || {
+            let _guard = guard;
+            began.send(()).unwrap();
+            ending.recv().unwrap_err();
+            told.send(futures::executor::block_on(handle.spawn(async {}))).unwrap();
+        }));
+        yield_now().await;
+    });
+    begun.recv().unwrap();
+    drop(runtime);
+    assert!(tells.recv().unwrap().unwrap_err().is_cancelled());
+    assert_eq!(ends.take().len(), 1);
+    clean.end_without_runtime();
+}
+
+#[test]
+fn the_last_handle_may_be_dropped_by_a_function() {
+    let clean = Clean::begin();
+    let runtime = Builder::new().build().unwrap();
+    let handle = runtime.handle().clone();
+    let (began, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let releasing = runtime.block_on(async {
+        drop(spawn_blocking(move || {
+            began.send(()).unwrap();
+            let _ = released.recv();
+            drop(handle);
+        }));
+        begun.recv().unwrap();
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            drop(release);
+        })
     });
     drop(runtime);
-    // The busy one with its function.
-    wait_until("the idle thread has ended", || threads_named("ends-with-it") == 1);
-    drop(release);
-    wait_until("the busy thread has ended", || threads_named("ends-with-it") == 0);
+    releasing.join().unwrap();
     clean.end_without_runtime();
 }
 
@@ -181,15 +256,24 @@ fn a_function_that_has_not_begun_ends_with_the_runtime() {
     let clean = Clean::begin();
     let runtime = Builder::new().max_blocking_threads(1).build().unwrap();
     let dropped = DropLog::default();
-    let (release, queued, open) = runtime.block_on(async {
-        let (release, _) = occupy_thread().await;
+    let (busy, queued, open) = runtime.block_on(async {
+        let busy = BusyThread::begin().await;
         let guard = dropped.guard();
         let queued = spawn_blocking(move || drop(guard));
         let mut open = Box::pin(File::open("/proc/self/stat"));
         assert!(!poll_once(open.as_mut()));
-        (release, queued, open)
+        (busy, queued, open)
+    });
+    // The runtime's end waits for the busy thread, after it has dropped what has not begun.
+    let releasing = thread::spawn({
+        let dropped = dropped.clone();
+        move || {
+            wait_until("the function is dropped", || !dropped.0.lock().unwrap().is_empty());
+            drop(busy);
+        }
     });
     drop(runtime);
+    releasing.join().unwrap();
     assert_eq!(dropped.take(), [thread::current().id()], "it was dropped, and not run");
     assert!(futures::executor::block_on(queued).unwrap_err().is_cancelled());
     // Its future has outlived the runtime.
@@ -197,21 +281,19 @@ fn a_function_that_has_not_begun_ends_with_the_runtime() {
         let error = soon("an error", open).await.unwrap_err();
         assert!(error.to_string().contains("has been dropped"), "{error}");
     });
-    drop(release);
     clean.end_without_runtime();
 }
 
 #[test]
 fn an_aborted_function_that_has_not_begun_is_not_run() {
     run_on(Builder::new().max_blocking_threads(1), async {
-        let (release, busy) = occupy_thread().await;
+        let busy = BusyThread::begin().await;
         let (ran, has_run) = mpsc::channel::<()>();
         let queued = spawn_blocking(move || ran.send(()));
         yield_now().await;
         queued.abort();
         assert!(soon("the abort", queued).await.unwrap_err().is_cancelled());
-        drop(release);
-        soon("the thread", busy).await.unwrap();
+        busy.end().await;
         soon("the next function", spawn_blocking(|| ())).await.unwrap();
         assert!(has_run.recv().is_err(), "it ran");
     });

@@ -12,9 +12,10 @@ use std::time::Duration;
 use aio_runtime::fs::File;
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::{TcpListener, TcpStream};
-use aio_runtime::task::{spawn_blocking, yield_now};
+use aio_runtime::task::yield_now;
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, Runtime, spawn};
+use common::busy::BusyThread;
 use common::{ANY_PORT, Clean, rest, run, run_on, soon};
 use futures::channel::{mpsc as channel, oneshot};
 use futures::{SinkExt, StreamExt};
@@ -310,16 +311,13 @@ fn ping_pong_of_two_runtimes_by_sockets() {
 #[test]
 fn a_stuck_pool_holds_up_no_other_runtime() {
     run_on(Builder::new().max_blocking_threads(1), async {
-        let (release, released) = mpsc::channel::<()>();
-        let stuck = spawn_blocking(move || released.recv().unwrap());
+        let stuck = BusyThread::begin().await;
         let other = thread::spawn(|| {
             let runtime = Builder::new().max_blocking_threads(1).build().unwrap();
             runtime.block_on(async { soon("an open", File::open("/proc/self/stat")).await.map(drop) })
         });
         other.join().unwrap().unwrap();
-        assert!(!stuck.is_finished());
-        release.send(()).unwrap();
-        soon("the function", stuck).await.unwrap();
+        stuck.end().await;
     });
 }
 

@@ -7,9 +7,9 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
-use crate::reactor::wake_all;
+use crate::reactor::{coop, gone, process_number, wake_all};
 
 /// Why there is no output.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) enum Failure<A> {
     Refused { error: io::Error, argument: A },
     /// It panicked.
     Panicked(Box<dyn Any + Send>),
+    /// This is a forked child, and the function is its parent's.
+    Inherited,
 }
 
 impl<A> From<Failure<A>> for io::Error {
@@ -25,6 +27,7 @@ impl<A> From<Failure<A>> for io::Error {
         match failure {
             Failure::Refused { error, .. } => error,
             Failure::Panicked(_) => Self::other("background task failed"),
+            Failure::Inherited => gone(),
         }
     }
 }
@@ -160,6 +163,9 @@ impl<A: Send, F: Send, T: Send> Pending<A, T> for Call<A, F, T> {
 /// it back unless it has begun.
 pub(crate) struct Pooled<A, T> {
     call: Arc<dyn Pending<A, T>>,
+    /// The process that called. In a forked child, the call's lock may be held by a thread of the
+    /// parent forever.
+    process: u32,
 }
 
 impl<A, T> Pooled<A, T> {
@@ -169,7 +175,11 @@ impl<A, T> Pooled<A, T> {
         F: Send + 'static,
         T: Send + 'static,
     {
-        Self { call }
+        Self { call, process: process_number() }
+    }
+
+    fn is_ours(&self) -> bool {
+        self.process == process_number()
     }
 }
 
@@ -177,18 +187,53 @@ impl<A, T> Future for Pooled<A, T> {
     type Output = Result<T, Failure<A>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.call.poll(cx)
+        if !self.is_ours() {
+            return Poll::Ready(Err(Failure::Inherited));
+        }
+        let unit = ready!(coop::poll_proceed(cx));
+        let output = ready!(self.call.poll(cx));
+        unit.made_progress();
+        Poll::Ready(output)
     }
 }
 
 impl<A, T> Drop for Pooled<A, T> {
     fn drop(&mut self) {
-        self.call.abandon();
+        if self.is_ours() {
+            self.call.abandon();
+        }
     }
 }
 
 impl<A, T> fmt::Debug for Pooled<A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pooled").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_a_forked_child_inherits_is_not_locked() {
+        let call = Arc::new(Call::new((), |()| ()));
+        let mut inherited: Pooled<(), ()> = Pooled::new(Arc::clone(&call));
+        inherited.process += 1;
+        // As a thread of the parent may have held it at the fork.
+        let _held = call.stage();
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || {
+            let polled = Pin::new(&mut inherited).poll(&mut Context::from_waker(Waker::noop()));
+            drop(inherited);
+            done.send(polled.map_err(io::Error::from)).unwrap();
+        });
+        let polled = is_done.recv_timeout(Duration::from_secs(10)).expect("it waits for the lock");
+        let Poll::Ready(Err(error)) = polled else { panic!("it waits for the parent's thread") };
+        assert!(error.to_string().contains("before the fork"), "{error}");
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   the loop                              a thread of the pool
-//!   Pool::run(argument, function)
+//!   BlockingPool::run(argument, function)
 //!     │ Call ──► queue ──────────────────► runs the function
 //!     ▼                                      │ output
 //!   Pooled (a future) ◄──── its waker ◄──────┘
@@ -20,16 +20,17 @@
 //!
 //! A thread starts when a job finds no idle one, and ends when it has been idle for
 //! [`Config::keep_alive`]. Starting one takes tens of microseconds, so it happens outside the lock,
-//! and one at a time: a new thread that finds more jobs than threads on their way starts the next.
-//! So a burst of jobs costs the loop one start at most, and short jobs get by with few threads.
+//! and one at a time: jobs that come meanwhile wait for that thread, which starts the next one if
+//! it finds more jobs than threads on their way. So the loop starts few of the threads of a burst
+//! itself, and short jobs get by with few threads.
 //!
 //! Invariant: while a job is queued there is a thread (perhaps just starting), and every thread
 //! empties the queue before it rests or ends. So where the system gives no further thread, a job
-//! waits for one of those there are. If there are none, the start's failure ends the queued jobs
-//! with an error.
+//! waits for one of those there are. A start that fails calls an idle thread for the jobs that
+//! counted on it. If there are no threads, it ends the queued jobs with an error.
 
 mod call;
 mod pool;
 
 pub(crate) use call::{Failure, Pooled};
-pub(crate) use pool::{Config, Pool};
+pub(crate) use pool::{BlockingPool, Config};

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::call::{Call, Job, Pooled};
-use crate::reactor::{explain, gone, process_number};
+use crate::reactor::{explain_as, gone, process_number};
 
 /// What a pool is made with.
 #[derive(Clone, Debug)]
@@ -21,17 +21,17 @@ pub(crate) struct Config {
 }
 
 /// The blocking pool of a runtime; see the [module](super). Any thread may use it.
-pub(crate) struct Pool {
-    core: Arc<Core>,
+pub(crate) struct BlockingPool {
+    workers: Arc<Workers>,
     /// The process that made it: a forked child has none of its threads, and its lock may be held
     /// by one of them forever.
     process: u32,
 }
 
-impl Pool {
+impl BlockingPool {
     pub(crate) fn new(config: Config) -> Self {
-        let core = Core { state: Mutex::default(), called: Condvar::new(), config };
-        Self { core: Arc::new(core), process: process_number() }
+        let workers = Workers { state: Mutex::default(), called: Condvar::new(), ended: Condvar::new(), config };
+        Self { workers: Arc::new(workers), process: process_number() }
     }
 
     /// Runs a function on a thread of the pool. It begins as soon as a thread is free, whether the
@@ -46,27 +46,35 @@ impl Pool {
         let call = Arc::new(Call::new(argument, function));
         let pooled = Pooled::new(Arc::clone(&call));
         if self.is_ours() {
-            self.core.submit(call);
+            self.workers.submit(call);
         } else {
             call.refuse(gone());
         }
         pooled
     }
 
-    /// Ends the pool with its runtime. Functions that have not begun are not run any more, those
-    /// that have run to their end, and each thread ends with its function. Nobody waits for that;
-    /// whoever wants to waits here until `State::threads` is 0.
+    /// Ends the pool with its runtime. Functions that have not begun are dropped, those that have
+    /// run to their end. Idle threads end at once, the others with their functions.
     pub(crate) fn close(&self) {
         if !self.is_ours() {
             return;
         }
         let queue = {
-            let mut state = self.core.state();
+            let mut state = self.workers.state();
             state.closed = true;
             mem::take(&mut state.queue)
         };
-        self.core.called.notify_all();
+        self.workers.called.notify_all();
         queue.iter().for_each(|job| contain(|| job.refuse(gone())));
+    }
+
+    /// Waits, once the pool is closed, until all functions have ended. A function of the pool must
+    /// not call this.
+    pub(crate) fn join(&self) {
+        if self.is_ours() {
+            let ended = self.workers.ended.wait_while(self.workers.state(), |state| state.threads > 0);
+            drop(ended.unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     fn is_ours(&self) -> bool {
@@ -74,25 +82,28 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
-    /// A runtime that is dropped has closed its pool before.
+impl Drop for BlockingPool {
+    /// A runtime that is dropped has closed its pool before. This may happen in a function of the
+    /// pool, which holds the last handle, so it does not wait.
     fn drop(&mut self) {
         self.close();
     }
 }
 
-impl fmt::Debug for Pool {
+impl fmt::Debug for BlockingPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("config", &self.core.config).finish_non_exhaustive()
+        f.debug_struct("BlockingPool").field("config", &self.workers.config).finish_non_exhaustive()
     }
 }
 
 /// What the threads share. (In a forked child the references of the parent's threads remain, so
 /// what the parent has queued is never dropped there.)
-struct Core {
+struct Workers {
     state: Mutex<State>,
     /// Tells idle threads that they were called, or that the pool is closed.
     called: Condvar,
+    /// Tells `BlockingPool::join` that there is no thread any more.
+    ended: Condvar,
     config: Config,
 }
 
@@ -136,7 +147,7 @@ impl State {
     }
 }
 
-impl Core {
+impl Workers {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,20 +174,34 @@ impl Core {
     }
 
     fn start_thread(self: &Arc<Self>) {
-        let core = Arc::clone(self);
+        let workers = Arc::clone(self);
         let name = self.config.thread_name.clone();
-        let Err(error) = thread::Builder::new().name(name).spawn(move || core.work()) else { return };
-        let unserved = {
+        if let Err(error) = thread::Builder::new().name(name).spawn(move || workers.work()) {
+            self.start_failed(&error);
+        }
+    }
+
+    /// The jobs that counted on the new thread go to an idle one, wait for a busy one, or fail if
+    /// there is none.
+    fn start_failed(self: &Arc<Self>, error: &io::Error) {
+        let (help, unserved) = {
             let mut state = self.state();
-            state.threads -= 1;
             state.starting = false;
-            if state.threads == 0 { mem::take(&mut state.queue) } else { VecDeque::new() }
+            self.thread_ended(&mut state);
+            match state.threads {
+                0 => (Help::NotNeeded, mem::take(&mut state.queue)),
+                // Not by another start.
+                threads => (state.find_help(threads), VecDeque::new()),
+            }
         };
+        self.send_for(help);
         for job in unserved {
-            let error = error.raw_os_error().map_or(io::ErrorKind::WouldBlock.into(), io::Error::from_raw_os_error);
+            // Not `WouldBlock`, which is what `EAGAIN` would be: the operation was awaited.
+            let kind = io::ErrorKind::ResourceBusy;
+            let error = error.raw_os_error().map_or(kind.into(), io::Error::from_raw_os_error);
             let text = "the blocking pool has no thread, and pthread_create makes none (see RLIMIT_NPROC, and pids.max \
                         of the cgroup)";
-            contain(|| job.refuse(explain(error, text)));
+            contain(|| job.refuse(explain_as(kind, error, text)));
         }
     }
 
@@ -193,16 +218,24 @@ impl Core {
                 drop(job);
                 state = self.state();
             }
-            let called;
-            (state, called) = self.rest(state);
-            if !called {
+            let more;
+            (state, more) = self.rest(state);
+            if !more {
                 break;
             }
         }
-        state.threads -= 1;
+        self.thread_ended(&mut state);
     }
 
-    /// Waits for a call. False if none has come for long enough, or the pool is closed.
+    fn thread_ended(&self, state: &mut State) {
+        state.threads -= 1;
+        if state.threads == 0 {
+            self.ended.notify_all();
+        }
+    }
+
+    /// Waits for a call. False if there is nothing to do: no job has come for long enough, or the
+    /// pool is closed.
     fn rest<'a>(&'a self, mut state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
         state.idle += 1;
         let is_idle = |state: &mut State| state.coming == 0 && !state.closed;
@@ -213,7 +246,10 @@ impl Core {
             return (state, true);
         }
         state.idle -= 1;
-        (state, false)
+        // A job that nobody was called for is meant for a thread that is just starting, which may
+        // fail.
+        let more = !state.queue.is_empty();
+        (state, more)
     }
 }
 
@@ -221,4 +257,70 @@ impl Core {
 /// what was logged; it must not take the thread, or the other jobs, with it.
 fn contain(act: impl FnOnce()) {
     crate::reactor::contain("a panic while a call of the blocking pool ended", act);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// More than any test takes.
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn pool(keep_alive: Duration) -> BlockingPool {
+        BlockingPool::new(Config { max_threads: 8, keep_alive, thread_name: "pool-test".to_owned() })
+    }
+
+    /// Runs a function; the receiver gets a word when it has begun, and the sender ends it.
+    fn occupy(pool: &BlockingPool) -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let (begins, begun) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        let pooled = pool.run((), move |()| {
+            begins.send(()).unwrap();
+            let _ = released.recv();
+        });
+        // Dropped, it would take back a function that has not begun.
+        mem::forget(pooled);
+        (begun, release)
+    }
+
+    /// A pool with one busy thread, which the sender ends, and one that has just become idle.
+    fn with_a_busy_and_an_idle_thread(keep_alive: Duration) -> (BlockingPool, mpsc::Sender<()>) {
+        let pool = pool(keep_alive);
+        let [busy, idle] = [(); 2].map(|()| {
+            let (begun, release) = occupy(&pool);
+            begun.recv_timeout(LONG).unwrap();
+            release
+        });
+        drop(idle);
+        while pool.workers.state().idle == 0 {
+            thread::yield_now();
+        }
+        (pool, busy)
+    }
+
+    /// What `find_help` notes before a start.
+    fn begin_a_start(pool: &BlockingPool) {
+        let mut state = pool.workers.state();
+        state.starting = true;
+        state.threads += 1;
+    }
+
+    #[test]
+    fn a_job_that_counted_on_a_failed_start_goes_to_an_idle_thread() {
+        let (pool, _busy) = with_a_busy_and_an_idle_thread(LONG);
+        begin_a_start(&pool);
+        let (begun, _release) = occupy(&pool);
+        pool.workers.start_failed(&io::ErrorKind::WouldBlock.into());
+        begun.recv_timeout(LONG / 2).expect("the job waits beside an idle thread");
+    }
+
+    #[test]
+    fn a_thread_does_not_end_while_a_job_is_queued() {
+        let (pool, _busy) = with_a_busy_and_an_idle_thread(Duration::from_millis(100));
+        begin_a_start(&pool);
+        let (begun, _release) = occupy(&pool);
+        begun.recv_timeout(LONG).expect("the job waits for a thread that does not come");
+    }
 }

@@ -4,6 +4,7 @@
 //! polled and dropped there.
 #![allow(unsafe_code)]
 
+use std::io;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -66,7 +67,8 @@ where
 /// Threads are started on demand, at most [`Builder::max_blocking_threads`] of them.
 ///
 /// A function that has begun runs to its end, even if the task is aborted or the runtime dropped;
-/// its output is then dropped. One that has not begun by then is not run.
+/// its output is then dropped. The runtime's drop waits for it. A function that has not begun by
+/// then is not run.
 ///
 /// # Errors
 ///
@@ -103,7 +105,7 @@ where
         match pooled.await {
             Ok(output) => output,
             Err(Failure::Panicked(payload)) => resume_unwind(payload),
-            Err(Failure::Refused { error, .. }) => panic!("spawn_blocking: {error}"),
+            Err(failure) => panic!("spawn_blocking: {}", io::Error::from(failure)),
         }
     })
 }
@@ -118,11 +120,14 @@ where
     // SAFETY: `spawn_unchecked` asks four things. The future need not be `Send` if its `Runnable`
     // is used and dropped on this thread: the runnable goes to the ready queue or, woken elsewhere,
     // to the inbox, and both are emptied by this thread alone; the inbox refuses runnables only
-    // after all tasks of this runtime have been dropped (`Scheduler::shutdown` waits for those that
+    // after all tasks of this runtime are dropped. (`Scheduler::shutdown` waits for those that
     // are on their way, and finds them all, since a task is only ever polled and dropped with its
     // own runtime as the current one, and its waker in `active` keeps async-task from scheduling a
-    // last drop elsewhere; a runtime that is leaked leaks its inbox). The future is 'static but for
-    // its borrow of the metadata, which the same allocation holds. `schedule` is a plain function.
+    // last drop elsewhere. It returns early in a forked child, and under a task that exits the
+    // process. Then, and where a runtime is leaked, its inbox is never closed, and nobody empties
+    // it: `ready` and `active` are forgotten, and a runnable in the inbox keeps its `Shared` alive.
+    // So all its tasks are leaked, and dropped on no thread.) The future is 'static but for its
+    // borrow of the metadata, which the same allocation holds. `schedule` is a plain function.
     let (runnable, task) = unsafe { builder.spawn_unchecked(move |meta| TaskFuture::new(future, meta), schedule) };
     runnable.schedule();
     JoinHandle::new(task)

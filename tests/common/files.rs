@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
+use rustix::fs::{Advice, fadvise};
 
 use super::soon;
 
@@ -13,6 +14,14 @@ pub(crate) fn aligned(content: &[u8]) -> Buf {
     let mut buf = Buf::aligned(content.len(), BLOCK);
     buf.copy_from_slice(content);
     buf
+}
+
+/// Writes a file that is on the device and not in the page cache.
+pub(crate) fn write_uncached(path: &Path, content: &[u8]) {
+    std::fs::write(path, content).unwrap();
+    let file = std::fs::File::open(path).unwrap();
+    file.sync_all().unwrap();
+    fadvise(&file, 0, None, Advice::DontNeed).unwrap();
 }
 
 pub(crate) async fn open_read_write(path: &Path, direct: bool) -> File {

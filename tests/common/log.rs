@@ -18,6 +18,11 @@ impl Log {
         Self { part, lines: Arc::default() }
     }
 
+    /// Whether a line that was logged contains this.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        self.lines.lock().unwrap().iter().any(|line| line.contains(text))
+    }
+
     /// The one line that was logged, which begins with its level.
     #[track_caller]
     pub(crate) fn only_line(&self) -> String {

@@ -2,7 +2,9 @@
 //! behind.
 #![allow(dead_code)] // Each test file is a crate of its own, and none uses all of this.
 
+pub(crate) mod busy;
 pub(crate) mod files;
+pub(crate) mod fork;
 #[path = "../../reactor/tests/limits.rs"]
 mod limits;
 pub(crate) mod log;
@@ -29,6 +31,7 @@ use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Metrics, Runtime};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketType, sockopt};
+use rustix::time::{ClockId, clock_gettime};
 
 /// How long a test may take before it counts as hanging.
 const TEST_LIMIT: Duration = Duration::from_secs(50);
@@ -136,6 +139,12 @@ fn open_files() -> BTreeSet<(PathBuf, PathBuf)> {
 /// Polls a future once, with a waker that does nothing. Returns whether it is ready.
 pub(crate) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> bool {
     future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// The time that this thread has spent on a processor.
+pub(crate) fn processor_time() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 /// Waits, on this thread, for something that other threads or the kernel bring about.
