@@ -17,6 +17,7 @@ use aio_runtime::io::AsyncReadExt;
 use aio_runtime::task::{JoinError, spawn_blocking, yield_now};
 use aio_runtime::time::{Instant, sleep, sleep_until};
 use aio_runtime::{Handle, Runtime, spawn};
+use common::listener::{Listener, listen};
 use common::{Clean, Dropped, counter, open_direct, panic_text, pattern, real_dir, run, soon, stream_and_peer};
 
 /// Panics when it is dropped.
@@ -354,32 +355,20 @@ fn a_panic_whose_payload_panics_in_its_drop() {
 /// A subscriber that panics at every event.
 struct Panicking(Arc<AtomicBool>);
 
-impl tracing::Subscriber for Panicking {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+impl Listener for Panicking {
+    fn wants(&self, metadata: &tracing::Metadata<'_>) -> bool {
         *metadata.level() == tracing::Level::ERROR
     }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
     fn event(&self, _: &tracing::Event<'_>) {
         self.0.store(true, Ordering::Relaxed);
         panic!("in a subscriber");
     }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[test]
 fn a_panicking_subscriber_stops_nothing() {
     let was_asked = Arc::new(AtomicBool::new(false));
-    tracing::subscriber::with_default(Panicking(Arc::clone(&was_asked)), || run(throw_fragments()));
+    listen(Panicking(Arc::clone(&was_asked)), || run(throw_fragments()));
     assert!(was_asked.load(Ordering::Relaxed));
 }

@@ -5,6 +5,8 @@
 pub(crate) mod files;
 #[path = "../../reactor/tests/limits.rs"]
 mod limits;
+#[path = "../../reactor/tests/listener.rs"]
+pub(crate) mod listener;
 pub(crate) mod log;
 
 use std::any::Any;
