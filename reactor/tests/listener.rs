@@ -16,8 +16,8 @@ pub(crate) trait Listener: Send + Sync + 'static {
 
 /// Has a listener hear what `f` logs on this thread.
 pub(crate) fn listen<R>(listener: impl Listener, f: impl FnOnce() -> R) -> R {
-    // While there is one subscriber only, tracing asks the thread that first comes to a place in the
-    // code whether that is ever of interest. If it is the thread of another test, which has no
+    // While there is one subscriber only, tracing asks the thread that first comes to a place in
+    // the code whether that is ever of interest. If it is the thread of another test, which has no
     // subscriber, nobody hears of that place. So there are always two.
     static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
     LazyLock::force(&SECOND);

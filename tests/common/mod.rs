@@ -215,8 +215,8 @@ pub(crate) fn real_dir() -> tempfile::TempDir {
 /// Sends until the socket is full, and stays so. Returns the bytes sent.
 pub(crate) fn fill(socket: impl AsFd) -> usize {
     // The times that it has to be full in a row: over the 40 ms of a delayed acknowledgement, and
-    // over more of them where a busy machine makes each sleep a longer one. TCP moves some of what it
-    // has sent from one end's buffer to the other's later on.
+    // over more of them where a busy machine makes each sleep a longer one. TCP moves some of what
+    // it has sent from one end's buffer to the other's later on.
     const TIMES: u32 = 40;
     let block = pattern(65536);
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
