@@ -74,8 +74,8 @@ fn read_of_an_eventfd(reactor: &Reactor, file: &Arc<File>) -> FileOperation {
 #[test]
 fn armed_polls_move_and_wake_nobody() {
     in_each_mode(|reactor| {
-        // With the smallest context, 63 slots on a machine of few CPUs, for the fourfold it has to
-        // grow twice.
+        // The smallest context has 63 slots on a machine of few CPUs. For four times as many waits
+        // as its slots, it has to grow twice.
         let count = 900.max(4 * metrics(reactor).capacity as usize);
         let pairs = eventfd_pairs(reactor, count);
         let waiting = Waiting::new(reactor, &pairs);
