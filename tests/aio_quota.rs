@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 use aio_runtime::fs::{Buf, OpenOptions};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::{Builder, Runtime, spawn};
+use common::listener::listen;
 use common::log::Log;
 use common::{Clean, child, is_child, pattern, real_dir, rest, soon, stream_pair, turn, wait_until};
 
@@ -28,7 +29,7 @@ fn another_process_has_the_quota() {
     holder.tell("take");
     // Nothing is left: it starts, says so, waits in an epoll, and uses threads for files.
     let log = Log::of("aio_runtime");
-    let without = tracing::subscriber::with_default(log.clone(), || {
+    let without = listen(log.clone(), || {
         let without = Builder::new().build().unwrap();
         exchange(&without, 10);
         without

@@ -69,8 +69,8 @@ fn two_hundred_runtimes() {
     drop(many);
     wait_until("idle contexts are given back", || own_contexts() == contexts);
 
-    // With the default capacity: thirty-two that have little to do leave half of the usual quota of a host,
-    // which is 65,536.
+    // With the default capacity: thirty-two that have little to do leave half of the usual quota of
+    // a host, which is 65,536.
     let idle: Vec<_> = (0..32).map(|_| Builder::new().build().unwrap()).collect();
     let taken = charged();
     assert!((32 * 64..40_000).contains(&taken), "{taken}");

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
-use aio_runtime::time::{sleep, timeout};
+use aio_runtime::time::timeout;
 use aio_runtime::{Builder, Handle};
 use common::busy::BusyThread;
 use common::files::write_uncached;
-use common::{pattern, poll_once, real_dir, run, run_on, soon, stream_pair, turn};
+use common::{pattern, poll_once, real_dir, run, run_on, soon, stream_pair, turn, wait_until};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 const LEN: usize = 1 << 20;
@@ -113,8 +113,13 @@ fn the_loop_does_not_sleep_on_copies_that_wait_for_their_turn() {
         let file = File::open(&path).await.unwrap();
         let reads = reads_at_once(&file);
         // Nothing is ready until then: their wakers do nothing.
-        sleep(Duration::from_millis(50)).await;
-        assert_eq!(Handle::current().metrics().submitted_reads, 64);
+        let (handle, (report, reported)) = (Handle::current(), futures::channel::oneshot::channel());
+        let watching = std::thread::spawn(move || {
+            wait_until("all are submitted", || handle.metrics().submitted_reads == 64);
+            report.send(())
+        });
+        reported.await.unwrap();
+        watching.join().unwrap().unwrap();
         drop(reads);
     });
 }

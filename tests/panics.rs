@@ -17,6 +17,7 @@ use aio_runtime::io::AsyncReadExt;
 use aio_runtime::task::{JoinError, spawn_blocking, yield_now};
 use aio_runtime::time::{Instant, sleep, sleep_until};
 use aio_runtime::{Handle, Runtime, spawn};
+use common::listener::{Listener, listen};
 use common::{Clean, Dropped, counter, open_direct, panic_text, pattern, real_dir, run, soon, stream_and_peer};
 
 /// Panics when it is dropped.
@@ -364,34 +365,25 @@ impl Panicking {
     }
 }
 
-impl tracing::Subscriber for Panicking {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+impl Listener for Panicking {
+    fn wants(&self, metadata: &tracing::Metadata<'_>) -> bool {
         *metadata.level() == self.level
     }
 
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+    fn new_span(&self, _: &tracing::Metadata<'_>) {
         self.panic()
     }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
     fn event(&self, _: &tracing::Event<'_>) {
         self.panic()
     }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[test]
 fn a_panicking_subscriber_stops_nothing() {
     for level in [tracing::Level::ERROR, tracing::Level::TRACE] {
         let was_asked = Arc::<AtomicBool>::default();
-        let subscriber = Panicking { level, was_asked: Arc::clone(&was_asked) };
-        tracing::subscriber::with_default(subscriber, || run(throw_fragments()));
+        listen(Panicking { level, was_asked: Arc::clone(&was_asked) }, || run(throw_fragments()));
         assert!(was_asked.load(Ordering::Relaxed), "at {level}");
     }
 }

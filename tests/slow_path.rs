@@ -15,10 +15,10 @@ use aio_runtime::task::yield_now;
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, Metrics, spawn};
 use common::files::{BLOCK, aligned, open_read_write, read, write_uncached};
+use common::listener::{Listener, listen};
 use common::log::Log;
 use common::{pattern, real_dir, run, run_on, soon};
 use rustix::fs::{Advice, fadvise};
-use tracing::span;
 
 /// How often transfers went to the pool: misses, extending, unsupported.
 fn detours() -> [u64; 3] {
@@ -136,7 +136,7 @@ fn a_direct_write_without_nowait_stays_in_the_context() {
     let content = pattern(4 * BLOCK);
     std::fs::write(&path, vec![0; content.len()]).unwrap();
     let log = Log::of("aio_runtime::fs");
-    tracing::subscriber::with_default(log.clone(), || {
+    listen(log.clone(), || {
         run(async {
             let Ok(file) = OpenOptions::new().write(true).direct(true).open(&path).await else {
                 return eprintln!("no O_DIRECT on tmpfs");
@@ -180,7 +180,7 @@ fn a_file_without_nowait_is_counted_and_logged_once() {
     let path = dir.path().join("on-tmpfs");
     std::fs::write(&path, pattern(8192)).unwrap();
     let log = Log::of("aio_runtime::fs");
-    tracing::subscriber::with_default(log.clone(), || {
+    listen(log.clone(), || {
         run(async {
             let file = File::open(&path).await.unwrap();
             for reads in 1..=3 {
@@ -196,7 +196,7 @@ fn a_file_without_nowait_is_counted_and_logged_once() {
 #[test]
 fn a_runtime_says_what_it_starts_on() {
     let log = Log::of("aio_runtime::reactor");
-    tracing::subscriber::with_default(log.clone(), || run(async {}));
+    listen(log.clone(), || run(async {}));
     let line = log.only_line();
     let fields =
         ["DEBUG", "a runtime starts", "mapped ring", "io_getevents", "asked=1000", "limit=16000", "aio_max_nr="];
@@ -245,27 +245,20 @@ struct Spans {
     exited: AtomicUsize,
 }
 
-impl tracing::Subscriber for Spans {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+impl Listener for Arc<Spans> {
+    fn wants(&self, metadata: &tracing::Metadata<'_>) -> bool {
         metadata.is_span() && *metadata.level() == tracing::Level::TRACE
     }
 
-    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        assert_eq!(attributes.metadata().name(), "task");
-        span::Id::from_u64(1)
+    fn new_span(&self, metadata: &tracing::Metadata<'_>) {
+        assert_eq!(metadata.name(), "task");
     }
 
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, _: &tracing::Event<'_>) {}
-
-    fn enter(&self, _: &span::Id) {
+    fn enter(&self) {
         self.entered.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn exit(&self, _: &span::Id) {
+    fn exit(&self) {
         self.exited.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -273,7 +266,7 @@ impl tracing::Subscriber for Spans {
 #[test]
 fn each_poll_of_a_task_is_in_a_span_at_the_level_of_traces() {
     let spans = Arc::new(Spans::default());
-    tracing::subscriber::with_default(Arc::clone(&spans), || {
+    listen(Arc::clone(&spans), || {
         run(async { spawn(yield_now()).await.unwrap() });
     });
     let [entered, exited] = [&spans.entered, &spans.exited].map(|count| count.load(Ordering::Relaxed));

@@ -74,7 +74,8 @@ fn read_of_an_eventfd(reactor: &Reactor, file: &Arc<File>) -> FileOperation {
 #[test]
 fn armed_polls_move_and_wake_nobody() {
     in_each_mode(|reactor| {
-        // With the smallest context, 63 slots on a machine of few CPUs, for the fourfold it has to grow twice.
+        // The smallest context has 63 slots on a machine of few CPUs. For four times as many waits
+        // as its slots, it has to grow twice.
         let count = 900.max(4 * metrics(reactor).capacity as usize);
         let pairs = eventfd_pairs(reactor, count);
         let waiting = Waiting::new(reactor, &pairs);
@@ -252,7 +253,8 @@ fn it_grows_no_further_than_it_may() {
             let waiting = Waiting::new(reactor, &pairs);
             assert_sleeps(reactor);
             let now = metrics(reactor);
-            // A context has up to twice as many slots as were asked for, and some for the page's sake.
+            // A context has up to twice as many slots as were asked for, and some for the page's
+            // sake.
             assert!((limit..2 * limit + 256).contains(&now.capacity) && now.overflow_fds > 0, "{now:?}");
             waiting.complete(reactor, &pairs);
         });

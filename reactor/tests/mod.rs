@@ -18,6 +18,7 @@ mod faults;
 mod growth;
 mod keyless_wakes;
 mod limits;
+mod listener;
 mod operations;
 mod overflow;
 mod process;

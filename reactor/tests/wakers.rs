@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::super::driver::Driver;
 use super::super::{Buf, Config, Direction, FileOperation, Home, Io, Reactor, Request, coop};
+use super::listener::{Listener, listen};
 use super::{
     ManualPoll, alone, assert_at_rest, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_counter,
     read_counter, register, turn_and_park,
@@ -246,33 +247,21 @@ fn a_waker_that_panics_keeps_nobody_else_from_being_woken() {
 /// A log that meddles too.
 struct MeddlingLog;
 
-impl tracing::Subscriber for MeddlingLog {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+impl Listener for MeddlingLog {
+    fn wants(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
     fn event(&self, _: &tracing::Event<'_>) {
         WAKES.set(WAKES.get() + 1);
         Meddler::meddle();
     }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[test]
 fn what_goes_wrong_is_logged_outside_the_borrow() {
     with_meddlers(|reactor| {
-        tracing::subscriber::with_default(MeddlingLog, || {
+        listen(MeddlingLog, || {
             let (io, trigger) = eventfd_pair(reactor);
             poll_pending(reactor, &mut Box::pin(next_counter(&io)));
             reactor.turn();

@@ -4,7 +4,9 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
 use tracing::field::Field;
-use tracing::{Event, Metadata, Subscriber, span};
+use tracing::{Event, Metadata};
+
+use super::listener::Listener;
 
 /// Keeps what a part of the library logs.
 #[derive(Clone)]
@@ -32,26 +34,14 @@ impl Log {
     }
 }
 
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+impl Listener for Log {
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
         !metadata.is_span() && metadata.target().starts_with(self.part)
     }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
     fn event(&self, event: &Event<'_>) {
         let mut line = event.metadata().level().to_string();
         event.record(&mut |field: &Field, value: &dyn Debug| line += &format!(" {field}={value:?}"));
         self.lines.lock().unwrap().push(line);
     }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
 }

@@ -7,6 +7,8 @@ pub(crate) mod files;
 pub(crate) mod fork;
 #[path = "../../reactor/tests/limits.rs"]
 mod limits;
+#[path = "../../reactor/tests/listener.rs"]
+pub(crate) mod listener;
 pub(crate) mod log;
 
 use std::any::Any;
@@ -219,18 +221,24 @@ pub(crate) fn real_dir() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// Sends until the socket is full, and stays so: of what it has sent, TCP moves some from one end's
-/// buffer to the other's later on. Returns the bytes sent.
+/// Sends until the socket is full, and stays so. Returns the bytes sent.
 pub(crate) fn fill(socket: impl AsFd) -> usize {
+    // The times that it has to be full in a row: over the 40 ms of a delayed acknowledgement, and
+    // over more of them where a busy machine makes each sleep a longer one. TCP moves some of what
+    // it has sent from one end's buffer to the other's later on.
+    const TIMES: u32 = 40;
     let block = pattern(65536);
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    let mut sent = 0;
-    let mut full_since = Instant::now();
-    // A delayed acknowledgement comes within 40 ms.
-    while full_since.elapsed() < Duration::from_millis(60) {
+    // Left alone, it also grows later: when the first probe of a closed window is answered.
+    sockopt::set_socket_send_buffer_size(&socket, 128 << 10).unwrap();
+    let (mut sent, mut full) = (0, 0);
+    while full < TIMES {
         match rustix::net::send(&socket, &block, flags) {
-            Ok(more) => (sent, full_since) = (sent + more, Instant::now()),
-            Err(Errno::AGAIN) => thread::sleep(Duration::from_millis(5)),
+            Ok(more) => (sent, full) = (sent + more, 0),
+            Err(Errno::AGAIN) => {
+                full += 1;
+                thread::sleep(Duration::from_millis(5));
+            }
             Err(errno) => panic!("{errno}"),
         }
     }

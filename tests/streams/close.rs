@@ -156,8 +156,9 @@ fn halves_dropped_in_either_order() {
                 assert_eq!(soon("the end of the stream", end).await.unwrap().1.unwrap(), written);
                 // Both sides are closed: the peer's writes meet nobody.
                 let mut peer = peer;
+                peer.set_nonblocking(true).unwrap();
                 let refused = async {
-                    while peer.write(b"x").is_ok() {
+                    while !peer.write(b"x").is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
                         sleep(Duration::from_millis(1)).await;
                     }
                 };

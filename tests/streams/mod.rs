@@ -18,9 +18,9 @@ use futures::channel::oneshot;
 
 use crate::kind::{Peer, Stream, pair_std};
 
-/// A close is seen within milliseconds. The bound is for a loaded machine, and far below any
-/// time-out of a protocol's.
-pub(crate) const AT_ONCE: Duration = Duration::from_millis(500);
+/// A close is seen within milliseconds. The bound is for a machine that is loaded or short of
+/// memory, and far below any time-out of a protocol's.
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// A connection of which the runtime has one end.
 pub(crate) fn stream_and_peer() -> (Stream, Peer) {
