@@ -83,6 +83,11 @@ impl Closing {
         }
     }
 
+    /// Drops something as soon as the borrow is released.
+    pub(super) fn push_free(&mut self, late: impl Into<Late>) {
+        self.free.push(late.into());
+    }
+
     /// Drops something once the events of these polls have come.
     pub(super) fn push(&mut self, polls: Polls, late: Late) {
         self.waiting.push((polls, late));

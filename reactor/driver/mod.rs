@@ -46,6 +46,8 @@ pub(crate) use closing::{Close, Late};
 /// After `EAGAIN` from `io_submit`: how long to wait for an event before retrying anyway.
 const BACK_OFF: Duration = Duration::from_millis(10);
 
+const RING_IS_INHERITED: &str = "madvise(MADV_DONTFORK) failed: a forked child could take the ring's events";
+
 /// What a reactor is made with.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -70,6 +72,15 @@ impl Config {
     }
 }
 
+/// Whether growth is worth a try.
+#[derive(Debug)]
+enum Growth {
+    Possible,
+    RefusedUntil(Instant),
+    /// Native AIO does not work here.
+    Impossible,
+}
+
 /// What is left to be done once the borrow is released: user code, and what may block.
 #[derive(Debug)]
 pub(super) struct Aftermath {
@@ -86,8 +97,7 @@ pub(super) struct Driver {
     pub(super) kioctx: Kioctx,
     /// The one before the latest growth, until nothing is in flight there.
     former: Option<Former>,
-    /// Growth was refused.
-    no_growth_until: Option<Instant>,
+    growth: Growth,
     /// Not dropped with the driver: the kernel may write to its buffers until the context is
     /// destroyed, which can fail. [`shutdown`](Self::shutdown) frees it when it may be freed; a
     /// driver that is dropped otherwise (a panic, a forked child) leaks it.
@@ -129,7 +139,7 @@ impl Driver {
             batch: Batch::new(),
             kioctx,
             former: None,
-            no_growth_until: None,
+            growth: Growth::Possible,
             requests,
             config,
             sources: Slab::new(),
@@ -324,6 +334,9 @@ fn first_context(config: &Config) -> io::Result<Kioctx> {
 }
 
 fn announce(kioctx: &Kioctx, config: &Config) {
+    if let Err(errno) = kioctx.hidden_from_children() {
+        tracing::warn!(%errno, "{RING_IS_INHERITED}");
+    }
     if kioctx.is_reduced() {
         tracing::warn!(
             asked = kioctx.asked(),
