@@ -220,11 +220,13 @@ impl Driver {
         let deaf = (self.unpark_poll.is_none() && !self.overflow.watches_unparker())
             || (self.overflow.is_of_use() && self.overflow_poll.is_none());
         let limit = (deaf || self.stalled_until.is_some()).then_some(BACK_OFF);
-        let nap = self.limit_by_abandoned();
+        let nap = self.limit_by_abandoned().map(|nap| (nap, Instant::now()));
         // Only here are signals let in: no look for events and no close is a sleep of the loop.
         let mask = self.config.signal_mask;
-        self.take_by_syscall([timeout, limit, nap].into_iter().flatten().min(), mask.as_ref());
-        if nap.is_some() && self.events.is_empty() {
+        let longest = [timeout, limit, nap.map(|(nap, _)| nap)].into_iter().flatten().min();
+        self.take_by_syscall(longest, mask.as_ref());
+        // A timer that is due, or a signal, ends a sleep too; then it was not long enough to tell.
+        if nap.is_some_and(|(nap, begin)| self.events.is_empty() && begin.elapsed() >= nap) {
             self.requests.slots.end_grace();
         }
         self.unparker.state.wake_up();

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -45,6 +46,33 @@ fn a_loop_that_sleeps_cancels_what_is_abandoned_and_then_sleeps_for_good() {
         let waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_sleep_that_ends_at_once_does_not_end_the_grace() {
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = eventfd_pair(reactor);
+        // The reactor's own poll first, whose event would end a sleep.
+        reactor.park(Some(Duration::ZERO));
+        for is_interrupted in [false, true] {
+            drop(ManualPoll::pending(reactor, next_counter(&io)));
+            reactor.turn();
+            if is_interrupted {
+                // By a signal. (All completions may be taken by this call, too.)
+                fault::inject(Call::Getevents, Errno::INTR, 3);
+                reactor.park(None);
+                fault::clear();
+            } else {
+                // By a timer that is due.
+                reactor.park(Some(Duration::ZERO));
+            }
+            reactor.turn();
+            let waits = ManualPoll::pending(reactor, next_counter(&io));
+            assert_eq!(metrics(reactor).cancels, 0, "only two turns have gone by");
+            fire(&trigger);
+            assert_eq!(waits.complete(reactor).unwrap(), 1);
+        }
     });
 }
 
