@@ -182,10 +182,20 @@ impl Driver {
         if !self.was_interrupted(id, direction, event) {
             return;
         }
-        match self.requests.slots.rearm(id, direction) {
-            Some(key) => self.readiness(id, direction).set_wait(Wait::Poll(key)),
-            None => self.arm_in_overflow(id, direction),
+        if !self.rearm(id, direction) {
+            self.arm_in_overflow(id, direction);
         }
+    }
+
+    /// Arms a poll in the slot that a cancelled one has just vacated. False if an operation was
+    /// faster, or it waits for edges by now.
+    fn rearm(&mut self, id: SourceId, direction: Direction) -> bool {
+        if self.sources[id.index()].is_edge_triggered() {
+            return false;
+        }
+        let Some(key) = self.requests.slots.rearm(id, direction) else { return false };
+        self.readiness(id, direction).set_wait(Wait::Poll(key));
+        true
     }
 
     /// The event of a demoted poll has come: whoever waits does so in the nested epoll.
@@ -193,12 +203,10 @@ impl Driver {
         if !self.was_interrupted(id, direction, event) {
             return;
         }
-        if let Err(errno) = self.watch_in_overflow(id, direction) {
-            // It has just vacated a slot.
-            match self.requests.slots.rearm(id, direction) {
-                Some(key) => self.readiness(id, direction).set_wait(Wait::Poll(key)),
-                None => self.fail(id, direction, errno),
-            }
+        if let Err(errno) = self.watch_in_overflow(id, direction)
+            && !self.rearm(id, direction)
+        {
+            self.fail(id, direction, errno);
         }
     }
 

@@ -223,6 +223,31 @@ fn a_descriptor_that_closes_before_the_event_of_its_cancel_is_released() {
     });
 }
 
+#[test]
+fn a_descriptor_whose_polls_are_refused_meanwhile_is_not_polled_again() {
+    with_reactor(Config { force_syscalls: true, ..config(1) }, |reactor| {
+        let (io, trigger) = eventfd_pair(reactor);
+        // The reactor's own poll first.
+        reactor.park(Some(Duration::ZERO));
+        drop(ManualPoll::pending(reactor, next_counter(&io)));
+        reactor.turn();
+        cancel_and_see_no_event(reactor);
+        // Somebody is back before the event of the cancel, ...
+        let reads = ManualPoll::pending(reactor, next_counter(&io));
+        // ... and the other direction finds out that the kernel refuses to poll.
+        let writes = ManualPoll::pending(reactor, io.ready(Direction::Write));
+        fault::inject(Call::Submit, Errno::INVAL, 1);
+        reactor.turn();
+        assert_eq!(metrics(reactor).fds_edge_triggered, 1);
+        // The epoll watches both directions.
+        turn_until(reactor, |now| now.slots_in_use <= OWN_POLLS);
+        writes.complete(reactor).unwrap();
+        assert_eq!(reads.wakes(), 0);
+        fire(&trigger);
+        assert_eq!(reads.complete(reactor).unwrap(), 1);
+    });
+}
+
 /// Passes the turns after which an abandoned poll is cancelled, and takes no event.
 fn cancel_and_see_no_event(reactor: &Reactor) {
     fault::inject(Call::Getevents, Errno::INTR, usize::MAX);
