@@ -1,5 +1,7 @@
 //! Completion: takes events, from the ring if it can be read, and acts on them.
 
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BACK_OFF, Driver};
@@ -65,8 +67,13 @@ impl Driver {
                     self.arm_again(source, direction, &event);
                 }
                 Completion::Operation(waker) => self.wakers.extend(waker),
-                // Its buffer and its reference to the file are freed here.
-                Completion::Orphan(_request) => {}
+                // Its buffer is freed here. Where it has the last reference to the file, that is
+                // closed later, since it may block.
+                Completion::Orphan(request) => {
+                    if let Some(file) = Arc::into_inner(request.file) {
+                        self.closing.push_free(OwnedFd::from(file));
+                    }
+                }
                 Completion::Disarmed => disarmed = true,
                 Completion::Stale => self.report("completion event with an unknown key", None),
             }

@@ -191,6 +191,25 @@ fn an_operation_in_flight_keeps_buffer_and_file_until_its_event() {
     });
 }
 
+/// A close may block, as that of a file on a network file system does.
+#[test]
+fn an_abandoned_operation_closes_its_file_outside_the_borrow() {
+    with_reactor(blind(1), |reactor| {
+        let file = numbered_file(1);
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let is_open = || std::fs::exists(&path).unwrap();
+        let mut read = ManualPoll::new(read_block(reactor, &file, 0));
+        assert!(read.poll(reactor).is_pending());
+        submit_blindly(reactor);
+        drop((read, file));
+        reactor.with(|driver| driver.turn());
+        assert_eq!(metrics(reactor).orphans, 0, "its event has come");
+        assert!(is_open());
+        reactor.turn();
+        assert!(!is_open());
+    });
+}
+
 #[test]
 fn a_result_that_nobody_fetches_holds_no_slot() {
     with_reactor(config(1), |reactor| {
