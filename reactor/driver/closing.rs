@@ -111,6 +111,10 @@ impl Closing {
 
     /// Takes a turn's share of what is free, to be dropped with nothing borrowed.
     pub(super) fn take_share(&mut self) -> Vec<Late> {
+        if self.free.is_empty() {
+            // The allocation stays here.
+            return Vec::new();
+        }
         let share = share(self.free.len());
         let rest = if self.free.len() > share { self.free.split_off(share) } else { Vec::new() };
         std::mem::replace(&mut self.free, rest)
