@@ -98,6 +98,13 @@ impl Closing {
         self.waiting.iter().find(|(polls, _)| polls.contains(&Some(poll))).map(|(_, late)| late)
     }
 
+    /// This poll cannot be cancelled: there is no use in waiting for its event. It keeps the file
+    /// open, with or without the descriptor.
+    pub(super) fn give_up(&mut self, poll: Key) {
+        let given_up = self.waiting.extract_if(.., |(polls, _)| polls.contains(&Some(poll)));
+        self.free.extend(given_up.map(|(_, late)| late));
+    }
+
     /// Events have come: what has no poll in flight any more is free.
     pub(super) fn release(&mut self, slots: &Slots) {
         let released = self.waiting.extract_if(.., |(polls, _)| !any_in_flight(polls, slots));
