@@ -19,10 +19,10 @@ use crate::reactor::requests::Disarm;
 /// single cancel may take a tenth of a millisecond, with interrupts off.
 const CANCELLING_PER_TURN: Duration = Duration::from_micros(100);
 
-/// How long a `BeforeReturn` close, or the end of the loop, waits for the events of its cancels. A
-/// thread of the kernel makes them, so on a busy machine they may take a while. Only a broken
-/// kernel loses one. The caller goes on then; but the poll keeps the file open, so that the peer
-/// does not see the end, and the address stays taken, until the reactor ends.
+/// How long a `BeforeReturn` close, or the end of the loop or of the reactor, waits for the events
+/// of its cancels. A thread of the kernel makes them, so on a busy machine they may take a while.
+/// Only a broken kernel loses one. The caller goes on then; but the poll keeps the file open, so
+/// that the peer does not see the end, and the address stays taken, until the reactor ends.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a dropped reactor waits for file I/O before it leaves the context to a thread that
@@ -127,6 +127,7 @@ impl Driver {
         match kioctx.cancel(self.batch.place(key)) {
             Ok(_) => true,
             Err(errno) => {
+                self.cancel_was_denied = true;
                 self.report("io_cancel failed", errno);
                 false
             }
@@ -149,7 +150,8 @@ impl Driver {
     }
 
     /// Cancels all polls, waits a little for the rest, and hands the context on. What is left to be
-    /// done wakes everyone who still waits.
+    /// done wakes everyone who still waits. The gauges keep what is still in flight by then, which
+    /// ends with the context.
     pub(in crate::reactor) fn shutdown(mut self) -> Aftermath {
         self.requests.withdraw_queued(&mut self.wakers);
         let ids: Vec<_> = self.sources.iter().map(|(at, _)| SourceId(at as u32)).collect();
@@ -166,6 +168,9 @@ impl Driver {
         }
         while self.cancel_next() {}
         self.take_completions();
+        if !self.cancel_was_denied {
+            self.reap_until(CLOSE_PATIENCE, |driver| driver.requests.slots.polls() == 0);
+        }
         self.reap_until(SHUTDOWN_PATIENCE, |driver| driver.requests.slots.in_use() == 0);
         for (_, source) in &mut self.sources {
             for (_, readiness) in source.directions() {
@@ -173,9 +178,7 @@ impl Driver {
             }
         }
         self.requests.operations.take_wakers(&mut self.wakers);
-        self.counters.orphans.set(0);
-        self.counters.slots_in_use.set(0);
-        self.counters.overflow_fds.set(0);
+        self.publish_gauges();
         let requests = ManuallyDrop::into_inner(self.requests);
         let contexts = std::iter::once(self.kioctx).chain(self.former.map(Former::into_kioctx));
         if requests.slots.in_use() == 0 {

@@ -112,6 +112,8 @@ pub(super) struct Driver {
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
     closing: Closing,
+    /// Some polls may end only when they fire.
+    cancel_was_denied: bool,
     /// Do not submit before this time unless an event comes: the kernel had no room.
     stalled_until: Option<Instant>,
     /// Queued slots whose copies this flush had no time for.
@@ -149,6 +151,7 @@ impl Driver {
             unparker: Arc::clone(unparker),
             counters: Arc::clone(counters),
             closing: Closing::default(),
+            cancel_was_denied: false,
             stalled_until: None,
             deferred_copies: VecDeque::new(),
             retries: Vec::new(),

@@ -117,6 +117,11 @@ impl Slots {
         self.slots.len()
     }
 
+    /// How many of them are polls.
+    pub(crate) fn polls(&self) -> usize {
+        self.polls
+    }
+
     /// The most that ever were.
     pub(crate) fn peak(&self) -> usize {
         self.peak

@@ -312,8 +312,11 @@ fn a_reactor_that_ends_with_requests_in_flight_frees_them_after_its_context() {
             reactor.turn();
             drop(read);
             assert_eq!(metrics(&reactor).orphans, 1);
+            let counters = Arc::clone(reactor.counters());
             drop(reactor);
             assert!(fault::clear());
+            let left = counters.snapshot();
+            assert_eq!((left.orphans, left.slots_in_use), (1, 1), "the gauges say what was left behind");
             wait_until("the context is destroyed, and then the request is freed", || Arc::strong_count(&file) == 1);
         }
         drop(writer);
