@@ -68,7 +68,7 @@ impl Driver {
         }
     }
 
-    /// Cancels a turn's share of the polls that were disarmed or abandoned.
+    /// Cancels a turn's share of the polls that were disarmed or left.
     pub(super) fn cancel_share(&mut self) {
         let mut begin = None;
         for _ in 0..self.closing.cancels_per_turn() {
@@ -78,11 +78,11 @@ impl Driver {
         }
     }
 
-    /// Cancels the oldest poll that was disarmed or abandoned. False if there is none.
+    /// Cancels the oldest poll that was disarmed or left. False if there is none.
     fn cancel_next(&mut self) -> bool {
         let Some(key) = self.closing.next_cancel(&self.requests.slots) else { return false };
         if let Some((id, direction)) = self.requests.slots.registration(key) {
-            self.cancel_abandoned(id, direction, key);
+            self.cancel_left(id, direction, key);
         } else if !self.cancel(key) && !shut_down(self.closing.find(key)) {
             self.closing.give_up(key);
         }

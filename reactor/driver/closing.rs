@@ -27,6 +27,8 @@ pub(crate) enum Close {
 #[derive(Debug)]
 pub(crate) enum Late {
     Fd(OwnedFd),
+    /// Anything else: a former context, the owner of a descriptor. All that is done with it is to
+    /// drop it.
     Boxed(#[expect(dead_code, reason = "dropped")] Box<dyn Any>),
 }
 
@@ -50,7 +52,7 @@ pub(super) type Polls = [Option<Key>; Direction::ALL.len()];
 /// open anyway, and the peer would see the close late.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
-    /// Disarmed and abandoned polls that are to be cancelled, by their `aio_data`: it begins with
+    /// Disarmed and left polls that are to be cancelled, by their `aio_data`: it begins with
     /// the generation, so that the oldest comes first. `io_cancel` walks the list of armed polls
     /// from there, so from the oldest to the newest each is found at once.
     cancels: BinaryHeap<Reverse<u64>>,
@@ -61,7 +63,7 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// Has a poll cancelled that was disarmed, or is abandoned.
+    /// Has a poll cancelled that was disarmed or left.
     pub(super) fn push_cancel(&mut self, key: Key) {
         self.cancels.push(Reverse(key.to_data()));
     }
@@ -71,7 +73,7 @@ impl Closing {
     pub(super) fn next_cancel(&mut self, slots: &Slots) -> Option<Key> {
         loop {
             let next = self.cancels.pop()?;
-            // It is here twice if it was disarmed after it was abandoned.
+            // It is here twice if it was disarmed after it was left.
             while self.cancels.peek() == Some(&next) {
                 self.cancels.pop();
             }

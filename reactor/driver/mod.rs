@@ -2,8 +2,8 @@
 //!
 //! One struct, told in the order of a request's way: [`arm`] decides how a descriptor waits,
 //! [`submit`] hands requests to the kernel, [`complete`] takes what comes back, [`close`] ends
-//! registrations, and [`abandon`] the polls that nobody waits for; [`grow`] moves it all to a
-//! larger context, and [`without_context`] does without one. Here: what there is, and the turn of
+//! registrations, and [`abandon`] cancels the polls that nobody waits for; [`grow`] moves it all to
+//! a larger context, and [`without_context`] does without one. Here: what there is, and the turn of
 //! the loop with its sleep.
 
 mod abandon;
@@ -167,7 +167,7 @@ impl Driver {
     /// Submits what is queued and takes what has completed. Never sleeps.
     pub(super) fn turn(&mut self) {
         self.counters.turns.add(1);
-        self.queue_abandoned();
+        self.queue_left();
         self.submit_and_reap();
         self.publish_gauges();
     }
@@ -223,7 +223,7 @@ impl Driver {
         let deaf = (self.unpark_poll.is_none() && !self.overflow.watches_unparker())
             || (self.overflow.is_of_use() && self.overflow_poll.is_none());
         let limit = (deaf || self.stalled_until.is_some()).then_some(BACK_OFF);
-        let nap = self.limit_by_abandoned().map(|nap| (nap, Instant::now()));
+        let nap = self.limit_by_left().map(|nap| (nap, Instant::now()));
         // Only here are signals let in: no look for events and no close is a sleep of the loop.
         let mask = self.config.signal_mask;
         let longest = [timeout, limit, nap.map(|(nap, _)| nap)].into_iter().flatten().min();

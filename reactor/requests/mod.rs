@@ -35,9 +35,8 @@
 //!                └─abandon─► Withdrawn ──its turn, or a sweep──► gone
 //! ```
 
-mod abandon;
-mod abandoned;
 mod idle_clock;
+mod left;
 mod operations;
 mod request;
 mod slots;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-use super::abandoned::Abandoned;
 use super::idle_clock::IdleClock;
+use super::left::Left;
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 
 /// The reactor's own polls ([`PollKind::Unpark`], [`PollKind::Overflow`]) always find a slot.
@@ -51,7 +51,7 @@ pub(super) struct Slot {
     /// Which context it was submitted to, counted in growths.
     context: u32,
     /// The latest turn in which the last waiter left, while it is listed in [`Slots::left`].
-    pub(super) left_in: Option<u32>,
+    left_in: Option<u32>,
 }
 
 /// What [`Requests::disarm`](super::Requests::disarm) leaves to its caller.
@@ -82,7 +82,7 @@ pub(crate) struct Slots {
     /// enough.
     demoting: bool,
     /// Polls whose last waiter has left.
-    pub(super) left: Abandoned,
+    left: Left,
     /// How often the capacity has grown: which context takes what is submitted now.
     context: u32,
     /// Accepted slots whose event is still to come from the context before the latest growth.
@@ -102,7 +102,7 @@ impl Slots {
             next_generation: 0,
             clock: IdleClock::default(),
             demoting: false,
-            left: Abandoned::default(),
+            left: Left::default(),
             context: 0,
             on_former: 0,
         }
@@ -336,6 +336,85 @@ impl Slots {
         let slot = self.slot_mut(key).expect("cancelled just now");
         debug_assert_eq!(slot.state, cancelled, "only what has just begun can be undone");
         slot.state = SlotState::Armed { flush: flush.wrapping_sub(1) };
+    }
+
+    // ---- polls that nobody waits for ----
+
+    /// The last waiter of a poll has left. If nobody comes back, the poll is to be
+    /// [abandoned](super::Requests::abandon_poll) in some turns.
+    pub(crate) fn leave(&mut self, key: Key) {
+        let turn = self.left.turn();
+        let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
+        if slot.left_in.replace(turn).is_none() {
+            self.left.push(key);
+        }
+    }
+
+    /// A turn goes by.
+    pub(crate) fn pass_turn(&mut self) {
+        self.left.pass_turn();
+    }
+
+    /// Nothing has happened for so long that no waiter is expected to come back.
+    pub(crate) fn end_grace(&mut self) {
+        self.left.pass_grace();
+    }
+
+    /// Takes a poll whose last waiter left some turns ago. Somebody may wait for it again: only its
+    /// registration knows.
+    pub(crate) fn next_left(&mut self) -> Option<Key> {
+        while let Some(key) = self.left.pop_due() {
+            // Else it is over, or cancelled.
+            if let Some(latest) = self.slot_mut(key).and_then(|slot| slot.left_in) {
+                if self.left.is_due(latest) {
+                    self.slots[key.index()].left_in = None;
+                    return Some(key);
+                }
+                // Somebody came back, and left later.
+                self.left.push(key);
+            }
+        }
+        None
+    }
+
+    /// Forgets the polls that somebody waits for again: their registration says so. False if there
+    /// are no others.
+    pub(crate) fn retain_left(&mut self, mut is_left: impl FnMut(Key, SourceId, Direction) -> bool) -> bool {
+        let Self { slots, left, .. } = self;
+        left.retain(|key| {
+            let slot = slots.get_mut(key.index()).filter(|slot| slot.generation == key.generation);
+            let Some(slot) = slot.filter(|slot| slot.left_in.is_some()) else { return false };
+            let Owner::Poll(PollKind::Waiters(source, direction)) = slot.owner else {
+                unreachable!("only the polls of registrations have waiters");
+            };
+            let keep = is_left(key, source, direction);
+            if !keep {
+                slot.left_in = None;
+            }
+            keep
+        });
+        !left.is_empty()
+    }
+
+    /// See [`Requests::abandon_poll`](super::Requests::abandon_poll).
+    pub(super) fn abandon(&mut self, key: Key) -> Disarm {
+        let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
+        match slot.state {
+            SlotState::Queued => {
+                self.vacate(key);
+                Disarm::Vacated
+            }
+            SlotState::Armed { .. } => {
+                (slot.state, slot.left_in) = (SlotState::Abandoned, None);
+                Disarm::Cancel
+            }
+            SlotState::Cancelling | SlotState::Demoted | SlotState::Moving | SlotState::Abandoned => Disarm::AwaitEvent,
+        }
+    }
+
+    /// Undoes an abandonment whose cancel failed: the poll stays armed.
+    pub(crate) fn undo_abandonment(&mut self, key: Key) {
+        self.undo(key, SlotState::Abandoned);
     }
 
     // ---- the end of a slot ----
