@@ -16,7 +16,7 @@ impl Driver {
         if !self.kioctx.exists() {
             return self.drain_without_context();
         }
-        if self.reaps_in_user_space() {
+        if self.config.reaps_in_user_space(&self.kioctx) {
             let taken = self.kioctx.reap(&mut self.events);
             self.counters.events_from_ring.add(taken as u64);
         } else if self.events.is_empty() && self.requests.slots.in_use() > 0 {
@@ -27,10 +27,6 @@ impl Driver {
         }
         self.dispatch();
         self.requests.slots.end_flush();
-    }
-
-    pub(super) fn reaps_in_user_space(&self) -> bool {
-        self.kioctx.has_ring() && !self.config.force_syscalls
     }
 
     /// Takes events by a system call, waiting for the first one no longer than `timeout`, with the

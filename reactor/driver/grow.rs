@@ -156,7 +156,7 @@ impl Driver {
     /// Takes what has completed on the former context.
     pub(super) fn reap_former(&mut self) {
         let Some(former) = &mut self.former else { return };
-        if former.kioctx().has_ring() && !self.config.force_syscalls {
+        if self.config.reaps_in_user_space(former.kioctx()) {
             let taken = former.reap(&mut self.events);
             self.counters.events_from_ring.add(taken as u64);
         } else {

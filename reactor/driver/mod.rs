@@ -70,6 +70,11 @@ impl Config {
     fn first(&self) -> u32 {
         self.initial.min(self.capacity)
     }
+
+    /// Whether a context's events are taken from its ring, without a system call.
+    fn reaps_in_user_space(&self, kioctx: &Kioctx) -> bool {
+        kioctx.has_ring() && !self.force_syscalls
+    }
 }
 
 /// Whether growth is worth a try.
@@ -239,7 +244,7 @@ impl Driver {
     /// Watches the ring's tail for the configured time, but not beyond `timeout`. Subtracts the
     /// elapsed time from `timeout`. Returns true if there is something to do.
     fn spin(&self, timeout: &mut Option<Duration>) -> bool {
-        if self.config.spin.is_zero() || !self.reaps_in_user_space() {
+        if self.config.spin.is_zero() || !self.config.reaps_in_user_space(&self.kioctx) {
             return false;
         }
         let limit = timeout.map_or(self.config.spin, |timeout| timeout.min(self.config.spin));
@@ -354,7 +359,7 @@ fn announce(kioctx: &Kioctx, config: &Config) {
         return;
     }
     tracing::debug!(
-        completions = if kioctx.has_ring() && !config.force_syscalls { "mapped ring" } else { "io_getevents" },
+        completions = if config.reaps_in_user_space(kioctx) { "mapped ring" } else { "io_getevents" },
         sleeps_in = if config.signal_mask.is_some() { "io_pgetevents" } else { "io_getevents" },
         asked = kioctx.asked(),
         granted = kioctx.granted(),
