@@ -165,7 +165,7 @@ impl Driver {
         }
     }
 
-    /// A poll is over that was cancelled while its registration lives. Its result is a mask if the
+    /// A cancelled poll's event has come while its registration lives. Its result is a mask if the
     /// descriptor became ready in the meantime; its waiters have not been woken yet. 0 (on some
     /// kernels a negated errno) means only that the poll is over. True if somebody still waits.
     fn was_interrupted(&mut self, id: SourceId, direction: Direction, event: &IoEvent) -> bool {

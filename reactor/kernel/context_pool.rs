@@ -164,7 +164,7 @@ pub(crate) fn put(kioctx: Kioctx) {
 /// nothing is freed.
 pub(crate) fn destroy(contexts: Vec<Kioctx>, memory: Box<dyn Send>) {
     let dying = Dying(contexts, Some(memory));
-    // Where no thread can be had, the closure is dropped here and now, which is slow, but neither
+    // Where no thread is available, the closure is dropped here and now, which is slow, but neither
     // leaks nor frees too early.
     spawn("aio-destroy", move || drop(dying));
 }
@@ -193,7 +193,7 @@ impl Drop for Dying {
     }
 }
 
-/// Runs `work` on a thread of its own, if one can be had.
+/// Runs `work` on a thread of its own, if one is available.
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> bool {
     #[cfg(test)]
     if super::fault::check(super::fault::Call::Spawn).is_err() {

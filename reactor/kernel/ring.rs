@@ -22,7 +22,7 @@ use super::abi::{AIO_RING_MAGIC, ContextId, IoEvent, RingHeader};
 pub(crate) struct Ring {
     header: NonNull<RingHeader>,
     events: NonNull<IoEvent>,
-    /// Events that the ring can hold, plus one. No power of two: wrap by comparison.
+    /// Events that the ring can hold, plus one. Not a power of two: wrap by comparison.
     nr: u32,
     hidden: Result<(), Errno>,
 }
@@ -49,12 +49,13 @@ impl Ring {
             let at = header.as_ptr();
             ((*at).magic, (*at).incompat_features, (*at).header_length, (*at).nr)
         };
-        if magic != AIO_RING_MAGIC || incompat != 0 || nr < 2 {
+        let header_length = header_length as usize;
+        if magic != AIO_RING_MAGIC || incompat != 0 || header_length != size_of::<RingHeader>() || nr < 2 {
             return None;
         }
-        // SAFETY: the kernel put the events there; the mapping is page-aligned and `header_length`
-        // is 32.
-        let events = unsafe { header.byte_add(header_length as usize) }.cast::<IoEvent>();
+        // SAFETY: the kernel put the events there, within the mapping; that is page-aligned, and
+        // the header's length is a multiple of an event's alignment.
+        let events = unsafe { header.byte_add(header_length) }.cast::<IoEvent>();
         Some(Self { header, events, nr, hidden: hide_from_children(header, nr) })
     }
 
