@@ -4,7 +4,7 @@
 //! It has tokio's names and semantics, and one thread per runtime. Its only event source is a
 //! native-AIO context. One `io_submit` takes everything that a turn of the loop has gathered: polls
 //! of sockets (`IOCB_CMD_POLL`), reads and writes of files. Completions are taken from a ring in
-//! user space, and the loop sleeps only in `io_pgetevents`. You cancel a future by dropping it.
+//! user space, and the loop sleeps in `io_getevents`. You cancel a future by dropping it.
 //!
 //! The default seccomp profiles of container runtimes block io_uring and allow native AIO. The
 //! usual alternative there is epoll with a thread pool for files. Under load that takes several

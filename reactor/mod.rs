@@ -12,7 +12,7 @@
 //!   │      │ no slot, EINVAL          │ queue                   ▲ completions     │      │
 //!   │      ▼                          ▼                         │                 ▼      │
 //!   ├─ kernel/ ──────────────────────────────────────────────────────────────────────────┤
-//!   │  Overflow (epoll) ──poll──► Batch ──io_submit──►     Kioctx + Ring ◄─io_pgetevents │
+//!   │  Overflow (epoll) ──poll──► Batch ──io_submit──►     Kioctx + Ring ◄─io_getevents  │
 //!   └────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!

@@ -7,8 +7,6 @@ use std::task::Waker;
 
 use rustix::io::Errno;
 
-use super::driver::Late;
-
 /// Runs user code. If it panics, that is logged as `what`.
 pub(crate) fn contain(what: &'static str, user_code: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) {
@@ -37,7 +35,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 }
 
 /// Drops all.
-pub(super) fn drop_all(late: impl IntoIterator<Item = Late>) {
+pub(super) fn drop_all<T>(late: impl IntoIterator<Item = T>) {
     for late in late {
         contain("the owner of a descriptor panicked when it was dropped", || drop(late));
     }

@@ -17,6 +17,7 @@ use aio_runtime::task::{spawn_blocking, yield_now};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Handle, Runtime, spawn};
 use common::busy::BusyThread;
+use common::listener::Ear;
 use common::log::Log;
 use common::{ANY_PORT, Clean, assert_passed, in_child, is_child, open_direct, pattern, poll_once, real_dir};
 use common::{soon, stream_and_peer, stream_pair, turn, wait_until};
@@ -286,7 +287,7 @@ fn io_destroy_is_denied_while_reads_are_in_flight() {
     alone("io_destroy_is_denied_while_reads_are_in_flight", || {
         // A thread calls io_destroy, so the log is the process's.
         let log = Log::of("aio_runtime");
-        tracing::subscriber::set_global_default(log.clone()).unwrap();
+        tracing::subscriber::set_global_default(Ear(log.clone())).unwrap();
         let dir = real_dir();
         let path = dir.path().join("zeros");
         std::fs::write(&path, vec![0; 1 << 20]).unwrap();

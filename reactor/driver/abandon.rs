@@ -1,10 +1,10 @@
 //! Futures that are dropped while they wait: their polls are cancelled, lazily.
 //!
 //! A dropped future withdraws its waker. Where it was the last to wait for an armed poll, the poll
-//! is *abandoned*. It stays armed for some turns: a `select!` loop drops its waits and makes them
-//! again all the time, and then finds the poll still armed, at no cost. If nobody comes back it is
-//! cancelled, together with those that are to be closed: some in each turn, oldest first, since
-//! `io_cancel` walks the list of armed polls from there.
+//! is *left*. It stays armed for some turns: a `select!` loop drops its waits and makes them again
+//! all the time, and then finds the poll still armed, at no cost. If nobody comes back it is
+//! *abandoned*: cancelled, together with those that are to be closed, some in each turn, oldest
+//! first, since `io_cancel` walks the list of armed polls from there.
 //!
 //! Its event frees the slot, as always. Until then the registration keeps the key, so that a close
 //! waits for the event. A waiter that comes in between finds a poll that is armed as far as it can
@@ -21,27 +21,27 @@ use crate::reactor::ids::{Direction, Key, SourceId};
 use crate::reactor::readiness::{Wait, Waiter};
 use crate::reactor::requests::Disarm;
 
-/// The longest sleep while there are abandoned polls. Nobody who has not come back by then is
-/// expected to, however few turns that was.
+/// The longest sleep while some poll is left. A waiter that has not come back by then is not
+/// expected back, however few turns that was.
 const NAP: Duration = Duration::from_millis(1);
 
 impl Driver {
     /// A future that waited has been dropped. Returns its waker, to be dropped outside the borrow.
     pub(in crate::reactor) fn forget(&mut self, id: SourceId, direction: Direction, waiter: &Waiter) -> Option<Waker> {
         let withdrawn = self.readiness(id, direction).forget(waiter);
-        self.note_abandonment(id, direction);
+        self.leave(id, direction);
         withdrawn
     }
 
-    /// A waiter has gone. Was it the last one?
-    pub(super) fn note_abandonment(&mut self, id: SourceId, direction: Direction) {
-        if let Some(key) = self.readiness(id, direction).abandoned_poll() {
+    /// A waiter has gone. If it was the last one, its poll is left.
+    pub(super) fn leave(&mut self, id: SourceId, direction: Direction) {
+        if let Some(key) = self.readiness(id, direction).left_poll() {
             self.requests.slots.leave(key);
         }
     }
 
-    /// Begins a turn: the polls that were abandoned some turns ago are to be cancelled.
-    pub(super) fn queue_abandoned(&mut self) {
+    /// Begins a turn: the polls that were left some turns ago are to be cancelled.
+    pub(super) fn queue_left(&mut self) {
         self.requests.slots.pass_turn();
         while let Some(key) = self.requests.slots.next_left() {
             self.closing.push_cancel(key);
@@ -49,8 +49,8 @@ impl Driver {
     }
 
     /// The turn of such a poll has come: cancels it, unless somebody waits for it again.
-    pub(super) fn cancel_abandoned(&mut self, id: SourceId, direction: Direction, key: Key) {
-        if self.readiness(id, direction).abandoned_poll() != Some(key) {
+    pub(super) fn cancel_left(&mut self, id: SourceId, direction: Direction, key: Key) {
+        if self.readiness(id, direction).left_poll() != Some(key) {
             return;
         }
         match self.requests.abandon_poll(key) {
@@ -62,11 +62,10 @@ impl Driver {
         }
     }
 
-    /// How long the loop may sleep: not for long while some poll is abandoned.
-    pub(super) fn limit_by_abandoned(&mut self) -> Option<Duration> {
+    /// How long the loop may sleep: not for long while some poll is left.
+    pub(super) fn limit_by_left(&mut self) -> Option<Duration> {
         let sources = &mut self.sources;
-        let is_abandoned =
-            |key, id: SourceId, direction| sources[id.index()].direction(direction).abandoned_poll() == Some(key);
-        self.requests.slots.retain_left(is_abandoned).then_some(NAP)
+        let is_left = |key, id: SourceId, direction| sources[id.index()].direction(direction).left_poll() == Some(key);
+        self.requests.slots.retain_left(is_left).then_some(NAP)
     }
 }

@@ -153,7 +153,7 @@ impl Driver {
         }
     }
 
-    /// A poll is over that was cancelled while its registration lives. Its result is a mask if the
+    /// A cancelled poll's event has come while its registration lives. Its result is a mask if the
     /// descriptor became ready in the meantime; its waiters have not been woken yet. 0 (on some
     /// kernels a negated errno) means only that the poll is over. True if somebody still waits.
     fn was_interrupted(&mut self, id: SourceId, direction: Direction, event: &IoEvent) -> bool {
@@ -170,10 +170,20 @@ impl Driver {
         if !self.was_interrupted(id, direction, event) {
             return;
         }
-        match self.requests.slots.rearm(id, direction) {
-            Some(key) => self.readiness(id, direction).set_wait(Wait::Poll(key)),
-            None => self.arm_in_overflow(id, direction),
+        if !self.rearm(id, direction) {
+            self.arm_in_overflow(id, direction);
         }
+    }
+
+    /// Arms a poll in the slot that a cancelled one has just vacated. False if an operation was
+    /// faster, or it waits for edges by now.
+    fn rearm(&mut self, id: SourceId, direction: Direction) -> bool {
+        if self.sources[id.index()].is_edge_triggered() {
+            return false;
+        }
+        let Some(key) = self.requests.slots.rearm(id, direction) else { return false };
+        self.readiness(id, direction).set_wait(Wait::Poll(key));
+        true
     }
 
     /// The event of a demoted poll has come: whoever waits does so in the nested epoll.
@@ -181,12 +191,10 @@ impl Driver {
         if !self.was_interrupted(id, direction, event) {
             return;
         }
-        if let Err(errno) = self.watch_in_overflow(id, direction) {
-            // It has just vacated a slot.
-            match self.requests.slots.rearm(id, direction) {
-                Some(key) => self.readiness(id, direction).set_wait(Wait::Poll(key)),
-                None => self.fail(id, direction, errno),
-            }
+        if let Err(errno) = self.watch_in_overflow(id, direction)
+            && !self.rearm(id, direction)
+        {
+            self.fail(id, direction, errno);
         }
     }
 

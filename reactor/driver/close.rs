@@ -4,6 +4,7 @@
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::Shutdown;
 
 use super::closing::{Close, Late, Polls, any_in_flight};
@@ -18,8 +19,11 @@ use crate::reactor::requests::Disarm;
 /// single cancel may take a tenth of a millisecond, with interrupts off.
 const CANCELLING_PER_TURN: Duration = Duration::from_micros(100);
 
-/// How long a `BeforeReturn` close waits. The limit guards against a broken kernel.
-const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
+/// How long a `BeforeReturn` close, or the end of the loop or of the reactor, waits for the events
+/// of its cancels. A thread of the kernel makes them, so on a busy machine they may take a while.
+/// Only a broken kernel loses one. The caller goes on then; but the poll keeps the file open, so
+/// that the peer does not see the end, and the address stays taken, until the reactor ends.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a dropped reactor waits for file I/O before it leaves the context to a thread that
 /// destroys it.
@@ -50,20 +54,21 @@ impl Driver {
                 (source, None)
             }
             Close::BeforeReturn => {
-                for key in to_cancel.into_iter().flatten() {
-                    if !self.cancel(key) {
-                        shut_down(owned.as_ref());
+                let mut awaited = in_flight;
+                for (at, key) in to_cancel.into_iter().enumerate() {
+                    if key.is_some_and(|key| !self.cancel(key)) && !shut_down(owned.as_ref()) {
+                        awaited[at] = None;
                     }
                 }
                 // Most often the event is in the ring when io_cancel returns.
                 self.take_completions();
-                self.reap_until(CLOSE_PATIENCE, |driver| !any_in_flight(&in_flight, &driver.requests.slots));
+                self.reap_until(CLOSE_PATIENCE, |driver| !any_in_flight(&awaited, &driver.requests.slots));
                 (source, owned)
             }
         }
     }
 
-    /// Cancels a turn's share of the polls that were disarmed or abandoned.
+    /// Cancels a turn's share of the polls that were disarmed or left.
     pub(super) fn cancel_share(&mut self) {
         let mut begin = None;
         for _ in 0..self.closing.cancels_per_turn() {
@@ -73,13 +78,13 @@ impl Driver {
         }
     }
 
-    /// Cancels the oldest poll that was disarmed or abandoned. False if there is none.
+    /// Cancels the oldest poll that was disarmed or left. False if there is none.
     fn cancel_next(&mut self) -> bool {
         let Some(key) = self.closing.next_cancel(&self.requests.slots) else { return false };
         if let Some((id, direction)) = self.requests.slots.registration(key) {
-            self.cancel_abandoned(id, direction, key);
-        } else if !self.cancel(key) {
-            shut_down(self.closing.find(key));
+            self.cancel_left(id, direction, key);
+        } else if !self.cancel(key) && !shut_down(self.closing.find(key)) {
+            self.closing.give_up(key);
         }
         true
     }
@@ -122,6 +127,7 @@ impl Driver {
         match kioctx.cancel(self.batch.place(key)) {
             Ok(_) => true,
             Err(errno) => {
+                self.cancel_was_denied = true;
                 self.report("io_cancel failed", errno);
                 false
             }
@@ -144,7 +150,8 @@ impl Driver {
     }
 
     /// Cancels all polls, waits a little for the rest, and hands the context on. What is left to be
-    /// done wakes everyone who still waits.
+    /// done wakes everyone who still waits. The gauges keep what is still in flight by then, which
+    /// ends with the context.
     pub(in crate::reactor) fn shutdown(mut self) -> Aftermath {
         self.requests.withdraw_queued(&mut self.wakers);
         let ids: Vec<_> = self.sources.iter().map(|(at, _)| SourceId(at as u32)).collect();
@@ -161,6 +168,9 @@ impl Driver {
         }
         while self.cancel_next() {}
         self.take_completions();
+        if !self.cancel_was_denied {
+            self.reap_until(CLOSE_PATIENCE, |driver| driver.requests.slots.polls() == 0);
+        }
         self.reap_until(SHUTDOWN_PATIENCE, |driver| driver.requests.slots.in_use() == 0);
         for (_, source) in &mut self.sources {
             for (_, readiness) in source.directions() {
@@ -168,9 +178,7 @@ impl Driver {
             }
         }
         self.requests.operations.take_wakers(&mut self.wakers);
-        self.counters.orphans.set(0);
-        self.counters.slots_in_use.set(0);
-        self.counters.overflow_fds.set(0);
+        self.publish_gauges();
         let requests = ManuallyDrop::into_inner(self.requests);
         let contexts = std::iter::once(self.kioctx).chain(self.former.map(Former::into_kioctx));
         if requests.slots.in_use() == 0 {
@@ -184,9 +192,11 @@ impl Driver {
 }
 
 /// `io_cancel` is denied, though it was not when the reactor was made. A socket's polls can also be
-/// ended by shutting it down.
-fn shut_down(closing: Option<&Late>) {
-    if let Some(Late::Fd(fd)) = closing {
-        let _ = rustix::net::shutdown(fd, Shutdown::Both);
+/// ended by shutting it down. False if it is not known to be a socket: the poll ends when it fires.
+fn shut_down(closing: Option<&Late>) -> bool {
+    match closing {
+        // ENOTCONN ends them as well.
+        Some(Late::Fd(fd)) => rustix::net::shutdown(fd, Shutdown::Both) != Err(Errno::NOTSOCK),
+        Some(Late::Boxed(_)) | None => false,
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Close {
 #[derive(Debug)]
 pub(crate) enum Late {
     Fd(OwnedFd),
+    /// Anything else: a former context, the owner of a descriptor. All that is done with it is to
+    /// drop it.
     Boxed(#[expect(dead_code, reason = "dropped")] Box<dyn Any>),
 }
 
@@ -50,7 +52,7 @@ pub(super) type Polls = [Option<Key>; Direction::ALL.len()];
 /// open anyway, and the peer would see the close late.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
-    /// Disarmed and abandoned polls that are to be cancelled, by their `aio_data`: it begins with
+    /// Disarmed and left polls that are to be cancelled, by their `aio_data`: it begins with
     /// the generation, so that the oldest comes first. `io_cancel` walks the list of armed polls
     /// from there, so from the oldest to the newest each is found at once.
     cancels: BinaryHeap<Reverse<u64>>,
@@ -61,7 +63,7 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// Has a poll cancelled that was disarmed, or is abandoned.
+    /// Has a poll cancelled that was disarmed or left.
     pub(super) fn push_cancel(&mut self, key: Key) {
         self.cancels.push(Reverse(key.to_data()));
     }
@@ -71,7 +73,7 @@ impl Closing {
     pub(super) fn next_cancel(&mut self, slots: &Slots) -> Option<Key> {
         loop {
             let next = self.cancels.pop()?;
-            // It is here twice if it was disarmed after it was abandoned.
+            // It is here twice if it was disarmed after it was left.
             while self.cancels.peek() == Some(&next) {
                 self.cancels.pop();
             }
@@ -83,6 +85,11 @@ impl Closing {
         }
     }
 
+    /// Drops something as soon as the borrow is released.
+    pub(super) fn push_free(&mut self, late: impl Into<Late>) {
+        self.free.push(late.into());
+    }
+
     /// Drops something once the events of these polls have come.
     pub(super) fn push(&mut self, polls: Polls, late: Late) {
         self.waiting.push((polls, late));
@@ -91,6 +98,13 @@ impl Closing {
     /// What waits for this poll.
     pub(super) fn find(&self, poll: Key) -> Option<&Late> {
         self.waiting.iter().find(|(polls, _)| polls.contains(&Some(poll))).map(|(_, late)| late)
+    }
+
+    /// This poll cannot be cancelled: there is no use in waiting for its event. It keeps the file
+    /// open, with or without the descriptor.
+    pub(super) fn give_up(&mut self, poll: Key) {
+        let given_up = self.waiting.extract_if(.., |(polls, _)| polls.contains(&Some(poll)));
+        self.free.extend(given_up.map(|(_, late)| late));
     }
 
     /// Events have come: what has no poll in flight any more is free.
@@ -106,6 +120,10 @@ impl Closing {
 
     /// Takes a turn's share of what is free, to be dropped with nothing borrowed.
     pub(super) fn take_share(&mut self) -> Vec<Late> {
+        if self.free.is_empty() {
+            // The allocation stays here.
+            return Vec::new();
+        }
         let share = share(self.free.len());
         let rest = if self.free.len() > share { self.free.split_off(share) } else { Vec::new() };
         std::mem::replace(&mut self.free, rest)

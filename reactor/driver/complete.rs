@@ -1,5 +1,7 @@
 //! Completion: takes events, from the ring if it can be read, and acts on them.
 
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BACK_OFF, Driver};
@@ -14,7 +16,7 @@ impl Driver {
         if !self.kioctx.exists() {
             return self.drain_without_context();
         }
-        if self.reaps_in_user_space() {
+        if self.config.reaps_in_user_space(&self.kioctx) {
             let taken = self.kioctx.reap(&mut self.events);
             self.counters.events_from_ring.add(taken as u64);
         } else if self.events.is_empty() && self.requests.slots.in_use() > 0 {
@@ -25,10 +27,6 @@ impl Driver {
         }
         self.dispatch();
         self.requests.slots.end_flush();
-    }
-
-    pub(super) fn reaps_in_user_space(&self) -> bool {
-        self.kioctx.has_ring() && !self.config.force_syscalls
     }
 
     /// Takes events by a system call, waiting for the first one no longer than `timeout`, with the
@@ -65,8 +63,13 @@ impl Driver {
                     self.arm_again(source, direction, &event);
                 }
                 Completion::Operation(waker) => self.wakers.extend(waker),
-                // Its buffer and its reference to the file are freed here.
-                Completion::Orphan(_request) => {}
+                // Its buffer is freed here. Where it has the last reference to the file, that is
+                // closed later, since it may block.
+                Completion::Orphan(request) => {
+                    if let Some(file) = Arc::into_inner(request.file) {
+                        self.closing.push_free(OwnedFd::from(file));
+                    }
+                }
                 Completion::Disarmed => disarmed = true,
                 Completion::Stale => self.report("completion event with an unknown key", None),
             }

@@ -45,7 +45,7 @@ impl Driver {
         waker: &Waker,
     ) -> Option<Waker> {
         let withdrawn = self.readiness(id, direction).forget_elsewhere(waker);
-        self.note_abandonment(id, direction);
+        self.leave(id, direction);
         withdrawn
     }
 }

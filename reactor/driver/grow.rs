@@ -13,16 +13,17 @@
 //!   empty its ring is reaped too, and no sleep is long.
 //! - The empty context goes to the pool, for the next runtime or to be destroyed.
 //!
-//! It never takes the last of the host's quota, which all processes share. Where it is refused, the
-//! nested epoll takes what finds no slot, and growth is tried again after a while. A runtime that
-//! has started [without a context](super::without_context) gets its first one in the same way.
+//! It leaves a part of the host's quota to others, since all processes share that. Where it is
+//! refused, the nested epoll takes what finds no slot, and growth is tried again after a while. A
+//! runtime that has started [without a context](super::without_context) gets its first one in the
+//! same way, except that it takes what is left.
 
 use std::time::{Duration, Instant};
 
 use super::former::Former;
-use super::{BACK_OFF, Driver};
+use super::{BACK_OFF, Driver, Growth, RING_IS_INHERITED};
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
-use crate::reactor::kernel::context_pool;
+use crate::reactor::kernel::context_pool::{self, Refused, Retired};
 use crate::reactor::requests::Disarm;
 
 /// Polls moved per turn. Each costs about 2 us.
@@ -43,10 +44,15 @@ impl Driver {
         if self.grow() { self.requests.slots.arm(source, direction) } else { None }
     }
 
-    /// Moves to a context twice as large, or to the first one. False if there is none to be had.
+    /// Moves to a context twice as large, or to the first one. False if none is available.
     pub(super) fn grow(&mut self) -> bool {
         self.release_former();
-        if self.former.is_some() || self.no_growth_until.is_some_and(|until| Instant::now() < until) {
+        let is_refused = match self.growth {
+            Growth::Possible => false,
+            Growth::RefusedUntil(until) => Instant::now() < until,
+            Growth::Impossible => true,
+        };
+        if self.former.is_some() || is_refused {
             return false;
         }
         let acquired = if self.kioctx.exists() {
@@ -57,11 +63,14 @@ impl Driver {
         };
         let larger = match acquired {
             Ok(larger) => larger,
-            Err(_) => {
-                self.no_growth_until = Some(Instant::now() + PATIENCE);
+            Err(refused) => {
+                self.was_refused(refused);
                 return false;
             }
         };
+        if let Err(errno) = larger.hidden_from_children() {
+            self.report(RING_IS_INHERITED, errno);
+        }
         let former = std::mem::replace(&mut self.kioctx, larger);
         let movable = self.requests.grow(self.kioctx.capacity());
         self.former = former.exists().then(|| Former::new(former, movable));
@@ -71,6 +80,20 @@ impl Driver {
         // The kernel may have had no room; now it has.
         self.stalled_until = None;
         true
+    }
+
+    fn was_refused(&mut self, Refused { for_good, retired }: Refused) {
+        self.growth = match for_good {
+            None => Growth::RefusedUntil(Instant::now() + PATIENCE),
+            Some(unusable) => {
+                self.report(unusable.what, unusable.errno);
+                self.report("this runtime goes on without an AIO context: native AIO does not work here", None);
+                Growth::Impossible
+            }
+        };
+        if let Some(retired) = retired {
+            self.closing.push_free(Box::new(retired));
+        }
     }
 
     /// What to ask for next: twice as much, or again twice where a ring has more room than was
@@ -120,7 +143,8 @@ impl Driver {
         if self.requests.slots.on_former() == 0
             && let Some(former) = self.former.take()
         {
-            context_pool::put(former.into_kioctx());
+            // To hand it on may be slow, and may be logged.
+            self.closing.push_free(Box::new(Retired::new(former.into_kioctx())));
         }
     }
 
@@ -132,7 +156,7 @@ impl Driver {
     /// Takes what has completed on the former context.
     pub(super) fn reap_former(&mut self) {
         let Some(former) = &mut self.former else { return };
-        if former.kioctx().has_ring() && !self.config.force_syscalls {
+        if self.config.reaps_in_user_space(former.kioctx()) {
             let taken = former.reap(&mut self.events);
             self.counters.events_from_ring.add(taken as u64);
         } else {

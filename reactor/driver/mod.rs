@@ -2,8 +2,8 @@
 //!
 //! One struct, told in the order of a request's way: [`arm`] decides how a descriptor waits,
 //! [`submit`] hands requests to the kernel, [`complete`] takes what comes back, [`close`] ends
-//! registrations, and [`abandon`] the polls that nobody waits for; [`grow`] moves it all to a
-//! larger context, and [`without_context`] does without one. Here: what there is, and the turn of
+//! registrations, and [`abandon`] cancels the polls that nobody waits for; [`grow`] moves it all to
+//! a larger context, and [`without_context`] does without one. Here: what there is, and the turn of
 //! the loop with its sleep.
 
 mod abandon;
@@ -48,6 +48,8 @@ pub(in crate::reactor) use elsewhere::WaitElsewhere;
 /// After `EAGAIN` from `io_submit`: how long to wait for an event before retrying anyway.
 const BACK_OFF: Duration = Duration::from_millis(10);
 
+const RING_IS_INHERITED: &str = "madvise(MADV_DONTFORK) failed: a forked child could take the ring's events";
+
 /// What a reactor is made with.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -70,6 +72,20 @@ impl Config {
     fn first(&self) -> u32 {
         self.initial.min(self.capacity)
     }
+
+    /// Whether a context's events are taken from its ring, without a system call.
+    fn reaps_in_user_space(&self, kioctx: &Kioctx) -> bool {
+        kioctx.has_ring() && !self.force_syscalls
+    }
+}
+
+/// Whether growth is worth a try.
+#[derive(Debug)]
+enum Growth {
+    Possible,
+    RefusedUntil(Instant),
+    /// Native AIO does not work here.
+    Impossible,
 }
 
 /// What is left to be done once the borrow is released: user code, and what may block.
@@ -88,8 +104,7 @@ pub(super) struct Driver {
     pub(super) kioctx: Kioctx,
     /// The one before the latest growth, until nothing is in flight there.
     former: Option<Former>,
-    /// Growth was refused.
-    no_growth_until: Option<Instant>,
+    growth: Growth,
     /// Not dropped with the driver: the kernel may write to its buffers until the context is
     /// destroyed, which can fail. [`shutdown`](Self::shutdown) frees it when it may be freed; a
     /// driver that is dropped otherwise (a panic, a forked child) leaks it.
@@ -104,6 +119,8 @@ pub(super) struct Driver {
     unparker: Arc<Unparker>,
     counters: Arc<Counters>,
     closing: Closing,
+    /// Some polls may end only when they fire.
+    cancel_was_denied: bool,
     /// Do not submit before this time unless an event comes: the kernel had no room.
     stalled_until: Option<Instant>,
     /// Queued slots whose copies this flush had no time for.
@@ -131,7 +148,7 @@ impl Driver {
             batch: Batch::new(),
             kioctx,
             former: None,
-            no_growth_until: None,
+            growth: Growth::Possible,
             requests,
             config,
             sources: Slab::new(),
@@ -141,6 +158,7 @@ impl Driver {
             unparker: Arc::clone(unparker),
             counters: Arc::clone(counters),
             closing: Closing::default(),
+            cancel_was_denied: false,
             stalled_until: None,
             deferred_copies: VecDeque::new(),
             retries: Vec::new(),
@@ -156,7 +174,7 @@ impl Driver {
     /// Submits what is queued and takes what has completed. Never sleeps.
     pub(super) fn turn(&mut self) {
         self.counters.turns.add(1);
-        self.queue_abandoned();
+        self.queue_left();
         self.submit_and_reap();
         self.publish_gauges();
     }
@@ -212,11 +230,13 @@ impl Driver {
         let deaf = (self.unpark_poll.is_none() && !self.overflow.watches_unparker())
             || (self.overflow.is_of_use() && self.overflow_poll.is_none());
         let limit = (deaf || self.stalled_until.is_some()).then_some(BACK_OFF);
-        let nap = self.limit_by_abandoned();
+        let nap = self.limit_by_left().map(|nap| (nap, Instant::now()));
         // Only here are signals let in: no look for events and no close is a sleep of the loop.
         let mask = self.config.signal_mask;
-        self.take_by_syscall([timeout, limit, nap].into_iter().flatten().min(), mask.as_ref());
-        if nap.is_some() && self.events.is_empty() {
+        let longest = [timeout, limit, nap.map(|(nap, _)| nap)].into_iter().flatten().min();
+        self.take_by_syscall(longest, mask.as_ref());
+        // A timer that is due, or a signal, ends a sleep too; then it was not long enough to tell.
+        if nap.is_some_and(|(nap, begin)| self.events.is_empty() && begin.elapsed() >= nap) {
             self.requests.slots.end_grace();
         }
         self.unparker.state.wake_up();
@@ -226,7 +246,7 @@ impl Driver {
     /// Watches the ring's tail for the configured time, but not beyond `timeout`. Subtracts the
     /// elapsed time from `timeout`. Returns true if there is something to do.
     fn spin(&self, timeout: &mut Option<Duration>) -> bool {
-        if self.config.spin.is_zero() || !self.reaps_in_user_space() {
+        if self.config.spin.is_zero() || !self.config.reaps_in_user_space(&self.kioctx) {
             return false;
         }
         let limit = timeout.map_or(self.config.spin, |timeout| timeout.min(self.config.spin));
@@ -259,7 +279,8 @@ impl Driver {
     /// Takes what is to be done outside the borrow: of what is to be dropped, a turn's share.
     pub(super) fn take_aftermath(&mut self) -> Aftermath {
         Aftermath {
-            wakers: std::mem::take(&mut self.wakers),
+            // What is empty stays here, with its allocation: most turns wake nobody.
+            wakers: if self.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut self.wakers) },
             late: self.closing.take_share(),
             incidents: std::mem::take(&mut self.incidents),
         }
@@ -326,6 +347,9 @@ fn first_context(config: &Config) -> io::Result<Kioctx> {
 }
 
 fn announce(kioctx: &Kioctx, config: &Config) {
+    if let Err(errno) = kioctx.hidden_from_children() {
+        tracing::warn!(%errno, "{RING_IS_INHERITED}");
+    }
     if kioctx.is_reduced() {
         tracing::warn!(
             asked = kioctx.asked(),
@@ -337,7 +361,7 @@ fn announce(kioctx: &Kioctx, config: &Config) {
         return;
     }
     tracing::debug!(
-        completions = if kioctx.has_ring() && !config.force_syscalls { "mapped ring" } else { "io_getevents" },
+        completions = if config.reaps_in_user_space(kioctx) { "mapped ring" } else { "io_getevents" },
         sleeps_in = if config.signal_mask.is_some() { "io_pgetevents" } else { "io_getevents" },
         asked = kioctx.asked(),
         granted = kioctx.granted(),

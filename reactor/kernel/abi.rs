@@ -176,6 +176,7 @@ const SYS_IO_PGETEVENTS: libc::c_long = if cfg!(target_arch = "x86_64") { 333 } 
 
 const KERNEL_SIGSET_BYTES: usize = 8;
 
+const _: () = assert!(size_of::<RingHeader>().is_multiple_of(align_of::<IoEvent>()));
 const _: () = assert!(size_of::<Iocb>() == 64 && size_of::<IoEvent>() == 32 && size_of::<RingHeader>() == 32);
 
 fn result(ret: libc::c_long) -> Result<usize, Errno> {

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::kioctx::{Kioctx, quota};
-use super::probe::probe;
+use super::probe::{Unusable, probe};
 use super::process::PerProcess;
+use crate::reactor::wake::log;
 
 /// How long an idle context waits for a runtime before its quota is given back.
 const LINGER: Duration = Duration::from_millis(250);
@@ -32,7 +33,7 @@ pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
         return Ok(kioctx);
     }
     match Kioctx::setup_exact(asked) {
-        Ok(kioctx) => return probed(kioctx),
+        Ok(kioctx) => return started(kioctx),
         Err(Errno::AGAIN) => {
             // Some of the host's quota may be held by idle contexts of our own.
             let idle = Pool::lock().take_all_idle();
@@ -41,21 +42,44 @@ pub(crate) fn acquire(asked: u32) -> io::Result<Kioctx> {
         // Retried by `setup`, which settles for less or explains the error.
         Err(_) => {}
     }
-    probed(Kioctx::setup(asked)?)
+    started(Kioctx::setup(asked)?)
 }
 
-/// The same, but never slow, for a runtime that has started without a context: it leaves the idle
-/// ones of other sizes to their thread.
-pub(crate) fn acquire_quickly(asked: u32) -> io::Result<Kioctx> {
+fn started(kioctx: Kioctx) -> io::Result<Kioctx> {
+    probed(kioctx).map_err(|(unusable, _retired)| unusable.into())
+}
+
+/// Why a running loop gets no context.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// What fails, if native AIO turns out not to work here: to ask again is of no use then. Else
+    /// it is the quota, most often.
+    pub(crate) for_good: Option<Unusable>,
+    /// A context that was of no use.
+    pub(crate) retired: Option<Retired>,
+}
+
+impl Refused {
+    const FOR_NOW: Self = Self { for_good: None, retired: None };
+}
+
+/// The same for a runtime that has started without a context, and whose loop runs. It does not
+/// sleep, but in the process's first probe: so it leaves the idle contexts of other sizes to their
+/// thread, and those that are of no use to the caller.
+pub(crate) fn acquire_quickly(asked: u32) -> Result<Kioctx, Refused> {
     if let Some(kioctx) = Pool::lock().take_idle(asked) {
         return Ok(kioctx);
     }
-    probed(Kioctx::setup(asked)?)
+    let kioctx = Kioctx::setup(asked).map_err(|_| Refused::FOR_NOW)?;
+    probed(kioctx).map_err(|(unusable, retired)| Refused {
+        for_good: (!unusable.is_unknown()).then_some(unusable),
+        retired: Some(retired),
+    })
 }
 
-/// A larger context for a runtime that has one. Where there is none to be had, the runtime goes on
-/// with what it has: so it asks for no less, leaves a reserve, and is never slow.
-pub(crate) fn acquire_larger(asked: u32) -> io::Result<Kioctx> {
+/// A larger context for a runtime that has one. Where none is available, the runtime goes on with
+/// what it has: so it asks for no less, leaves a reserve, and never sleeps.
+pub(crate) fn acquire_larger(asked: u32) -> Result<Kioctx, Refused> {
     if let Some(kioctx) = Pool::lock().take_idle(asked) {
         return Ok(kioctx);
     }
@@ -63,27 +87,60 @@ pub(crate) fn acquire_larger(asked: u32) -> io::Result<Kioctx> {
     if let (Some(taken), Some(limit)) = (quota("aio-nr"), quota("aio-max-nr"))
         && taken + u64::from(asked) > limit - limit / RESERVE
     {
-        return Err(Errno::AGAIN.into());
+        return Err(Refused::FOR_NOW);
     }
-    Ok(Kioctx::setup_exact(asked)?)
+    Kioctx::setup_exact(asked).map_err(|_| Refused::FOR_NOW)
 }
 
-/// The process's first context, once it is known to work.
-fn probed(mut kioctx: Kioctx) -> io::Result<Kioctx> {
+/// A context, once one of this process is known to work.
+fn probed(mut kioctx: Kioctx) -> Result<Kioctx, (Unusable, Retired)> {
     static PROBED: AtomicBool = AtomicBool::new(false);
-    if !PROBED.load(Ordering::Relaxed) {
-        probe(&mut kioctx)?;
+    let is_known = PROBED.load(Ordering::Relaxed);
+    #[cfg(test)]
+    let is_known = is_known && super::fault::check(super::fault::Call::Probed).is_ok();
+    if !is_known {
+        if let Err(unusable) = probe(&mut kioctx) {
+            return Err((unusable, Retired { kioctx: Some(kioctx), is_reusable: false }));
+        }
         PROBED.store(true, Ordering::Relaxed);
     }
     Ok(kioctx)
 }
 
+/// A context that a running loop no longer needs. Its drop hands it on, which may start a thread,
+/// and may log: so a driver that is borrowed passes it to its caller.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    /// `None` only inside the drop.
+    kioctx: Option<Kioctx>,
+    is_reusable: bool,
+}
+
+impl Retired {
+    /// A context with nothing in flight.
+    pub(crate) fn new(kioctx: Kioctx) -> Self {
+        Self { kioctx: Some(kioctx), is_reusable: true }
+    }
+}
+
+impl Drop for Retired {
+    fn drop(&mut self) {
+        match self.kioctx.take() {
+            Some(kioctx) if self.is_reusable => put(kioctx),
+            Some(kioctx) if kioctx.is_ours() => destroy(vec![kioctx], Box::new(())),
+            // The parent's is left alone.
+            Some(_) | None => {}
+        }
+    }
+}
+
 /// Takes back a context with nothing in flight, or none at all.
 pub(crate) fn put(kioctx: Kioctx) {
-    if !kioctx.exists() {
+    // The parent's is left alone.
+    if !kioctx.exists() || !kioctx.is_ours() {
         return;
     }
-    if !kioctx.is_ours() || kioctx.is_reduced() {
+    if kioctx.is_reduced() {
         // Not worth keeping: it got less than it asked for, and the quota may have recovered.
         return destroy(vec![kioctx], Box::new(()));
     }
@@ -107,7 +164,7 @@ pub(crate) fn put(kioctx: Kioctx) {
 /// nothing is freed.
 pub(crate) fn destroy(contexts: Vec<Kioctx>, memory: Box<dyn Send>) {
     let dying = Dying(contexts, Some(memory));
-    // Where no thread can be had, the closure is dropped here and now, which is slow, but neither
+    // Where no thread is available, the closure is dropped here and now, which is slow, but neither
     // leaks nor frees too early.
     spawn("aio-destroy", move || drop(dying));
 }
@@ -124,9 +181,9 @@ impl Drop for Dying {
         for kioctx in contexts.drain(..) {
             if let Err(errno) = kioctx.destroy() {
                 is_free = false;
-                tracing::error!(
-                    %errno,
-                    "io_destroy failed; the context's quota and its requests' buffers are held until the process ends"
+                log(
+                    "io_destroy failed; the context's quota and its requests' buffers are held until the process ends",
+                    Some(errno),
                 );
             }
         }
@@ -136,8 +193,12 @@ impl Drop for Dying {
     }
 }
 
-/// Runs `work` on a thread of its own, if one can be had.
+/// Runs `work` on a thread of its own, if one is available.
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> bool {
+    #[cfg(test)]
+    if super::fault::check(super::fault::Call::Spawn).is_err() {
+        return false;
+    }
     thread::Builder::new().name(name.to_owned()).spawn(work).is_ok()
 }
 

@@ -26,6 +26,12 @@ pub(crate) enum Call {
     Poll,
     /// Not a system call: fails the check of a new ring, as an unknown layout would.
     MapRing,
+    /// `madvise`, by which a ring is hidden from forked children.
+    HideRing,
+    /// The start of a thread that destroys contexts.
+    Spawn,
+    /// Not a system call: forgets that a probe has passed in this process.
+    Probed,
 }
 
 struct Fault {

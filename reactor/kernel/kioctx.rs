@@ -14,6 +14,7 @@ use super::abi::{self, ContextId, IoEvent, Iocb};
 use super::process;
 use super::ring::Ring;
 use crate::reactor::error::explain;
+use crate::reactor::wake::log;
 
 /// Events taken by one system call. What is left waits in the ring for the next look.
 const EVENTS_PER_CALL: usize = 256;
@@ -129,6 +130,11 @@ impl Kioctx {
     /// Whether events can be reaped without a system call.
     pub(crate) fn has_ring(&self) -> bool {
         self.ring.is_some()
+    }
+
+    /// Whether a forked child is kept from the ring, whose events it could take.
+    pub(crate) fn hidden_from_children(&self) -> Result<(), Errno> {
+        self.ring.as_ref().map_or(Ok(()), Ring::hidden_from_children)
     }
 
     /// Submits in order and returns how many were accepted; see [`abi::io_submit`].
@@ -260,7 +266,7 @@ impl Drop for Kioctx {
     /// [`destroy`](Self::destroy), and looks at the result.
     fn drop(&mut self) {
         if let Err(errno) = self.end() {
-            tracing::error!(%errno, "io_destroy failed; the context's quota is held until the process ends");
+            log("io_destroy failed; the context's quota is held until the process ends", Some(errno));
         }
     }
 }

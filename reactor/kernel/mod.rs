@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!    Batch ──io_submit──►  ┌────────┐  ──events──► Ring (reaped in user space)
-//!     one iocb per slot    │ Kioctx │  ◄─io_pgetevents, to sleep
+//!     one iocb per slot    │ Kioctx │  ◄─io_getevents, to sleep
 //!    Overflow ───poll────► └────────┘  ◄─io_setup, io_destroy── context_pool
 //!     one epoll descriptor
 //! ```

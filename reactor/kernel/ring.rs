@@ -12,6 +12,7 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::io::Errno;
 use rustix::mm::{Advice, madvise};
 
 use super::abi::{AIO_RING_MAGIC, ContextId, IoEvent, RingHeader};
@@ -21,8 +22,9 @@ use super::abi::{AIO_RING_MAGIC, ContextId, IoEvent, RingHeader};
 pub(crate) struct Ring {
     header: NonNull<RingHeader>,
     events: NonNull<IoEvent>,
-    /// Events that the ring can hold, plus one. No power of two: wrap by comparison.
+    /// Events that the ring can hold, plus one. Not a power of two: wrap by comparison.
     nr: u32,
+    hidden: Result<(), Errno>,
 }
 
 // SAFETY: the mapping belongs to the address space, not to a thread, and `Ring` is its only
@@ -47,26 +49,19 @@ impl Ring {
             let at = header.as_ptr();
             ((*at).magic, (*at).incompat_features, (*at).header_length, (*at).nr)
         };
-        if magic != AIO_RING_MAGIC || incompat != 0 || nr < 2 {
+        let header_length = header_length as usize;
+        if magic != AIO_RING_MAGIC || incompat != 0 || header_length != size_of::<RingHeader>() || nr < 2 {
             return None;
         }
-        // SAFETY: the kernel put the events there; the mapping is page-aligned and `header_length`
-        // is 32.
-        let events = unsafe { header.byte_add(header_length as usize) }.cast::<IoEvent>();
-        let ring = Self { header, events, nr };
-        ring.hide_from_children();
-        Some(ring)
+        // SAFETY: the kernel put the events there, within the mapping; that is page-aligned, and
+        // the header's length is a multiple of an event's alignment.
+        let events = unsafe { header.byte_add(header_length) }.cast::<IoEvent>();
+        Some(Self { header, events, nr, hidden: hide_from_children(header, nr) })
     }
 
-    /// Up to Linux 7.0 a forked child inherits the ring and could eat its parent's events.
-    fn hide_from_children(&self) {
-        let bytes = size_of::<RingHeader>() + self.nr as usize * size_of::<IoEvent>();
-        let address = self.header.as_ptr().cast::<c_void>();
-        // SAFETY: the range is the context's own mapping, whose start is page-aligned and whose end
-        // the kernel rounds up; MADV_DONTFORK changes nothing in this process.
-        if let Err(errno) = unsafe { madvise(address, bytes, Advice::LinuxDontFork) } {
-            tracing::warn!(%errno, "madvise(MADV_DONTFORK) failed: a forked child could take the ring's events");
-        }
+    /// Whether a forked child is kept from the ring, whose events it could take.
+    pub(crate) fn hidden_from_children(&self) -> Result<(), Errno> {
+        self.hidden
     }
 
     /// The most events that can be unread at a time, which bounds the requests in flight.
@@ -114,4 +109,15 @@ impl Ring {
         self.head().store(tail, Ordering::Release);
         events.len() - before
     }
+}
+
+/// Up to Linux 7.0 a forked child inherits the ring, and could take its parent's events.
+fn hide_from_children(header: NonNull<RingHeader>, nr: u32) -> Result<(), Errno> {
+    #[cfg(test)]
+    super::fault::check(super::fault::Call::HideRing)?;
+    let bytes = size_of::<RingHeader>() + nr as usize * size_of::<IoEvent>();
+    let address = header.as_ptr().cast::<c_void>();
+    // SAFETY: the range is the context's own mapping, whose start is page-aligned and whose end
+    // the kernel rounds up; MADV_DONTFORK changes nothing in this process.
+    unsafe { madvise(address, bytes, Advice::LinuxDontFork) }
 }

@@ -161,8 +161,8 @@ impl Source {
         self.avoids_polls
     }
 
-    /// Whether it waits for edges. Where not, each arming chooses anew: a poll, or one event in the
-    /// nested epoll.
+    /// Whether it waits for edges. Where not, each arming chooses again: a poll, or one event in
+    /// the nested epoll.
     pub(crate) fn is_edge_triggered(&self) -> bool {
         self.edge_triggered
     }

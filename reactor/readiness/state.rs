@@ -268,7 +268,7 @@ impl Readiness {
     }
 
     /// Removes a future's waker. What is armed stays armed for the next waiter; the driver cancels
-    /// an [`abandoned_poll`](Self::abandoned_poll) later.
+    /// a [`left_poll`](Self::left_poll) later.
     pub(crate) fn forget(&mut self, waiter: &Waiter) -> Option<Waker> {
         self.waiters.remove(waiter)
     }
@@ -284,7 +284,7 @@ impl Readiness {
     }
 
     /// The poll that is armed though nobody waits.
-    pub(crate) fn abandoned_poll(&self) -> Option<Key> {
+    pub(crate) fn left_poll(&self) -> Option<Key> {
         match self.wait {
             Wait::Poll(key) if !self.has_waiters() => Some(key),
             Wait::Poll(_) | Wait::Idle | Wait::Overflow | Wait::Edge | Wait::Retry | Wait::BackOff => None,

@@ -35,21 +35,22 @@
 //!                └─abandon─► Withdrawn ──its turn, or a sweep──► gone
 //! ```
 
-mod abandon;
-mod abandoned;
 mod idle_clock;
+mod left;
 mod operations;
 mod request;
+mod slot;
 mod slots;
 
 use std::task::Waker;
 
 use super::ids::{Direction, Key, OperationId, PollKind, SourceId};
 use operations::Operations;
-use slots::SlotState;
+use slot::SlotState;
 
 pub(crate) use request::{Opcode, Request, bytes};
-pub(crate) use slots::{Disarm, Owner, Slots};
+pub(crate) use slot::Owner;
+pub(crate) use slots::{Disarm, Slots};
 
 /// What an event, or a refusal, meant.
 #[derive(Debug)]
@@ -115,10 +116,7 @@ impl<P> Requests<P> {
     /// If the key is not that of a poll that is queued, armed, demoted, moving or abandoned.
     pub(crate) fn disarm(&mut self, key: Key) -> Disarm {
         let disarm = self.slots.disarm(key);
-        if disarm == Disarm::Vacated {
-            self.admit();
-        }
-        disarm
+        self.admit_after(disarm)
     }
 
     /// Gives back the slot of a poll that nobody waits for, while its registration lives: at once,
@@ -126,6 +124,10 @@ impl<P> Requests<P> {
     /// alone if it is cancelled already.
     pub(crate) fn abandon_poll(&mut self, key: Key) -> Disarm {
         let disarm = self.slots.abandon(key);
+        self.admit_after(disarm)
+    }
+
+    fn admit_after(&mut self, disarm: Disarm) -> Disarm {
         if disarm == Disarm::Vacated {
             self.admit();
         }

@@ -4,55 +4,17 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-use super::abandoned::Abandoned;
 use super::idle_clock::IdleClock;
+use super::left::Left;
+use super::slot::{Owner, Slot, SlotState};
 use crate::reactor::ids::{Direction, Key, PollKind, SourceId};
 
 /// The reactor's own polls ([`PollKind::Unpark`], [`PollKind::Overflow`]) always find a slot.
 const OWN_POLLS: usize = 2;
 
-/// The fewest slots: so many that the quarter for files is larger than the own polls' share, even
+/// The fewest slots: enough that the quarter for files is larger than the own polls' share, even
 /// if those are armed last. So polls alone never keep a file operation out forever.
 const FEWEST_SLOTS: usize = 16;
-
-/// Whose request a slot carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
-    Poll(PollKind),
-    Operation(usize),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SlotState {
-    /// Waits for the next flush.
-    Queued,
-    /// Accepted by the kernel in the flush of this number.
-    Armed { flush: u32 },
-    /// A poll that was accepted, whose registration is gone or no longer wants it.
-    Cancelling,
-    /// A poll that was accepted and then cancelled for its slot's sake. Its registration still
-    /// waits.
-    Demoted,
-    /// A poll that was accepted by the context before the growth, and then cancelled to be armed on
-    /// the new one. Its registration still waits.
-    Moving,
-    /// A poll that was accepted, and then cancelled because nobody waited any more. Its
-    /// registration lives, and may be waiting again.
-    Abandoned,
-}
-
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) owner: Owner,
-    pub(super) state: SlotState,
-    pub(super) generation: u32,
-    /// By the [`IdleClock`].
-    armed_at: u32,
-    /// Which context it was submitted to, counted in growths.
-    context: u32,
-    /// The latest turn in which the last waiter left, while it is listed in [`Slots::left`].
-    pub(super) left_in: Option<u32>,
-}
 
 /// What [`Requests::disarm`](super::Requests::disarm) leaves to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +31,7 @@ pub(crate) enum Disarm {
 /// own polls and a quarter for file operations alone.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    pub(super) slots: Slab<Slot>,
+    slots: Slab<Slot>,
     capacity: usize,
     /// Slots to be submitted, in order; keys of slots vacated since are skipped.
     queue: VecDeque<Key>,
@@ -82,7 +44,7 @@ pub(crate) struct Slots {
     /// enough.
     demoting: bool,
     /// Polls whose last waiter has left.
-    pub(super) left: Abandoned,
+    left: Left,
     /// How often the capacity has grown: which context takes what is submitted now.
     context: u32,
     /// Accepted slots whose event is still to come from the context before the latest growth.
@@ -102,7 +64,7 @@ impl Slots {
             next_generation: 0,
             clock: IdleClock::default(),
             demoting: false,
-            left: Abandoned::default(),
+            left: Left::default(),
             context: 0,
             on_former: 0,
         }
@@ -117,6 +79,11 @@ impl Slots {
         self.slots.len()
     }
 
+    /// How many of them are polls.
+    pub(crate) fn polls(&self) -> usize {
+        self.polls
+    }
+
     /// The most that ever were.
     pub(crate) fn peak(&self) -> usize {
         self.peak
@@ -124,12 +91,12 @@ impl Slots {
 
     /// Whose request this is; `None` if the key is stale.
     pub(crate) fn owner(&self, key: Key) -> Option<Owner> {
-        self.slots.get(key.index()).filter(|slot| slot.generation == key.generation).map(|slot| slot.owner)
+        self.slot(key).map(|slot| slot.owner)
     }
 
     /// The registration that has this poll; `None` if it was disarmed.
     pub(crate) fn registration(&self, key: Key) -> Option<(SourceId, Direction)> {
-        let slot = self.slots.get(key.index()).filter(|slot| slot.generation == key.generation)?;
+        let slot = self.slot(key)?;
         match (slot.owner, slot.state) {
             (_, SlotState::Cancelling)
             | (Owner::Poll(PollKind::Unpark | PollKind::Overflow) | Owner::Operation(_), _) => None,
@@ -196,8 +163,8 @@ impl Slots {
     pub(crate) fn next_queued(&mut self) -> Option<(Key, Owner)> {
         loop {
             let key = self.queue.pop_front()?;
-            if let Some(slot) = self.slots.get(key.index())
-                && (slot.generation, slot.state) == (key.generation, SlotState::Queued)
+            if let Some(slot) = self.slot(key)
+                && slot.state == SlotState::Queued
             {
                 return Some((key, slot.owner));
             }
@@ -264,11 +231,8 @@ impl Slots {
 
     /// Undoes a demotion whose cancel failed.
     pub(crate) fn undo_demotion(&mut self, key: Key) {
-        let (flush, now) = (self.flush, self.clock.now());
-        let slot = self.slot_mut(key).expect("demoted just now");
-        debug_assert_eq!(slot.state, SlotState::Demoted, "only a demotion can be undone");
-        // Backdated, so that it cannot count as completed inline; its idle clock restarts.
-        (slot.state, slot.armed_at) = (SlotState::Armed { flush: flush.wrapping_sub(1) }, now);
+        // Its idle clock restarts.
+        self.undo(key, SlotState::Demoted).armed_at = self.clock.now();
         self.demoting = false;
     }
 
@@ -305,7 +269,7 @@ impl Slots {
 
     /// Whether an accepted slot's event comes from the former context.
     pub(crate) fn is_on_former(&self, key: Key) -> bool {
-        self.slots.get(key.index()).is_some_and(|slot| slot.context != self.context)
+        self.slot(key).is_some_and(|slot| slot.context != self.context)
     }
 
     /// A poll is to be cancelled on the former context and armed on the new one: its event will
@@ -326,11 +290,82 @@ impl Slots {
         self.undo(key, SlotState::Moving);
     }
 
-    pub(super) fn undo(&mut self, key: Key, cancelled: SlotState) {
-        let flush = self.flush;
-        let slot = self.slot_mut(key).expect("cancelled just now");
-        debug_assert_eq!(slot.state, cancelled, "only what has just begun can be undone");
-        slot.state = SlotState::Armed { flush: flush.wrapping_sub(1) };
+    // ---- polls that nobody waits for ----
+
+    /// The last waiter of a poll has left. If nobody comes back, the poll is to be
+    /// [abandoned](super::Requests::abandon_poll) in some turns.
+    pub(crate) fn leave(&mut self, key: Key) {
+        let turn = self.left.turn();
+        let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
+        if slot.left_in.replace(turn).is_none() {
+            self.left.push(key);
+        }
+    }
+
+    /// A turn goes by.
+    pub(crate) fn pass_turn(&mut self) {
+        self.left.pass_turn();
+    }
+
+    /// Nothing has happened for so long that no waiter is expected to come back.
+    pub(crate) fn end_grace(&mut self) {
+        self.left.pass_grace();
+    }
+
+    /// Takes a poll whose last waiter left some turns ago. Somebody may wait for it again: only its
+    /// registration knows.
+    pub(crate) fn next_left(&mut self) -> Option<Key> {
+        while let Some(key) = self.left.pop_due() {
+            // Else it is over, or cancelled.
+            if let Some(latest) = self.slot_mut(key).and_then(|slot| slot.left_in) {
+                if self.left.is_due(latest) {
+                    self.slots[key.index()].left_in = None;
+                    return Some(key);
+                }
+                // Somebody came back, and left later.
+                self.left.push(key);
+            }
+        }
+        None
+    }
+
+    /// Forgets the polls that somebody waits for again: their registration says so. False if there
+    /// are no others.
+    pub(crate) fn retain_left(&mut self, mut is_left: impl FnMut(Key, SourceId, Direction) -> bool) -> bool {
+        let Self { slots, left, .. } = self;
+        left.retain(|key| {
+            let Some(slot) = find(slots, key).filter(|slot| slot.left_in.is_some()) else { return false };
+            let Owner::Poll(PollKind::Waiters(source, direction)) = slot.owner else {
+                unreachable!("only the polls of registrations have waiters");
+            };
+            let keep = is_left(key, source, direction);
+            if !keep {
+                slot.left_in = None;
+            }
+            keep
+        });
+        !left.is_empty()
+    }
+
+    /// See [`Requests::abandon_poll`](super::Requests::abandon_poll).
+    pub(super) fn abandon(&mut self, key: Key) -> Disarm {
+        let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
+        match slot.state {
+            SlotState::Queued => {
+                self.vacate(key);
+                Disarm::Vacated
+            }
+            SlotState::Armed { .. } => {
+                (slot.state, slot.left_in) = (SlotState::Abandoned, None);
+                Disarm::Cancel
+            }
+            SlotState::Cancelling | SlotState::Demoted | SlotState::Moving | SlotState::Abandoned => Disarm::AwaitEvent,
+        }
+    }
+
+    /// Undoes an abandonment whose cancel failed: the poll stays armed.
+    pub(crate) fn undo_abandonment(&mut self, key: Key) {
+        self.undo(key, SlotState::Abandoned);
     }
 
     // ---- the end of a slot ----
@@ -342,24 +377,19 @@ impl Slots {
     /// If the key is not that of a poll that is queued, armed, demoted, moving or abandoned.
     pub(super) fn disarm(&mut self, key: Key) -> Disarm {
         let slot = self.slot_mut(key).expect("a registration holds the key of its poll until the event");
-        slot.left_in = None;
-        match std::mem::replace(&mut slot.state, SlotState::Cancelling) {
+        let disarm = match slot.state {
             SlotState::Queued => {
-                // The kernel does not have it: no event is awaited any less.
-                slot.state = SlotState::Queued;
                 self.vacate(key);
-                Disarm::Vacated
+                return Disarm::Vacated;
             }
             SlotState::Armed { .. } => Disarm::Cancel,
-            SlotState::Demoted => {
-                self.demoting = false;
-                Disarm::AwaitEvent
-            }
-            SlotState::Moving | SlotState::Abandoned => Disarm::AwaitEvent,
-            SlotState::Cancelling => {
-                unreachable!("a poll is disarmed once: its registration forgets the key")
-            }
-        }
+            SlotState::Demoted | SlotState::Moving | SlotState::Abandoned => Disarm::AwaitEvent,
+            SlotState::Cancelling => unreachable!("a poll is disarmed once: its registration forgets the key"),
+        };
+        let was_demoted = slot.state == SlotState::Demoted;
+        (slot.state, slot.left_in) = (SlotState::Cancelling, None);
+        self.demoting &= !was_demoted;
+        disarm
     }
 
     /// Frees a slot and tells what it was; `None` if the key is stale.
@@ -373,11 +403,31 @@ impl Slots {
     }
 
     pub(super) fn is_queued(&self, key: Key) -> bool {
-        let slot = self.slots.get(key.index());
-        slot.is_some_and(|slot| slot.generation == key.generation && slot.state == SlotState::Queued)
+        self.slot(key).is_some_and(|slot| slot.state == SlotState::Queued)
     }
 
-    pub(super) fn slot_mut(&mut self, key: Key) -> Option<&mut Slot> {
-        self.slots.get_mut(key.index()).filter(|slot| slot.generation == key.generation)
+    /// Undoes what the cancel was to do that has failed: the poll stays armed.
+    fn undo(&mut self, key: Key, cancelled: SlotState) -> &mut Slot {
+        // Backdated, so that it cannot count as completed inline.
+        let flush = self.flush.wrapping_sub(1);
+        let slot = self.slot_mut(key).expect("cancelled just now");
+        debug_assert_eq!(slot.state, cancelled, "only what has just begun can be undone");
+        slot.state = SlotState::Armed { flush };
+        slot
     }
+
+    // ---- by key ----
+
+    fn slot(&self, key: Key) -> Option<&Slot> {
+        self.slots.get(key.index()).filter(|slot| slot.generation == key.generation)
+    }
+
+    fn slot_mut(&mut self, key: Key) -> Option<&mut Slot> {
+        find(&mut self.slots, key)
+    }
+}
+
+/// The slot of this key, unless its event has come.
+fn find(slots: &mut Slab<Slot>, key: Key) -> Option<&mut Slot> {
+    slots.get_mut(key.index()).filter(|slot| slot.generation == key.generation)
 }

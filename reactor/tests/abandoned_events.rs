@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -46,6 +47,33 @@ fn a_loop_that_sleeps_cancels_what_is_abandoned_and_then_sleeps_for_good() {
         let waits = ManualPoll::pending(reactor, next_counter(&io));
         fire(&trigger);
         assert_eq!(waits.complete(reactor).unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_sleep_that_ends_at_once_does_not_end_the_grace() {
+    in_each_mode(1, |reactor| {
+        let (io, trigger) = eventfd_pair(reactor);
+        // The reactor's own poll first, whose event would end a sleep.
+        reactor.park(Some(Duration::ZERO));
+        for is_interrupted in [false, true] {
+            drop(ManualPoll::pending(reactor, next_counter(&io)));
+            reactor.turn();
+            if is_interrupted {
+                // By a signal. (All completions may be taken by this call, too.)
+                fault::inject(Call::Getevents, Errno::INTR, 3);
+                reactor.park(None);
+                fault::clear();
+            } else {
+                // By a timer that is due.
+                reactor.park(Some(Duration::ZERO));
+            }
+            reactor.turn();
+            let waits = ManualPoll::pending(reactor, next_counter(&io));
+            assert_eq!(metrics(reactor).cancels, 0, "only two turns have gone by");
+            fire(&trigger);
+            assert_eq!(waits.complete(reactor).unwrap(), 1);
+        }
     });
 }
 
@@ -193,6 +221,31 @@ fn a_descriptor_that_closes_before_the_event_of_its_cancel_is_released() {
             assert_eq!(metrics(reactor).cancels, before + 1, "it was cancelled already");
             super::wait_until("the peer sees the end", || rustix::io::read(&far, &mut [0]) == Ok(0));
         }
+    });
+}
+
+#[test]
+fn a_descriptor_whose_polls_are_refused_meanwhile_is_not_polled_again() {
+    with_reactor(Config { force_syscalls: true, ..config(1) }, |reactor| {
+        let (io, trigger) = eventfd_pair(reactor);
+        // The reactor's own poll first.
+        reactor.park(Some(Duration::ZERO));
+        drop(ManualPoll::pending(reactor, next_counter(&io)));
+        reactor.turn();
+        cancel_and_see_no_event(reactor);
+        // Somebody is back before the event of the cancel, ...
+        let reads = ManualPoll::pending(reactor, next_counter(&io));
+        // ... and the other direction finds out that the kernel refuses to poll.
+        let writes = ManualPoll::pending(reactor, io.ready(Direction::Write));
+        fault::inject(Call::Submit, Errno::INVAL, 1);
+        reactor.turn();
+        assert_eq!(metrics(reactor).fds_edge_triggered, 1);
+        // The epoll watches both directions.
+        turn_until(reactor, |now| now.slots_in_use <= OWN_POLLS);
+        writes.complete(reactor).unwrap();
+        assert_eq!(reads.wakes(), 0);
+        fire(&trigger);
+        assert_eq!(reads.complete(reactor).unwrap(), 1);
     });
 }
 

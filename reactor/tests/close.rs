@@ -153,6 +153,24 @@ fn a_close_outside_the_loop_is_complete_when_it_returns() {
 }
 
 #[test]
+fn the_end_of_the_reactor_leaves_nothing_in_flight() {
+    alone(|| {
+        for at in 0..4 {
+            let (reactor, crowd) = (Reactor::new(config(1)).unwrap(), 20 * at);
+            let pairs: Vec<_> = (0..crowd).map(|_| eventfd_pair(&reactor)).collect();
+            pairs.iter().for_each(|(io, _)| super::arm_counter(io));
+            if at % 2 == 0 {
+                reactor.turn();
+            }
+            let counters = Arc::clone(reactor.counters());
+            drop(reactor);
+            let left = counters.snapshot();
+            assert_eq!((left.slots_in_use, left.orphans, left.overflow_fds), (0, 0, 0));
+        }
+    });
+}
+
+#[test]
 fn what_was_closed_in_the_loop_is_closed_when_it_ends() {
     alone(|| {
         let reactor = Reactor::new(config(1)).unwrap();

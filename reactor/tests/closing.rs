@@ -9,7 +9,8 @@ use std::task::Waker;
 use super::super::{Close, Config, Direction, Home, Reactor};
 use super::sockets::{assert_sees_close, stream_and_peer};
 use super::{
-    ManualPoll, alone, config, eventfd_pair, metrics, new_eventfd, next_byte, next_counter, run, turn_until, wait_until,
+    ManualPoll, alone, arm_counter, config, eventfd_pair, fire, metrics, new_eventfd, next_byte, next_counter, run,
+    turn_until, wait_until,
 };
 use crate::reactor::readiness::{Until, Waiter};
 
@@ -157,5 +158,33 @@ fn owners_are_dropped_at_the_end_of_the_loop_and_of_the_reactor() {
         reactor.shutdown();
         assert_eq!(sorted(&at_the_reactors_end), [0, 1, 2]);
         drop(in_loop);
+    });
+}
+
+#[test]
+fn a_turn_that_wakes_and_closes_nothing_keeps_its_allocations() {
+    const ROOM: usize = 1000;
+    run_alone(|reactor| {
+        let (io, trigger) = eventfd_pair(reactor);
+        arm_counter(&io);
+        reactor.with(|driver| driver.give_back(Vec::with_capacity(ROOM), Vec::with_capacity(ROOM)));
+        reactor.turn();
+        // What the driver has for its caller.
+        let aftermath = || reactor.with(|driver| (driver.turn(), driver.take_aftermath()).1).unwrap();
+        fire(&trigger);
+        wait_until("somebody is woken", || {
+            let wakers = aftermath().wakers;
+            assert!(wakers.is_empty() || wakers.capacity() >= ROOM);
+            !wakers.is_empty()
+        });
+        let (io, _trigger) = eventfd_pair(reactor);
+        arm_counter(&io);
+        reactor.turn();
+        drop(io);
+        wait_until("something is closed", || {
+            let late = aftermath().late;
+            assert!(late.is_empty() || late.capacity() >= ROOM);
+            !late.is_empty()
+        });
     });
 }

@@ -24,7 +24,8 @@ pub(crate) fn listen<R>(listener: impl Listener, f: impl FnOnce() -> R) -> R {
     with_default(Ear(listener), f)
 }
 
-struct Ear<L>(L);
+/// A subscriber that tells a listener.
+pub(crate) struct Ear<L>(pub(crate) L);
 
 impl<L: Listener> Subscriber for Ear<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {

@@ -191,6 +191,25 @@ fn an_operation_in_flight_keeps_buffer_and_file_until_its_event() {
     });
 }
 
+/// A close may block, as that of a file on a network file system does.
+#[test]
+fn an_abandoned_operation_closes_its_file_outside_the_borrow() {
+    with_reactor(blind(1), |reactor| {
+        let file = numbered_file(1);
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let is_open = || std::fs::exists(&path).unwrap();
+        let mut read = ManualPoll::new(read_block(reactor, &file, 0));
+        assert!(read.poll(reactor).is_pending());
+        submit_blindly(reactor);
+        drop((read, file));
+        reactor.with(|driver| driver.turn());
+        assert_eq!(metrics(reactor).orphans, 0, "its event has come");
+        assert!(is_open());
+        reactor.turn();
+        assert!(!is_open());
+    });
+}
+
 #[test]
 fn a_result_that_nobody_fetches_holds_no_slot() {
     with_reactor(config(1), |reactor| {
@@ -293,8 +312,11 @@ fn a_reactor_that_ends_with_requests_in_flight_frees_them_after_its_context() {
             reactor.turn();
             drop(read);
             assert_eq!(metrics(&reactor).orphans, 1);
+            let counters = Arc::clone(reactor.counters());
             drop(reactor);
             assert!(fault::clear());
+            let left = counters.snapshot();
+            assert_eq!((left.orphans, left.slots_in_use), (1, 1), "the gauges say what was left behind");
             wait_until("the context is destroyed, and then the request is freed", || Arc::strong_count(&file) == 1);
         }
         drop(writer);

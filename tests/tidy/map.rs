@@ -30,8 +30,9 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ),
     ("reactor/requests", &["reactor/ids.rs", "reactor/buf.rs"]),
     ("reactor/readiness", &["reactor/ids.rs"]),
-    ("reactor/kernel", &["reactor/ids.rs", "reactor/error.rs"]),
+    ("reactor/kernel", &["reactor/ids.rs", "reactor/error.rs", "reactor/wake.rs"]),
     ("reactor/ids.rs", &[]),
+    ("reactor/wake.rs", &[]),
 ];
 
 /// Words that the reactor does not know: tasks, sockets, addresses, paths.

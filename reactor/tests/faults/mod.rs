@@ -3,6 +3,7 @@
 
 mod cancel;
 mod destroy;
+mod grow;
 mod setup;
 mod submit;
 mod wait;

@@ -106,7 +106,7 @@ fn the_probe_names_the_call_that_fails() {
             for (call, errno) in faults {
                 fault::inject(*call, *errno, 1);
             }
-            let error = probe(&mut kioctx).unwrap_err();
+            let error = io::Error::from(probe(&mut kioctx).unwrap_err());
             assert!(error.to_string().starts_with("cannot start the reactor: "), "{error}");
             assert!(error.to_string().contains(named), "{error}");
             assert_eq!(errno_of(&error), Some(faults[0].1.raw_os_error()));

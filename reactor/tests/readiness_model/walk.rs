@@ -157,9 +157,9 @@ impl Walk {
             let has_place = |waiter: &Waiter| matches!(waiter, Waiter::Future(Some(_)));
             let has_waiters = !side.stored.is_empty() || self.waiters[direction as usize].iter().any(has_place);
             assert_eq!(self.source.direction(direction).has_waiters(), has_waiters, "{side:?}");
-            let abandoned = self.source.direction(direction).abandoned_poll().map(Wait::Poll);
-            let is_abandoned = matches!(side.armed, Wait::Poll(_)) && !has_waiters;
-            assert_eq!(abandoned, is_abandoned.then_some(side.armed), "{side:?}");
+            let left = self.source.direction(direction).left_poll().map(Wait::Poll);
+            let is_left = matches!(side.armed, Wait::Poll(_)) && !has_waiters;
+            assert_eq!(left, is_left.then_some(side.armed), "{side:?}");
             let own = self.source.ready().intersects(Ready::own(direction));
             assert_eq!(own, side.story.has_own_bit(), "{side:?}");
         }

@@ -1,4 +1,5 @@
-//! The list of armed polls whose last waiter has left; `abandon.rs` says what becomes of them.
+//! The list of armed polls whose last waiter has left; `driver/abandon.rs` says what becomes of
+//! them.
 
 use std::collections::VecDeque;
 
@@ -10,14 +11,14 @@ const GRACE: u32 = 3;
 
 /// Polls whose last waiter has left, each once. (Their slots know the latest time.)
 #[derive(Debug, Default)]
-pub(super) struct Abandoned {
+pub(super) struct Left {
     /// Turns so far.
     turn: u32,
     /// Oldest first, each with the turn in which it came here.
     queue: VecDeque<(Key, u32)>,
 }
 
-impl Abandoned {
+impl Left {
     pub(super) fn turn(&self) -> u32 {
         self.turn
     }
@@ -31,7 +32,7 @@ impl Abandoned {
         self.turn = self.turn.wrapping_add(GRACE);
     }
 
-    /// Whether a poll has stayed armed long enough that was left in this turn.
+    /// Whether a poll left in that turn has been armed long enough.
     pub(super) fn is_due(&self, since: u32) -> bool {
         self.turn.wrapping_sub(since) >= GRACE
     }
