@@ -137,8 +137,9 @@ impl Home {
             return gone();
         }
         io::Error::other(format!(
-            "this belongs to {self}, which is not the aio-runtime that this thread drives: wait for it in the \
-             runtime that made it, or take it out by into_std and register it here by from_std"
+            "this belongs to {self}, which is not the aio-runtime that this thread drives: await it in that runtime; a \
+             stream or a listener can also be moved here by into_std and from_std, and a file operation can be \
+             started here again"
         ))
     }
 }
