@@ -13,15 +13,13 @@ use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read as _};
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use aio_runtime::io::AsyncReadExt;
 use aio_runtime::task::{JoinHandle, yield_now};
 use aio_runtime::time::sleep;
 use aio_runtime::{Builder, Handle, spawn};
+use common::busy::Hogs;
 use common::{ANY_PORT, processor_time, stream_and_peer_by};
 
 /// The longest that a task which always yields had to wait, by the clock and by the CPU time of its
@@ -50,13 +48,7 @@ enum Order {
 }
 
 fn measure(streams: usize, hogs: usize, order: Order) {
-    let done = Arc::new(AtomicBool::new(false));
-    let hogs: Vec<_> = (0..hogs)
-        .map(|_| {
-            let done = Arc::clone(&done);
-            thread::spawn(move || while !done.load(Ordering::Relaxed) {})
-        })
-        .collect();
+    let busy = Hogs::begin(hogs);
     let runtime = Builder::new().capacity(2 * streams as u32).build().unwrap();
     runtime.block_on(async {
         let listener = TcpListener::bind(ANY_PORT).unwrap();
@@ -94,11 +86,10 @@ fn measure(streams: usize, hogs: usize, order: Order) {
         println!(
             "{streams} streams, {order:?}, {} busy threads: longest gap {stalled:.1?} (before: {usual:.1?}); \
              all ended after {took:.1?}, {cancels} cancels",
-            hogs.len()
+            hogs
         );
     });
-    done.store(true, Ordering::Relaxed);
-    hogs.into_iter().for_each(|hog| hog.join().unwrap());
+    drop(busy);
 }
 
 #[test]

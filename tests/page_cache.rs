@@ -41,6 +41,15 @@ fn uncached_data_is_read() {
     });
 }
 
+/// A file whose content is in the page cache.
+async fn cached_file() -> (tempfile::TempDir, File) {
+    let dir = real_dir();
+    let path = dir.path().join("file");
+    std::fs::write(&path, &*CONTENT).unwrap();
+    let file = File::open(&path).await.unwrap();
+    (dir, file)
+}
+
 /// Runs a test's future on a runtime whose pool has one thread.
 fn run_with_one_pool_thread<F: Future>(future: F) -> F::Output {
     run_on(Builder::new().max_blocking_threads(1), future)
@@ -85,11 +94,8 @@ const PIECES_OF_A_FLUSH: u64 = 8;
 
 #[test]
 fn a_turn_copies_a_bounded_number_of_bytes() {
-    let dir = real_dir();
-    let path = dir.path().join("file");
-    std::fs::write(&path, &*CONTENT).unwrap();
     run(async {
-        let file = File::open(&path).await.unwrap();
+        let (_dir, file) = cached_file().await;
         let mut reads = reads_at_once(&file);
         for flushes in 1..=8 {
             turn().await;
@@ -106,11 +112,8 @@ fn a_turn_copies_a_bounded_number_of_bytes() {
 
 #[test]
 fn the_loop_does_not_sleep_on_copies_that_wait_for_their_turn() {
-    let dir = real_dir();
-    let path = dir.path().join("file");
-    std::fs::write(&path, &*CONTENT).unwrap();
     run(async {
-        let file = File::open(&path).await.unwrap();
+        let (_dir, file) = cached_file().await;
         let reads = reads_at_once(&file);
         // Nothing is ready until then: their wakers do nothing.
         let (handle, (report, reported)) = (Handle::current(), futures::channel::oneshot::channel());
@@ -126,11 +129,8 @@ fn the_loop_does_not_sleep_on_copies_that_wait_for_their_turn() {
 
 #[test]
 fn polls_do_not_wait_for_copies() {
-    let dir = real_dir();
-    let path = dir.path().join("file");
-    std::fs::write(&path, &*CONTENT).unwrap();
     run(async {
-        let file = File::open(&path).await.unwrap();
+        let (_dir, file) = cached_file().await;
         let (mut near, mut far) = stream_pair();
         let arrived = near.as_fd().try_clone_to_owned().unwrap();
         let reads = reads_at_once(&file);
@@ -150,11 +150,8 @@ fn polls_do_not_wait_for_copies() {
 
 #[test]
 fn copies_that_wait_for_their_turn_can_be_dropped() {
-    let dir = real_dir();
-    let path = dir.path().join("file");
-    std::fs::write(&path, &*CONTENT).unwrap();
     run(async {
-        let file = File::open(&path).await.unwrap();
+        let (_dir, file) = cached_file().await;
         let mut reads = reads_at_once(&file);
         turn().await;
         // Every second one.

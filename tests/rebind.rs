@@ -20,12 +20,11 @@ mod common;
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use aio_runtime::net::TcpListener;
+use common::busy::Hogs;
 use common::{poll_once, run, turn};
 
 /// Binds, waits for a connection in vain, drops, and binds again at once, by `std`. Returns how
@@ -66,18 +65,11 @@ fn a_port_is_free_when_drop_returns_on_a_loaded_machine() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<usize>().unwrap());
     let rounds = number("ROUNDS").unwrap_or(200_000);
     let hogs = number("HOGS").unwrap_or_else(|| 2 * thread::available_parallelism().unwrap().get());
-    let done = Arc::new(AtomicBool::new(false));
-    let hogs: Vec<_> = (0..hogs)
-        .map(|_| {
-            let done = Arc::clone(&done);
-            thread::spawn(move || while !done.load(Ordering::Relaxed) {})
-        })
-        .collect();
+    let busy = Hogs::begin(hogs);
     let begin = Instant::now();
     // Not under the watchdog of the other tests: it takes as long as it takes.
     let failures = aio_runtime::Runtime::new().unwrap().block_on(rebind(rounds));
-    done.store(true, Ordering::Relaxed);
-    println!("{rounds} rebinds beside {} busy threads in {:?}: {failures} failed", hogs.len(), begin.elapsed());
-    hogs.into_iter().for_each(|hog| hog.join().unwrap());
+    println!("{rounds} rebinds beside {hogs} busy threads in {:?}: {failures} failed", begin.elapsed());
+    drop(busy);
     assert_eq!(failures, 0);
 }

@@ -1,6 +1,9 @@
-//! A thread of the blocking pool that is kept busy.
+//! Threads that are kept busy.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::thread;
 
 use aio_runtime::task::{JoinHandle, spawn_blocking};
 use futures::channel::oneshot;
@@ -29,5 +32,32 @@ impl BusyThread {
     pub(crate) async fn end(self) {
         drop(self.release);
         soon("the busy thread", self.task).await.unwrap();
+    }
+}
+
+/// Threads that use up the processors until this is dropped.
+pub(crate) struct Hogs {
+    done: Arc<AtomicBool>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Hogs {
+    pub(crate) fn begin(count: usize) -> Self {
+        let done = Arc::<AtomicBool>::default();
+        let hog = |_| {
+            let done = Arc::clone(&done);
+            thread::spawn(move || while !done.load(Ordering::Relaxed) {})
+        };
+        let threads = (0..count).map(hog).collect();
+        Self { done, threads }
+    }
+}
+
+impl Drop for Hogs {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
     }
 }

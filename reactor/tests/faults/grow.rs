@@ -11,6 +11,7 @@ use tracing::field::{Field, Visit};
 use super::{FOREVER, assert_all_complete};
 use crate::reactor::kernel::fault::{self, Call};
 use crate::reactor::kernel::kioctx::Kioctx;
+use crate::reactor::tests::listener::{Listener, listen};
 use crate::reactor::tests::{
     alone, arm_counter, assert_at_rest, assert_sleeps, config, eventfd_pair, fresh_capacity, metrics, run,
 };
@@ -22,18 +23,10 @@ struct UsesTheDriver {
     messages: Arc<Mutex<Vec<String>>>,
 }
 
-impl tracing::Subscriber for UsesTheDriver {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+impl Listener for UsesTheDriver {
+    fn wants(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
     fn event(&self, event: &tracing::Event<'_>) {
         // Panics if it is borrowed.
@@ -42,10 +35,6 @@ impl tracing::Subscriber for UsesTheDriver {
         event.record(&mut message);
         self.messages.lock().unwrap().push(message.0);
     }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[derive(Default)]
@@ -63,7 +52,7 @@ impl Visit for Message {
 fn logged(reactor: &Reactor, meanwhile: impl FnOnce()) -> Vec<String> {
     let messages = Arc::default();
     let log = UsesTheDriver { home: reactor.home(), messages: Arc::clone(&messages) };
-    tracing::subscriber::with_default(log, meanwhile);
+    listen(log, meanwhile);
     std::mem::take(&mut messages.lock().unwrap())
 }
 
@@ -165,30 +154,18 @@ fn a_probe_that_finds_no_descriptor_is_tried_again() {
 #[test]
 fn a_log_that_panics_does_not_keep_a_context_from_being_dropped() {
     struct Panics;
-    impl tracing::Subscriber for Panics {
-        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+    impl Listener for Panics {
+        fn wants(&self, _: &tracing::Metadata<'_>) -> bool {
             true
         }
-
-        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-            tracing::span::Id::from_u64(1)
-        }
-
-        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
         fn event(&self, _: &tracing::Event<'_>) {
             panic!("in the log");
         }
-
-        fn enter(&self, _: &tracing::span::Id) {}
-
-        fn exit(&self, _: &tracing::span::Id) {}
     }
     alone(|| {
         let kioctx = Kioctx::setup_exact(1).unwrap();
         fault::inject(Call::Destroy, Errno::PERM, 1);
-        tracing::subscriber::with_default(Panics, || drop(kioctx));
+        listen(Panics, || drop(kioctx));
     });
 }
