@@ -63,7 +63,7 @@ use wake::drop_all;
 pub use buf::Buf;
 pub use metrics::Metrics;
 
-pub(crate) use driver::{Close, Config};
+pub(crate) use driver::{Close, Config, Round};
 pub(crate) use error::{explain, explain_as, gone};
 pub(crate) use ids::{Direction, Home};
 pub(crate) use io::Io;
@@ -146,10 +146,11 @@ impl Reactor {
         InLoop(self)
     }
 
-    /// Submits what is queued, takes what has completed, wakes. Never sleeps.
-    pub(crate) fn turn(&self) {
+    /// Submits what is queued, takes what has completed, wakes. Never sleeps. Where the round of
+    /// ready tasks goes on, closes have to wait.
+    pub(crate) fn turn_in(&self, round: Round) {
         self.core.carry_out_commands();
-        self.core.with(Driver::turn);
+        self.core.with(|driver| driver.turn(round));
         self.core.wake();
     }
 
@@ -158,6 +159,12 @@ impl Reactor {
     pub(crate) fn park(&self, timeout: Option<Duration>) {
         self.core.with(|driver| driver.park(timeout));
         self.core.wake();
+    }
+
+    /// A turn at the end of a round.
+    #[cfg(test)]
+    fn turn(&self) {
+        self.turn_in(Round::IsOver);
     }
 
     /// The door to the driver.

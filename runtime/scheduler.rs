@@ -15,7 +15,7 @@ use slab::Slab;
 use super::blocking::{self, BlockingPool};
 use super::own_waker;
 use super::shared::{Runnable, Shared, TaskMeta};
-use crate::reactor::{Reactor, Timers, contain, coop, process_number};
+use crate::reactor::{Reactor, Round, Timers, contain, coop, process_number};
 
 /// One runtime, as its own thread sees it. It is handed the waker of `block_on` and enters no
 /// context itself: both belong to the layers above.
@@ -27,6 +27,8 @@ pub(crate) struct Scheduler {
     active: RefCell<Slab<Waker>>,
     shared: Arc<Shared>,
     event_interval: usize,
+    /// How many of the tasks that were ready when this round began have still to run.
+    left_in_round: Cell<usize>,
     /// Time each poll.
     measure_stalls: bool,
     /// The process that it belongs to.
@@ -54,6 +56,7 @@ impl Scheduler {
             active: RefCell::default(),
             shared,
             event_interval: event_interval as usize,
+            left_in_round: Cell::new(0),
             measure_stalls,
             process: process_number(),
             is_polling: Cell::new(false),
@@ -116,7 +119,7 @@ impl Scheduler {
                 }
                 self.run_ready(&mut interval);
             }
-            self.reactor.turn();
+            self.reactor.turn_in(self.next_in_round());
             self.timers().fire();
             if self.is_idle() {
                 // Wakers and late drops have run, and one may have forked. The child's loop would
@@ -137,6 +140,7 @@ impl Scheduler {
         while *interval > 0 {
             let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
             *interval -= 1;
+            self.left_in_round.set(self.left_in_round.get().saturating_sub(1));
             let task = ptr::from_ref(runnable.metadata());
             // Does not unwind: a panic of the future is caught inside the task.
             let run = || self.polling(|| runnable.run());
@@ -146,6 +150,16 @@ impl Scheduler {
                 *interval = (*interval).min(self.ready.borrow().len().saturating_sub(1));
             }
         }
+    }
+
+    /// A turn of the loop comes. Once every task has run that was ready at the beginning of the
+    /// round, another one begins.
+    fn next_in_round(&self) -> Round {
+        if self.left_in_round.get() > 0 {
+            return Round::GoesOn;
+        }
+        self.left_in_round.set(self.ready.borrow().len());
+        Round::IsOver
     }
 
     /// Polls something, with a budget of its own.

@@ -75,9 +75,10 @@ fn measure(streams: usize, hogs: usize, order: Order) {
         let mut peers = peers.take();
         while let Some(peer) = peers.last_mut() {
             match peer.read(&mut [0]) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => yield_now().await,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 _ended => drop(peers.pop()),
             }
+            yield_now().await;
         }
         let took = begin.elapsed();
         let stalled = longest.take();

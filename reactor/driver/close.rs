@@ -43,7 +43,13 @@ impl Driver {
         let (in_flight, to_cancel) = self.disarm_all(id);
         let source = self.sources.remove(id.index());
         if in_flight == Polls::default() {
-            return (source, owned);
+            return match owned {
+                Some(owned) if close == Close::Soon && !self.closing.closes_at_once() => {
+                    self.closing.push_free(owned);
+                    (source, None)
+                }
+                owned => (source, owned),
+            };
         }
         match close {
             Close::Soon => {

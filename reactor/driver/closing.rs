@@ -8,10 +8,21 @@ use std::os::fd::OwnedFd;
 use crate::reactor::ids::{Direction, Key};
 use crate::reactor::requests::Slots;
 
-/// The least that a turn cancels, and closes; closing a socket takes some microseconds. Few, as a
-/// burst of closes comes with a burst of tasks that end: a task may wait for many turns before it
-/// is its turn again.
+/// The least that a turn cancels, and closes; closing a socket takes some 20 microseconds.
 const LEAST_SHARE: usize = 16;
+
+/// As many that wait to be cancelled or closed are worked at in every turn. Fewer only once in a
+/// round: a burst of closes comes with a burst of tasks that end, and the others wait for them all.
+const TOO_MANY: usize = 4096;
+
+/// Which turn of the loop it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// Tasks that were ready at the latest such turn have still to run.
+    GoesOn,
+    /// All tasks that were ready then have run since.
+    IsOver,
+}
 
 /// When the kernel must have released a deregistered descriptor's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +58,10 @@ impl<T: 'static> From<Box<T>> for Late {
 /// The polls of a registration whose events are still to come.
 pub(super) type Polls = [Option<Key>; Direction::ALL.len()];
 
-/// Closing happens in two phases, each bounded per turn: polls are cancelled, and what waited for
-/// their events is then dropped. Until its polls are over, the kernel's reference would keep a file
-/// open anyway, and the peer would see the close late.
+/// Closing happens in two phases, each bounded per round of the ready tasks: polls are cancelled,
+/// and what waited for their events is then dropped. Until its polls are over, the kernel's
+/// reference would keep a file open anyway, and the peer would see the close late. Descriptors
+/// without a poll need no cancel, yet a crowd of them is closed in the same shares.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
     /// Disarmed and left polls that are to be cancelled, by their `aio_data`: it begins with
@@ -60,9 +72,27 @@ pub(super) struct Closing {
     waiting: Vec<(Polls, Late)>,
     /// What waits only for the borrow to be released.
     free: Vec<Late>,
+    /// This turn cancels and closes nothing.
+    rests: bool,
+    /// How many were closed without a poll since the latest turn that did not rest.
+    at_once: usize,
 }
 
 impl Closing {
+    /// Another turn: whether it has a share of the work.
+    pub(super) fn begin_turn(&mut self, round: Round) {
+        self.rests = round == Round::GoesOn && self.cancels.len() + self.free.len() < TOO_MANY;
+        if !self.rests {
+            self.at_once = 0;
+        }
+    }
+
+    /// Whether one more descriptor without a poll may be closed before its turn comes.
+    pub(super) fn closes_at_once(&mut self) -> bool {
+        self.at_once += 1;
+        self.at_once <= LEAST_SHARE && self.free.is_empty()
+    }
+
     /// Has a poll cancelled that was disarmed or left.
     pub(super) fn push_cancel(&mut self, key: Key) {
         self.cancels.push(Reverse(key.to_data()));
@@ -115,12 +145,12 @@ impl Closing {
 
     /// How many polls are cancelled in this turn.
     pub(super) fn cancels_per_turn(&self) -> usize {
-        share(self.cancels.len())
+        if self.rests { 0 } else { share(self.cancels.len()) }
     }
 
     /// Takes a turn's share of what is free, to be dropped with nothing borrowed.
     pub(super) fn take_share(&mut self) -> Vec<Late> {
-        if self.free.is_empty() {
+        if self.free.is_empty() || self.rests {
             // The allocation stays here.
             return Vec::new();
         }

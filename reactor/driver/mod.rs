@@ -42,7 +42,7 @@ use super::unpark::Unparker;
 use closing::Closing;
 use former::Former;
 
-pub(crate) use closing::{Close, Late};
+pub(crate) use closing::{Close, Late, Round};
 pub(in crate::reactor) use elsewhere::WaitElsewhere;
 
 /// After `EAGAIN` from `io_submit`: how long to wait for an event before retrying anyway.
@@ -172,8 +172,9 @@ impl Driver {
     // ---- the loop ----
 
     /// Submits what is queued and takes what has completed. Never sleeps.
-    pub(super) fn turn(&mut self) {
+    pub(super) fn turn(&mut self, round: Round) {
         self.counters.turns.add(1);
+        self.closing.begin_turn(round);
         self.queue_left();
         self.submit_and_reap();
         self.publish_gauges();
@@ -188,6 +189,8 @@ impl Driver {
         if self.overflow.is_of_use() {
             self.arm_own(PollKind::Overflow);
         }
+        // No task is ready that would have to wait.
+        self.closing.begin_turn(Round::IsOver);
         self.submit_and_reap();
         self.publish_gauges();
         // What the reaping woke, admitted or released comes first, and what is to be moved.

@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::task::Waker;
 
-use super::super::{Close, Config, Direction, Home, Reactor};
+use super::super::{Close, Config, Direction, Home, Reactor, Round};
 use super::sockets::{assert_sees_close, stream_and_peer};
 use super::{
-    ManualPoll, alone, arm_counter, config, eventfd_pair, fire, metrics, new_eventfd, next_byte, next_counter, run,
-    turn_until, wait_until,
+    ManualPoll, alone, arm_byte, arm_counter, config, eventfd_pair, fire, metrics, new_eventfd, next_byte,
+    next_counter, read_byte, run, turn_until, wait_until,
 };
 use crate::reactor::readiness::{Until, Waiter};
 
@@ -43,6 +43,31 @@ fn drops_in_the_loop_never_wait_and_each_turn_closes_its_share() {
                 far.iter().for_each(|far| assert_sees_close(reactor, far));
             });
         }
+    });
+}
+
+#[test]
+fn a_crowd_is_closed_between_the_rounds_of_ready_tasks() {
+    const CROWD: usize = 3 * SHARE as usize;
+    run_alone(|reactor| {
+        let (near, far): (Vec<_>, Vec<_>) = (0..2 * CROWD).map(|_| stream_and_peer(reactor)).unzip();
+        near[..CROWD].iter().for_each(arm_byte);
+        reactor.turn();
+        let before = metrics(reactor).cancels;
+        let is_closed = |far: &_| read_byte(AsFd::as_fd(far)).is_ok_and(|byte| byte.is_none());
+        let closed = || far.iter().filter(|far| is_closed(far)).count();
+        drop(near);
+        // Few are closed at once, as usual; the others wait, and so do the cancels.
+        assert_eq!(closed(), SHARE as usize);
+        for _ in 0..10 {
+            reactor.turn_in(Round::GoesOn);
+        }
+        assert_eq!((closed(), metrics(reactor).cancels), (SHARE as usize, before));
+        reactor.turn_in(Round::IsOver);
+        assert_eq!(closed(), 2 * SHARE as usize);
+        // On a busy machine the share of the cancels is cut short by the time.
+        assert!((1..=SHARE).contains(&(metrics(reactor).cancels - before)));
+        turn_until(reactor, |_| closed() == 2 * CROWD);
     });
 }
 
@@ -170,7 +195,7 @@ fn a_turn_that_wakes_and_closes_nothing_keeps_its_allocations() {
         reactor.with(|driver| driver.give_back(Vec::with_capacity(ROOM), Vec::with_capacity(ROOM)));
         reactor.turn();
         // What the driver has for its caller.
-        let aftermath = || reactor.with(|driver| (driver.turn(), driver.take_aftermath()).1).unwrap();
+        let aftermath = || reactor.with(|driver| (driver.turn(Round::IsOver), driver.take_aftermath()).1).unwrap();
         fire(&trigger);
         wait_until("somebody is woken", || {
             let wakers = aftermath().wakers;

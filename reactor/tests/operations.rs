@@ -11,7 +11,7 @@ use std::task::Poll;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::{Buf, Config, FileOperation, Reactor, Request};
+use super::super::{Buf, Config, FileOperation, Reactor, Request, Round};
 use super::{
     ManualPoll, alone, assert_at_rest, assert_sleeps, block_on, config, eventfd_pair, fire, in_each_mode, metrics,
     next_counter, turn_until, wait_until, with_reactor,
@@ -202,7 +202,7 @@ fn an_abandoned_operation_closes_its_file_outside_the_borrow() {
         assert!(read.poll(reactor).is_pending());
         submit_blindly(reactor);
         drop((read, file));
-        reactor.with(|driver| driver.turn());
+        reactor.with(|driver| driver.turn(Round::IsOver));
         assert_eq!(metrics(reactor).orphans, 0, "its event has come");
         assert!(is_open());
         reactor.turn();

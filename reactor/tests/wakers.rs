@@ -13,8 +13,7 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::driver::Driver;
-use super::super::{Buf, Config, Direction, FileOperation, Home, Io, Reactor, Request, coop};
+use super::super::{Buf, Config, Direction, FileOperation, Home, Io, Reactor, Request, Round, coop};
 use super::listener::{Listener, listen};
 use super::{
     ManualPoll, alone, assert_at_rest, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_counter,
@@ -41,7 +40,7 @@ impl Meddler {
         let Some(reactor) = REACTOR.get() else { return };
         // Both fail once the reactor is gone, which is fine.
         reactor.with(|core| {
-            core.with(Driver::turn);
+            core.with(|driver| driver.turn(Round::IsOver));
             core.wake();
         });
         if let Ok(io) = Io::new(reactor, new_eventfd(), super::Close::Soon) {
