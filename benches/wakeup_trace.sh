@@ -13,14 +13,16 @@ mountpoint -q "$tracing" || mount -t tracefs nodev "$tracing"
 cargo build -q --release --package aio-runtime-examples --bin echo_server
 taskset -c 0 "${CARGO_TARGET_DIR:-target}/release/echo_server" "$addr:$port" &
 server=$!
+was_on=$(cat "$tracing/tracing_on")
 stop() {
-    echo 0 >"$tracing/tracing_on"
     echo >"$tracing/set_event"
+    echo "$was_on" >"$tracing/tracing_on"
     kill "$server" 2>/dev/null || true
 }
 trap stop EXIT
 sleep 0.3
 
+echo 0 >"$tracing/tracing_on"
 echo nop >"$tracing/current_tracer"
 echo >"$tracing/trace"
 {
