@@ -108,10 +108,9 @@ impl Core {
 
     /// Does what other threads have asked for.
     pub(super) fn carry_out_commands(&self) {
-        if !self.mailbox.has_mail() || !self.is_ours() {
-            return;
+        if self.mailbox.has_mail() && self.is_ours() {
+            self.commands.borrow_mut().extend(self.mailbox.take());
         }
-        self.commands.borrow_mut().extend(self.mailbox.take());
         // One by one: a command may run user code, and what that ends has its own commands carried
         // out first, by a call of this function inside this one.
         while let Some(command) = self.next_command() {

@@ -10,6 +10,7 @@ mod buf;
 mod busy;
 mod close;
 mod closing;
+mod commands;
 mod contexts;
 mod crowd;
 mod demotion;
