@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::fmt::Debug;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
@@ -52,9 +53,10 @@ fn with_time_stamp() -> (TcpStream, std::net::TcpStream) {
 }
 
 /// Runs a wait that does not end, for a while, and expects that the loop sleeps.
-async fn assert_sleeps(wait: impl Future) {
+async fn assert_sleeps<T: Debug>(wait: impl Future<Output = T>) {
     let (before, busy_before) = (Handle::current().metrics(), processor_time());
-    assert!(timeout(WHILE, wait).await.is_err(), "there is nothing to find");
+    let found = timeout(WHILE, wait).await;
+    assert!(found.is_err(), "there is nothing to find: {found:?}");
     let (after, busy) = (Handle::current().metrics(), processor_time() - busy_before);
     let turns = after.turns - before.turns;
     assert!(turns < 50, "{turns} turns in {WHILE:?}: {after:#?}");

@@ -223,26 +223,24 @@ pub(crate) fn real_dir() -> tempfile::TempDir {
 
 /// Sends until the socket is full, and stays so. Returns the bytes sent.
 pub(crate) fn fill(socket: impl AsFd) -> usize {
-    // The times that it has to be full in a row: over the 40 ms of a delayed acknowledgement, and
-    // over more of them where a busy machine makes each sleep a longer one. TCP moves some of what
-    // it has sent from one end's buffer to the other's later on.
-    const TIMES: u32 = 40;
+    // The kernel's first probe of a closed window comes 200 ms after the last byte was accepted,
+    // and the answer makes room for one segment more, of which no event tells.
+    const PROBED: Duration = Duration::from_millis(500);
     let block = pattern(65536);
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    // Left alone, it also grows later: when the first probe of a closed window is answered.
+    // Left alone, it grows.
     sockopt::set_socket_send_buffer_size(&socket, 128 << 10).unwrap();
-    let (mut sent, mut full) = (0, 0);
-    while full < TIMES {
+    let (mut sent, mut full_since) = (0, Instant::now());
+    loop {
+        // A busy machine may have put this thread off for longer: what counts is the look after it.
+        let was_probed = full_since.elapsed() > PROBED;
         match rustix::net::send(&socket, &block, flags) {
-            Ok(more) => (sent, full) = (sent + more, 0),
-            Err(Errno::AGAIN) => {
-                full += 1;
-                thread::sleep(Duration::from_millis(5));
-            }
+            Ok(more) => (sent, full_since) = (sent + more, Instant::now()),
+            Err(Errno::AGAIN) if was_probed => return sent,
+            Err(Errno::AGAIN) => thread::sleep(Duration::from_millis(20)),
             Err(errno) => panic!("{errno}"),
         }
     }
-    sent
 }
 
 /// `len` bytes by which a place in a file is known.
