@@ -79,14 +79,9 @@ impl Core {
     /// Wakes the wakers that the driver has found, drops what it has released and logs what it has
     /// met, with the borrow released.
     pub(super) fn wake(&self) {
-        let Some(Aftermath { mut wakers, mut late, incidents }) = self.with(Driver::take_aftermath) else { return };
-        if !wakers.is_empty() || !late.is_empty() {
-            wake_all(wakers.drain(..));
-            drop_all(late.drain(..));
-            self.with(|driver| driver.give_back(wakers, late));
-        }
-        for (what, errno) in incidents {
-            log(what, errno);
+        if let Some(mut aftermath) = self.with(Driver::take_aftermath).flatten() {
+            see_to(&mut aftermath);
+            self.with(|driver| driver.give_back(aftermath));
         }
     }
 
@@ -161,15 +156,19 @@ impl Core {
         }
         // From now on other threads are told. What is taken here is dropped last.
         let late_commands = self.mailbox.close();
-        let Aftermath { wakers, late, incidents } = driver.shutdown();
-        wake_all(wakers);
-        drop_all(late);
-        for (what, errno) in incidents {
-            log(what, errno);
-        }
+        see_to(&mut driver.shutdown());
         wake_all(late_commands.into_iter().filter_map(|command| match command {
             Command::Wait(wait) => Some(wait.waker),
             _ => None,
         }));
+    }
+}
+
+/// Wakes, drops and logs, with nothing borrowed.
+fn see_to(aftermath: &mut Aftermath) {
+    wake_all(aftermath.wakers.drain(..));
+    drop_all(aftermath.late.drain(..));
+    for (what, errno) in aftermath.incidents.drain(..) {
+        log(what, errno);
     }
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use futures::task::AtomicWaker;
 
 use super::coop;
-use super::driver::{Close, WaitElsewhere};
+use super::driver::{Close, Driver, WaitElsewhere};
 use super::error::gone;
 use super::ids::{Direction, Home, SourceId};
 use super::mailbox::Command;
@@ -146,7 +146,7 @@ impl Registration {
                         wait_elsewhere(cx)?;
                         return Poll::Pending;
                     }
-                    ready!(self.poll_block(cx, direction, waiter))?;
+                    ready!(self.poll_here(cx, |driver, waker| driver.block(self.id, direction, waiter, waker)))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
@@ -157,31 +157,29 @@ impl Registration {
         }
     }
 
-    /// An attempt met `EAGAIN`. Ready when there is no reason to wait.
-    fn poll_block(&self, cx: &mut Context<'_>, direction: Direction, waiter: &mut Waiter) -> Poll<io::Result<()>> {
-        // User code, which may bring this very direction an event. `block` then knows that the
-        // EAGAIN is older.
+    /// Has the driver wait, on its thread. Ready when there is no reason to wait.
+    fn poll_here(
+        &self,
+        cx: &Context<'_>,
+        wait: impl FnOnce(&mut Driver, Waker) -> (Poll<io::Result<()>>, Option<Waker>),
+    ) -> Poll<io::Result<()>> {
+        // Cloned outside the borrow, as it is user code. It may have made the direction ready; the
+        // driver then knows that an EAGAIN is older.
         let waker = cx.waker().clone();
         self.home.check_driven()?;
-        let waited = self.home.with_driver(|driver| driver.block(self.id, direction, waiter, waker));
+        let waited = self.home.with_driver(|driver| wait(driver, waker));
         let (waited, _replaced) = waited.ok_or_else(gone)?;
         waited
     }
 
-    /// Ready when there is no reason to wait. On the reactor's thread.
     fn poll_wait(
         &self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         direction: Direction,
         until: Until,
         waiter: &mut Waiter,
     ) -> Poll<io::Result<()>> {
-        // Cloned outside the borrow, as it is user code; it may have made the direction ready.
-        let waker = cx.waker().clone();
-        self.home.check_driven()?;
-        let waited = self.home.with_driver(|driver| driver.wait(self.id, direction, until, waiter, waker));
-        let (waited, _replaced) = waited.ok_or_else(gone)?;
-        waited
+        self.poll_here(cx, |driver, waker| driver.wait(self.id, direction, until, waiter, waker))
     }
 
     /// Asks the reactor's thread to wake `waker`. With [`Until::Attempt`] an attempt has just met

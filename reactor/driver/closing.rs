@@ -11,8 +11,9 @@ use crate::reactor::requests::Slots;
 /// The least that a turn cancels, and closes; closing a socket takes some 20 microseconds.
 const LEAST_SHARE: usize = 16;
 
-/// As many that wait to be cancelled or closed are worked at in every turn. Fewer only once in a
-/// round: a burst of closes comes with a burst of tasks that end, and the others wait for them all.
+/// With so much waiting to be cancelled or closed, every turn has its share of it; with less, one
+/// turn in each round of the ready tasks. For a burst of closes comes with a burst of tasks that
+/// end, and every other task has to wait for all of those.
 const TOO_MANY: usize = 4096;
 
 /// Which turn of the loop it is.
@@ -143,7 +144,7 @@ impl Closing {
         self.free.extend(released.map(|(_, late)| late));
     }
 
-    /// How many polls are cancelled in this turn.
+    /// How many polls this turn cancels at most.
     pub(super) fn cancels_per_turn(&self) -> usize {
         if self.rests { 0 } else { share(self.cancels.len()) }
     }
@@ -172,7 +173,7 @@ impl Closing {
 
     /// Takes an allocation back.
     pub(super) fn give_back(&mut self, late: Vec<Late>) {
-        if self.free.is_empty() {
+        if self.free.capacity() == 0 {
             self.free = late;
         }
     }

@@ -1,8 +1,8 @@
 //! Waits on other threads than the reactor's: they arrive as commands.
 //!
-//! What is known there arrives late, and part of it not at all: an attempt that found something is
-//! not told of. An attempt that met `EAGAIN` is told of with the next wait. Nobody there can be
-//! told that waiting is impossible, so such a wait backs off.
+//! What happens there becomes known here late, or not at all: the reactor hears of an `EAGAIN` with
+//! the next wait, and never of an attempt that found something. Nobody there can be told that
+//! waiting is impossible, so such a wait backs off.
 
 use std::task::Waker;
 

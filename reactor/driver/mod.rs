@@ -98,6 +98,12 @@ pub(super) struct Aftermath {
     pub(super) incidents: Vec<(&'static str, Option<Errno>)>,
 }
 
+impl Aftermath {
+    fn is_empty(&self) -> bool {
+        self.wakers.is_empty() && self.late.is_empty() && self.incidents.is_empty()
+    }
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Driver {
@@ -279,19 +285,21 @@ impl Driver {
         self.kioctx.has_events() || self.former.as_ref().is_some_and(|former| former.kioctx().has_events())
     }
 
-    /// Takes what is to be done outside the borrow: of what is to be dropped, a turn's share.
-    pub(super) fn take_aftermath(&mut self) -> Aftermath {
-        Aftermath {
+    /// Takes what is to be done outside the borrow, if there is anything: of what is to be dropped,
+    /// a turn's share.
+    pub(super) fn take_aftermath(&mut self) -> Option<Aftermath> {
+        let aftermath = Aftermath {
             // What is empty stays here, with its allocation: most turns wake nobody.
             wakers: if self.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut self.wakers) },
             late: self.closing.take_share(),
             incidents: std::mem::take(&mut self.incidents),
-        }
+        };
+        (!aftermath.is_empty()).then_some(aftermath)
     }
 
     /// Takes the allocations back.
-    pub(super) fn give_back(&mut self, wakers: Vec<Waker>, late: Vec<Late>) {
-        if self.wakers.is_empty() {
+    pub(super) fn give_back(&mut self, Aftermath { wakers, late, .. }: Aftermath) {
+        if self.wakers.capacity() == 0 {
             self.wakers = wakers;
         }
         self.closing.give_back(late);

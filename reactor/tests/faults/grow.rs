@@ -97,12 +97,18 @@ fn a_former_context_that_cannot_be_destroyed_is_reported() {
     });
 }
 
+/// A reactor that has found no quota, which is there by now.
+fn without_context() -> Reactor {
+    fault::inject(Call::Setup, Errno::AGAIN, FOREVER);
+    let reactor = Reactor::new(config(fresh_capacity())).unwrap();
+    fault::clear();
+    reactor
+}
+
 #[test]
 fn a_first_context_that_turns_out_not_to_work_is_reported_once_and_no_other_is_made() {
     alone(|| {
-        fault::inject(Call::Setup, Errno::AGAIN, FOREVER);
-        let reactor = Reactor::new(config(fresh_capacity())).unwrap();
-        fault::clear();
+        let reactor = without_context();
         let in_loop = reactor.enter_loop();
         // As in a process whose first runtime this is.
         fault::inject(Call::Probed, Errno::AGAIN, 1);
@@ -134,9 +140,7 @@ fn assert_all_wait_in_the_epoll(reactor: &Reactor) {
 #[test]
 fn a_probe_that_finds_no_descriptor_is_tried_again() {
     alone(|| {
-        fault::inject(Call::Setup, Errno::AGAIN, FOREVER);
-        let reactor = Reactor::new(config(fresh_capacity())).unwrap();
-        fault::clear();
+        let reactor = without_context();
         let in_loop = reactor.enter_loop();
         fault::inject(Call::Probed, Errno::AGAIN, 1);
         fault::inject(Call::Submit, Errno::MFILE, 1);
