@@ -184,8 +184,8 @@ pub(crate) fn aio_nr() -> u64 {
     std::fs::read_to_string("/proc/sys/fs/aio-nr").unwrap().trim().parse().unwrap()
 }
 
-/// A directory on a file system with `O_DIRECT`: that of the build, as a rule.
+/// A directory on a file system with `O_DIRECT`: that of the build, as a rule, where this program
+/// is.
 fn scratch() -> PathBuf {
-    std::env::var_os("TMPDIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from)
+    std::env::var_os("TMPDIR").map_or_else(|| std::env::current_exe().unwrap().with_file_name(""), PathBuf::from)
 }
