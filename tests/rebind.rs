@@ -13,6 +13,10 @@
 //! done
 //! ```
 //!
+//! Listeners wait in the nested epoll for this reason. In a virtual machine with Linux 6.12 and two
+//! CPUs, emulated and beside four busy threads, 200,000 rounds found the port taken 455 times under
+//! `full` and 7 times under `none` while they waited by armed polls, and never since.
+//!
 //! `ROUNDS` (200,000) and `HOGS` (two busy threads for each core) may be set in the environment. A
 //! kernel in lockdown refuses the change; then `preempt=full` on its command line does it.
 
