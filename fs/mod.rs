@@ -95,8 +95,9 @@
 //!
 //! | operation | runs |
 //! |---|---|
-//! | direct read; direct write to a block device | on the runtime's AIO context, asynchronous in the kernel |
-//! | direct write inside the file's known length | the same, with `RWF_NOWAIT`; where it would block first (a hole, a file busy with an extending write, pages in the cache) on the blocking pool |
+//! | direct read | on the runtime's AIO context, asynchronous in the kernel, with `RWF_NOWAIT`; one that would block first waits in `io_submit`, and so do the next 128 |
+//! | direct write to a block device | on the context |
+//! | direct write inside the file's known length | on the context with `RWF_NOWAIT`; where it would block first (a hole, a file busy with an extending write, pages in the cache) on the blocking pool |
 //! | direct write that extends the file | on the blocking pool, since `io_submit` would wait for the device |
 //! | buffered read | on the context with `RWF_NOWAIT`: a page-cache hit completes at once; a miss goes to the blocking pool |
 //! | buffered write | on the context with `RWF_NOWAIT` where the file system can do that, else (and with `O_SYNC` or `O_DSYNC`) on the blocking pool |
@@ -111,10 +112,10 @@
 //! next turns. [`Metrics`](crate::Metrics) count what went to the pool and why.
 //!
 //! A file system that refuses `RWF_NOWAIT` (`EOPNOTSUPP`) is not asked again for this file.
-//! Buffered transfers use the pool from then on, direct writes the context, where `io_submit` may
-//! block. Direct reads may block there, too: while a write extends the same file, and while pages
-//! of what they read are written back, if a buffered write or a mapping has left them dirty. So do
-//! not mix direct reads with buffered writes of the same range.
+//! Buffered transfers use the pool from then on, direct ones the context, where `io_submit` may
+//! block. Direct reads that would have blocked wait there, too: while a write extends the same
+//! file, and while pages of what they read are written back, if a buffered write or a mapping has
+//! left them dirty. So do not mix direct reads with buffered writes of the same range.
 //!
 //! The known length is that at `open`, or the latest from `metadata` or `set_len`, and grows with
 //! our own writes; writes beyond it, in what somebody else appended, use the pool until `metadata`
@@ -124,6 +125,7 @@ mod alignment;
 mod file;
 mod into_buf;
 mod known_len;
+mod nowait;
 mod open_options;
 mod route;
 mod transfer;

@@ -5,13 +5,13 @@ use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 
 use super::alignment::{Direct, explain_refusal};
 use super::known_len::KnownLen;
+use super::nowait::Nowait;
 use super::transfer::Transfer;
 use crate::reactor::{Buf, Detour, FileOperation, Request, explain};
 use crate::runtime::blocking::Failure;
@@ -26,9 +26,9 @@ pub(super) struct RoutedFile {
     append: bool,
     pub(super) direct: Option<Direct>,
     known_len: KnownLen,
-    /// Whether `RWF_NOWAIT` keeps `io_submit` from blocking, until the file system refuses it.
-    nowait_reads_work: AtomicBool,
-    nowait_writes_work: AtomicBool,
+    /// Whether `RWF_NOWAIT` keeps `io_submit` from blocking.
+    nowait_reads: Nowait,
+    nowait_writes: Nowait,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +104,8 @@ impl RoutedFile {
             append: flags.contains(OFlags::APPEND),
             direct,
             known_len: KnownLen::new(len),
-            nowait_reads_work: AtomicBool::new(true),
-            nowait_writes_work: AtomicBool::new(!syncs),
+            nowait_reads: Nowait::new(true),
+            nowait_writes: Nowait::new(!syncs),
             file: Arc::new(file),
         }
     }
@@ -156,9 +156,16 @@ impl RoutedFile {
                 Route::Context => false,
                 Route::NowaitFirst => true,
             };
+            if !nowait {
+                self.nowait(transfer).one_without();
+            }
             let result;
             (result, buf) = on_context(self.request(transfer, buf, position, nowait)).await;
             match result.as_ref().map_err(io::Error::raw_os_error) {
+                // It waits in io_submit, and the next ones do.
+                Err(Some(libc::EAGAIN)) if nowait && self.direct.is_some() && transfer == Transfer::Read => {
+                    self.nowait(transfer).pause();
+                }
                 Err(Some(libc::EAGAIN)) if nowait => break Detour::Miss,
                 // Another route, from now on.
                 Err(Some(libc::EOPNOTSUPP)) if nowait => self.forgo_nowait(transfer),
@@ -174,16 +181,17 @@ impl RoutedFile {
     fn route(&self, transfer: Transfer, offset: u64, len: usize) -> Route {
         let end = offset.saturating_add(len as u64);
         match (self.direct, transfer) {
-            // Beside a write that extends the file, most reads with RWF_NOWAIT find the inode
-            // locked. A thread for each costs four times the CPU time that waiting in io_submit
-            // does.
+            // It spares the kernel a search for dirty pages in the cache. But beside a write that
+            // extends the file, most reads with it find the inode locked, and a thread for each
+            // would cost four times the CPU time that waiting in io_submit does.
+            (Some(_), Transfer::Read) if self.nowait(transfer).is_due() => Route::NowaitFirst,
             (Some(_), Transfer::Read) => Route::Context,
             (Some(_), Transfer::Write) if !self.is_inside(end) => Route::Pool(Detour::Extending),
             // All that it can wait for is its queue, and a thread would wait for that too.
             (Some(_), Transfer::Write) if self.kind == Kind::BlockDevice => Route::Context,
-            (Some(_), Transfer::Write) if self.nowait_works(transfer) => Route::NowaitFirst,
+            (Some(_), Transfer::Write) if self.nowait(transfer).works() => Route::NowaitFirst,
             (Some(_), Transfer::Write) => Route::Context,
-            (None, _) if !self.nowait_works(transfer) => Route::Pool(Detour::Unsupported),
+            (None, _) if !self.nowait(transfer).works() => Route::Pool(Detour::Unsupported),
             (None, _) if len > LARGEST_COPY => Route::Pool(Detour::Large),
             (None, _) => Route::NowaitFirst,
         }
@@ -194,20 +202,16 @@ impl RoutedFile {
         self.kind == Kind::BlockDevice || (!self.append && self.known_len.covers(end))
     }
 
-    fn nowait_works(&self, transfer: Transfer) -> bool {
-        self.nowait_flag(transfer).load(Ordering::Relaxed)
-    }
-
-    fn nowait_flag(&self, transfer: Transfer) -> &AtomicBool {
+    fn nowait(&self, transfer: Transfer) -> &Nowait {
         match transfer {
-            Transfer::Read => &self.nowait_reads_work,
-            Transfer::Write => &self.nowait_writes_work,
+            Transfer::Read => &self.nowait_reads,
+            Transfer::Write => &self.nowait_writes,
         }
     }
 
     /// The file system has no `RWF_NOWAIT` for such transfers.
     fn forgo_nowait(&self, transfer: Transfer) {
-        if self.nowait_flag(transfer).swap(false, Ordering::Relaxed) {
+        if self.nowait(transfer).forgo() {
             let instead = if self.direct.is_some() { "io_submit may block" } else { "the blocking pool is used" };
             tracing::debug!(file = ?self.file, call = transfer.call(), "the file system has no RWF_NOWAIT: {instead}");
         }
@@ -343,15 +347,16 @@ mod tests {
     fn direct_transfers_use_the_context_unless_they_extend_the_file() {
         let file = open(fs::OpenOptions::new().write(true), Some(Direct::UNKNOWN));
         for inside in [Route::NowaitFirst, Route::Context] {
-            assert_eq!(file.route(Transfer::Read, LEN, 0), Route::Context);
-            assert_eq!(file.route(Transfer::Read, u64::MAX, 1), Route::Context);
+            assert_eq!(file.route(Transfer::Read, LEN, 0), inside);
+            assert_eq!(file.route(Transfer::Read, u64::MAX, 1), inside);
             assert_eq!(file.route(Transfer::Write, 0, LEN as usize), inside);
             assert_eq!(file.route(Transfer::Write, LEN, 1), Route::Pool(Detour::Extending));
+            file.forgo_nowait(Transfer::Read);
             file.forgo_nowait(Transfer::Write);
         }
 
         let appended = open(fs::OpenOptions::new().append(true), Some(Direct::UNKNOWN));
-        assert_eq!(appended.route(Transfer::Read, LEN, 0), Route::Context);
+        assert_eq!(appended.route(Transfer::Read, LEN, 0), Route::NowaitFirst);
         let to_the_end = Route::Pool(Detour::Extending);
         assert_eq!(appended.route(Transfer::Write, 0, 1), to_the_end, "whatever its offset");
     }
@@ -360,7 +365,7 @@ mod tests {
     fn block_devices_wait_for_their_queue() {
         let file = open(fs::OpenOptions::new().write(true), Some(Direct::UNKNOWN));
         let device = RoutedFile { kind: Kind::BlockDevice, ..file };
-        assert_eq!(device.route(Transfer::Read, LEN, 1), Route::Context);
+        assert_eq!(device.route(Transfer::Read, LEN, 1), Route::NowaitFirst);
         assert_eq!(device.route(Transfer::Write, LEN, 1), Route::Context, "its length is not known");
     }
 

@@ -5,6 +5,7 @@
 mod common;
 
 use std::future::pending;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -168,6 +169,29 @@ fn an_extending_write_is_counted() {
         // Inside the file, by now.
         soon("a write", file.write_at(aligned(&pattern(BLOCK)), BLOCK as u64)).await.0.unwrap();
         assert_eq!(detours()[1..], [2, 0]);
+    });
+}
+
+#[test]
+fn a_direct_read_that_would_block_waits_in_the_context() {
+    const TRIES: u64 = 20;
+    let dir = real_dir();
+    let path = dir.path().join("dirty");
+    std::fs::write(&path, pattern(BLOCK)).unwrap();
+    run(async {
+        let file = OpenOptions::new().read(true).direct(true).open(&path).await.unwrap();
+        let std = std::fs::File::options().write(true).open(&path).unwrap();
+        let mut again = 0;
+        for try_number in 1..=TRIES {
+            // Until it is written back, a read with RWF_NOWAIT says EAGAIN.
+            std.write_all_at(&[try_number as u8; BLOCK], 0).unwrap();
+            let (read, buf) = soon("a read", file.read_at(aligned(&[0; BLOCK]), 0)).await;
+            assert_eq!((read.unwrap(), &buf[..]), (BLOCK, &[try_number as u8; BLOCK][..]));
+            again = Handle::current().metrics().submitted_reads - try_number;
+        }
+        assert_eq!(detours(), [0; 3]);
+        // 0 if the file system finds nothing wrong, or the kernel is always faster.
+        assert!(again <= 1, "{again} of {TRIES} reads were submitted twice: there is no pause");
     });
 }
 
