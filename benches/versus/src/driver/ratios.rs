@@ -61,7 +61,7 @@ fn of_case(row: &[Cell]) -> Vec<Ratio> {
     let figure = row[0].workload.figure();
     let mut ratios = Vec::new();
     if let Some(ours) = named(row, OURS) {
-        for theirs in row.iter().filter(|cell| cell.kind != Kind::Ours && cell.kind != Kind::Spinning) {
+        for theirs in row.iter().filter(|cell| cell.kind != Kind::Ours && !cell.kind.spins()) {
             let aim = aims.iter().find(|aim| aim.is_plain(figure) && aim.is_against(&theirs.peer));
             ratios.extend(Ratio::between(ours, theirs, figure, &theirs.peer, aim.map(|aim| aim.limit)));
         }

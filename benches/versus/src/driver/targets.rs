@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::estimate::Estimate;
-use crate::measure::Figure::{self, Busy, BytesEach, Cpu, P99, Throughput};
+use crate::measure::Figure::{self, Busy, BytesEach, Cpu, P50, P99, Throughput};
 use crate::peers::Kind;
 use crate::workloads::Workload::{self, *};
 use crate::workloads::{Case, echo};
@@ -113,7 +113,11 @@ pub fn all() -> Vec<Target> {
         add(Echo, case, Cpu, Against::BestIoUring, AtMost(1.08));
     }
 
-    for (many, io_uring, tokio) in [(32, 1.03, 0.55), (256, 0.92, 0.36)] {
+    add(Echo, Case::of(64).sized(echo::LARGE), Cpu, Against::Peer("tokio"), AtMost(1.0));
+    let one = Case::of(1).sized(echo::SMALL);
+    add(Echo, one, Cpu, Against::Peer("tokio"), AtMost(1.05));
+
+    for (many, io_uring, tokio) in [(32, 1.0, 0.55), (256, 1.0, 0.36)] {
         for case in [Case::of(many), Case::of(many).zipf()] {
             add(Unified, case, Cpu, Against::BestIoUring, AtMost(io_uring));
             add(Unified, case, Cpu, Against::Peer("tokio"), AtMost(tokio));
@@ -123,7 +127,7 @@ pub fn all() -> Vec<Target> {
 
     for case in [32, 128].map(Case::of) {
         add(Read, case, Cpu, Against::BestIoUring, AtMost(1.0));
-        add(Read, case, Cpu, Against::Peer("bare-aio"), AtMost(1.05));
+        add(Read, case, Cpu, Against::Peer("bare-aio"), AtMost(1.03));
     }
 
     // No peer may be better by more than a tenth.
@@ -141,11 +145,16 @@ pub fn all() -> Vec<Target> {
     add(ConnectionMemory, ConnectionMemory.cases()[0], BytesEach, Against::BestRuntime, AtMost(1.0));
     add(IdleCpu, IdleCpu.cases()[0], Busy, Against::Nothing, AtMost(0.0));
 
-    let one = Case::of(1).sized(64);
-    let against = Against::Peer("tokio");
-    let spinning =
-        Target { workload: Echo, case: one, figure: Throughput, ours: OURS_SPINNING, against, limit: AtLeast(1.5) };
-    all.push(spinning);
+    let mut add = |workload, case, figure, against, limit| {
+        let against = Against::Peer(against);
+        all.push(Target { workload, case, figure, ours: OURS_SPINNING, against, limit });
+    };
+    add(Echo, one, Throughput, "tokio", AtLeast(1.5));
+    for case in [1, 8].map(Case::of) {
+        // The one runtime on io_uring that spins.
+        add(Unified, case, P50, "glommio-spin", AtMost(0.8));
+        add(Unified, case, P99, "glommio-spin", AtMost(0.8));
+    }
     all
 }
 

@@ -11,7 +11,7 @@ use aio_runtime::net::TcpStream;
 use aio_runtime::{Builder, Runtime, task, time};
 use anyhow::{Context, Result};
 
-use super::{Kind, Peer};
+use super::{Kind, Peer, SPIN};
 use crate::blocks::{self, Access, BLOCK_SIZE};
 use crate::workloads::echo::{self, buffer_size};
 use crate::workloads::files::{Reader, Reads, Writer, Writes};
@@ -45,7 +45,7 @@ pub const SPINNING: Peer = Peer {
 };
 
 fn spinning() -> Result<Runtime> {
-    Ok(Builder::new().spin(Duration::from_micros(50)).build()?)
+    Ok(Builder::new().spin(SPIN).build()?)
 }
 
 async fn serve<C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) -> Result<()>

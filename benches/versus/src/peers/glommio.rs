@@ -15,7 +15,7 @@ use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions, ReadResult};
 use glommio::net::TcpStream;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
-use super::{Kind, Peer};
+use super::{Kind, Peer, SPIN};
 use crate::blocks::{self, Access, BLOCK_SIZE};
 use crate::workloads::echo::{self, buffer_size};
 use crate::workloads::files::{Reader, Reads, Writer, Writes};
@@ -27,12 +27,25 @@ pub const PEER: Peer = Peer {
     name: "glommio",
     kind: Kind::IoUring,
     package: Some("glommio"),
-    echo: Some(|listener, message| run(serve(listener, |stream| echo(stream, message)))),
-    unified: Some(unified),
+    echo: Some(|listener, message| echo_on(executor()?, listener, message)),
+    unified: Some(|listener, path| unified_on(executor()?, listener, path)),
     mixed: Some(mixed),
     read: Some(read),
     write: Some(write),
     micro: Some(micro::run::<Glommio>),
+};
+
+/// With the option that keeps it from sleeping.
+pub const SPINNING: Peer = Peer {
+    name: "glommio-spin",
+    kind: Kind::IoUringSpinning,
+    package: Some("glommio"),
+    echo: Some(|listener, message| echo_on(spinning()?, listener, message)),
+    unified: Some(|listener, path| unified_on(spinning()?, listener, path)),
+    mixed: None,
+    read: None,
+    write: None,
+    micro: None,
 };
 
 /// What glommio's own functions return. Its error cannot be shared between threads, so it does not
@@ -40,12 +53,21 @@ pub const PEER: Peer = Peer {
 type Fallible<T> = glommio::Result<T, ()>;
 
 fn run(body: impl Future<Output = Fallible<()>>) -> Result<()> {
-    Ok(executor()?.run(body).map_err(io::Error::from)?)
+    run_on(executor()?, body)
+}
+
+fn run_on(executor: LocalExecutor, body: impl Future<Output = Fallible<()>>) -> Result<()> {
+    Ok(executor.run(body).map_err(io::Error::from)?)
 }
 
 /// Glommio need not bind it to a core: the whole process is already bound.
 fn executor() -> Result<LocalExecutor> {
     Ok(LocalExecutorBuilder::new(Placement::Unbound).make().map_err(io::Error::from)?)
+}
+
+fn spinning() -> Result<LocalExecutor> {
+    let builder = LocalExecutorBuilder::new(Placement::Unbound).spin_before_park(SPIN);
+    Ok(builder.make().map_err(io::Error::from)?)
 }
 
 async fn serve<C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) -> Fallible<()>
@@ -63,6 +85,10 @@ where
     }
 }
 
+fn echo_on(executor: LocalExecutor, listener: TcpListener, message: usize) -> Result<()> {
+    run_on(executor, serve(listener, |stream| echo(stream, message)))
+}
+
 async fn echo(mut stream: TcpStream, message: usize) -> Fallible<()> {
     let mut buffer = vec![0; buffer_size(message)];
     loop {
@@ -74,8 +100,8 @@ async fn echo(mut stream: TcpStream, message: usize) -> Fallible<()> {
     }
 }
 
-fn unified(listener: TcpListener, path: &Path) -> Result<()> {
-    run(async {
+fn unified_on(executor: LocalExecutor, listener: TcpListener, path: &Path) -> Result<()> {
+    run_on(executor, async {
         let file = File::open(path, Access::DirectRead).await?;
         serve(listener, |stream| answer(stream, file.clone())).await
     })

@@ -18,6 +18,7 @@ mod tokio;
 mod tokio_uring;
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -36,11 +37,15 @@ pub const PEERS: &[Peer] = &[
     monoio::LEGACY,
     monoio::PEER,
     glommio::PEER,
+    glommio::SPINNING,
     compio::PEER,
     tokio_uring::PEER,
     bare_aio::PEER,
     bare_epoll::PEER,
 ];
+
+/// How long a peer that spins watches for completions before it sleeps.
+const SPIN: Duration = Duration::from_micros(50);
 
 /// Does a child's job.
 pub fn run(run: &PeerRun) -> Result<()> {

@@ -43,18 +43,28 @@ pub enum Kind {
     /// aio-runtime.
     Ours,
     /// aio-runtime again, which here watches for completions before it sleeps. That is meant for
-    /// one thing at a time, and measured with it.
+    /// few things at a time, and measured with them.
     Spinning,
     /// epoll, and threads for files.
     Epoll,
     IoUring,
+    /// One of these that watches for completions, too.
+    IoUringSpinning,
     /// Not a runtime but a loop written directly on the kernel's interface.
     Bare,
 }
 
+impl Kind {
+    pub fn spins(self) -> bool {
+        matches!(self, Kind::Spinning | Kind::IoUringSpinning)
+    }
+}
+
 impl Peer {
     pub fn can(&self, workload: Workload, case: &Case) -> bool {
-        let fits = self.kind != Kind::Spinning || case.many == 1;
+        /// The most things at a time that it makes sense to spin for.
+        const FEW: usize = 8;
+        let fits = !self.kind.spins() || case.many <= FEW;
         fits && match workload {
             Workload::Echo | Workload::Connect | Workload::ConnectionMemory | Workload::IdleCpu => self.echo.is_some(),
             Workload::Unified => self.unified.is_some(),

@@ -9,6 +9,9 @@ pub const SMALL: usize = 64;
 /// one of these is.
 pub const SIZES: [usize; 3] = [SMALL, 1_000, 12_000];
 
+/// What many programs read at a time, and as long as a power of two.
+pub const LARGE: usize = 16 << 10;
+
 /// The length of a server's buffer, of which each connection has one. There is room for two
 /// messages, so a runtime sees a short read, and knows from it that the socket is drained.
 pub const fn buffer_size(message: usize) -> usize {

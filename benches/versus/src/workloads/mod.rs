@@ -138,10 +138,12 @@ impl Workload {
                 let one = Case::of(1).sized(echo::SMALL);
                 let sized = |size| each(&[64, 512, 4096]).into_iter().map(move |case| case.sized(size));
                 let beside_idle = Case::of(64).sized(echo::SMALL).beside(12_000);
-                iter::once(one).chain(echo::SIZES.into_iter().flat_map(sized)).chain([beside_idle]).collect()
+                let large = Case::of(64).sized(echo::LARGE);
+                iter::once(one).chain(echo::SIZES.into_iter().flat_map(sized)).chain([large, beside_idle]).collect()
             }
             Connect => vec![Case::of(32).sized(echo::SMALL)],
-            Unified => iter::once(Case::of(1))
+            Unified => each(&[1, 8])
+                .into_iter()
                 .chain(each(&[32, 256]).into_iter().flat_map(|case| [case, case.zipf()]))
                 .collect(),
             Mixed => vec![Case::of(64).sized(echo::SMALL)],

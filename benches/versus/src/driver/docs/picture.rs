@@ -71,6 +71,7 @@ fn colour(kind: Kind) -> RGBColor {
         Kind::Spinning => RGBColor(0xee, 0xb0, 0x7c),
         Kind::Epoll => RGBColor(0x8c, 0xc4, 0xe8),
         Kind::IoUring => RGBColor(0x00, 0x72, 0xb2),
+        Kind::IoUringSpinning => RGBColor(0x5a, 0x9b, 0xc8),
         Kind::Bare => RGBColor(0xb4, 0xb8, 0xbc),
     }
 }
@@ -81,6 +82,7 @@ fn meaning(kind: Kind) -> &'static str {
         Kind::Spinning => "the same, spinning",
         Kind::Epoll => "runtime on epoll, threads for files",
         Kind::IoUring => "runtime on io_uring",
+        Kind::IoUringSpinning => "runtime on io_uring, spinning",
         Kind::Bare => "bare loop, no runtime",
     }
 }
