@@ -11,7 +11,7 @@ use aio_runtime::net::TcpStream;
 use aio_runtime::{Builder, Runtime, task, time};
 use anyhow::{Context, Result};
 
-use super::{Kind, Peer, SPIN};
+use super::peer::{Kind, Peer, SPIN};
 use crate::blocks::{self, Access, BLOCK_SIZE};
 use crate::workloads::echo::{self, buffer_size};
 use crate::workloads::files::{Reader, Reads, Writer, Writes};

@@ -15,7 +15,7 @@ use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions, ReadResult};
 use glommio::net::TcpStream;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
-use super::{Kind, Peer, SPIN};
+use super::peer::{Kind, Peer, SPIN};
 use crate::blocks::{self, Access, BLOCK_SIZE};
 use crate::workloads::echo::{self, buffer_size};
 use crate::workloads::files::{Reader, Reads, Writer, Writes};

@@ -18,7 +18,6 @@ mod tokio;
 mod tokio_uring;
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -43,9 +42,6 @@ pub const PEERS: &[Peer] = &[
     bare_aio::PEER,
     bare_epoll::PEER,
 ];
-
-/// How long a peer that spins watches for completions before it sleeps.
-const SPIN: Duration = Duration::from_micros(50);
 
 /// Does a child's job.
 pub fn run(run: &PeerRun) -> Result<()> {

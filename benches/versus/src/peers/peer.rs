@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct Peer {
 
 /// Takes how many tasks there are at once.
 type Micro = fn(Workload, usize, Window) -> Result<Measurement>;
+
+/// How long a peer that spins watches for completions before it sleeps.
+pub const SPIN: Duration = Duration::from_micros(50);
 
 /// What a peer is built on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
