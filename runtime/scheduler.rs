@@ -106,9 +106,11 @@ impl Scheduler {
                 if self.shared.take_main_wake() {
                     interval -= 1;
                     own_waker::set(waker);
-                    if let Poll::Ready(output) = self.polling(|| future.as_mut().poll(&mut cx)) {
+                    let polling = self.begin_polling();
+                    if let Poll::Ready(output) = self.poll_one(|| future.as_mut().poll(&mut cx)) {
                         return output;
                     }
+                    drop(polling);
                     if self.shared.is_main_woken() {
                         interval = interval.min(self.ready.borrow().len());
                     }
@@ -137,19 +139,22 @@ impl Scheduler {
     fn run_ready(&self, interval: &mut usize) {
         let mut is_traced = false;
         contain(SUBSCRIBER, || is_traced = tracing::span_enabled!(tracing::Level::TRACE));
+        let _polling = self.begin_polling();
+        let mut count = 0;
         while *interval > 0 {
-            let Some(runnable) = self.ready.borrow_mut().pop_front() else { return };
+            let Some(runnable) = self.ready.borrow_mut().pop_front() else { break };
             *interval -= 1;
-            self.left_in_round.set(self.left_in_round.get().saturating_sub(1));
+            count += 1;
             let task = ptr::from_ref(runnable.metadata());
             // Does not unwind: a panic of the future is caught inside the task.
-            let run = || self.polling(|| runnable.run());
+            let run = || self.poll_one(|| runnable.run());
             let woke_itself = if is_traced { in_span(task, run) } else { run() };
             if woke_itself {
                 // It is the last in the queue: it was put there when its poll returned.
                 *interval = (*interval).min(self.ready.borrow().len().saturating_sub(1));
             }
         }
+        self.left_in_round.set(self.left_in_round.get().saturating_sub(count));
     }
 
     /// A turn of the loop comes. Once every task has run that was ready at the beginning of the
@@ -162,30 +167,25 @@ impl Scheduler {
         Round::IsOver
     }
 
+    /// Something is polled until the guard is dropped.
+    fn begin_polling(&self) -> Polling<'_> {
+        self.is_polling.set(true);
+        Polling(&self.is_polling)
+    }
+
     /// Polls something, with a budget of its own.
     ///
     /// # Panics
     ///
     /// If it has forked, and this is the child.
-    fn polling<R>(&self, poll: impl FnOnce() -> R) -> R {
-        /// Also where the future of `block_on` panics.
-        struct Polling<'a>(&'a Cell<bool>);
-
-        impl Drop for Polling<'_> {
-            fn drop(&mut self) {
-                self.0.set(false);
-            }
-        }
-
+    #[inline(always)]
+    fn poll_one<R>(&self, poll: impl FnOnce() -> R) -> R {
         coop::refill();
-        self.is_polling.set(true);
-        let polling = Polling(&self.is_polling);
         let begin = self.measure_stalls.then(Instant::now);
         let polled = poll();
         if let Some(begin) = begin {
             self.shared.counters().note_poll(begin.elapsed());
         }
-        drop(polling);
         self.assert_ours();
         polled
     }
@@ -283,6 +283,15 @@ impl Scheduler {
 impl fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scheduler").finish_non_exhaustive()
+    }
+}
+
+/// See [`Scheduler::begin_polling`]. The future of `block_on` may panic.
+struct Polling<'a>(&'a Cell<bool>);
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 

@@ -19,29 +19,39 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
 /// The calling process's number. It is kept in a page that `fork` gives to the child as zeros,
 /// so the child takes the next one.
+#[inline]
 pub(crate) fn number() -> u32 {
+    let page = PAGE.load(Ordering::Acquire);
+    // SAFETY: null, or as `PAGE` says: mapped and aligned for good, and only accessed atomically.
+    match unsafe { page.as_ref() }.map(|page| page.load(Ordering::Relaxed)) {
+        Some(number) if number != 0 => number,
+        _ => first_number(),
+    }
+}
+
+/// The number at the first call in this process; where there is no such page, at every call.
+#[cold]
+fn first_number() -> u32 {
     /// An ordinary static, which a child inherits: it counts on from where its ancestors were.
     static LATEST: AtomicU32 = AtomicU32::new(0);
     let page = page();
     if ptr::eq(page, &NO_PAGE) {
         return rustix::process::getpid().as_raw_nonzero().get() as u32;
     }
-    match page.load(Ordering::Relaxed) {
-        0 => {
-            let next = LATEST.fetch_add(1, Ordering::Relaxed) + 1;
-            // Another thread may have been faster.
-            page.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|first| first, |_| next)
-        }
-        number => number,
-    }
+    let next = LATEST.fetch_add(1, Ordering::Relaxed) + 1;
+    // Another thread may have been faster.
+    page.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|first| first, |_| next)
 }
 
 /// Stands for the page where the kernel wipes none.
 static NO_PAGE: AtomicU32 = AtomicU32::new(0);
 
-/// The page that is zero in every new process, mapped at the first call; or [`NO_PAGE`].
+/// The page that is zero in every new process, or [`NO_PAGE`]; null before the first call. What it
+/// points to is aligned, stays mapped for good, and is only accessed atomically.
+static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+
+/// The page, which is mapped at the first call.
 fn page() -> &'static AtomicU32 {
-    static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
     let known = PAGE.load(Ordering::Acquire);
     let page = if known.is_null() {
         let ours = wiped_page().unwrap_or_else(|| (&raw const NO_PAGE).cast_mut());
@@ -55,8 +65,8 @@ fn page() -> &'static AtomicU32 {
     } else {
         known
     };
-    // SAFETY: `NO_PAGE`, or a page that was mapped for reading and writing, began as zeros, is
-    // aligned, and is not unmapped: only one that never was in `PAGE` is.
+    // SAFETY: as `PAGE` says: it is `NO_PAGE`, or a page that was mapped for reading and writing
+    // and is not unmapped, since only one that never was in `PAGE` is.
     unsafe { &*page }
 }
 
