@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -26,8 +26,8 @@ use super::kernel::process::PerProcess;
 use super::mailbox::{Command, Mailbox};
 use super::timers::TimerKey;
 
-/// Reactors, by their number.
-type Reactors = Vec<(Home, Weak<Core>)>;
+/// Reactors that have not been shut down, by their number.
+type Reactors = Vec<(Home, Rc<Core>)>;
 
 thread_local! {
     /// The reactors of this thread, the one whose loop runs in front. In `ManuallyDrop`, because a
@@ -45,18 +45,21 @@ fn everywhere() -> MutexGuard<'static, BTreeMap<Home, Mailbox>> {
 
 /// Lets a reactor be found.
 pub(super) fn open(core: &Rc<Core>) {
-    HERE.with(|here| here.borrow_mut().push((core.home(), Rc::downgrade(core))));
+    HERE.with(|here| here.borrow_mut().push((core.home(), Rc::clone(core))));
     everywhere().insert(core.home(), core.mailbox().clone());
 }
 
 /// Forgets a reactor, whose mailbox is closed.
 pub(super) fn close(home: Home) {
-    HERE.with(|here| {
+    // Dropped with the borrow released.
+    let _closed = HERE.with(|here| {
         let mut here = here.borrow_mut();
-        here.retain(|(other, _)| *other != home);
+        let at = here.iter().position(|(other, _)| *other == home)?;
+        let closed = here.remove(at);
         if here.is_empty() {
             *here = Vec::new();
         }
+        Some(closed)
     });
     everywhere().remove(&home);
 }
@@ -74,17 +77,25 @@ pub(super) fn move_to_front(home: Home) {
 impl Home {
     /// Calls `f` with the reactor, if this is its thread.
     pub(super) fn with<R>(self, f: impl FnOnce(&Core) -> R) -> Option<R> {
-        let core = HERE.with(|here| {
-            let here = here.borrow();
-            let (_, core) = here.iter().find(|(home, _)| *home == self)?;
-            core.upgrade()
-        })?;
+        // A clone, since `f` may run user code, which may make reactors and end them.
+        let core = self.look(Rc::clone)?;
         Some(f(&core))
     }
 
     /// Calls `f` with the reactor's driver, if this is its thread and the reactor has not gone.
     pub(super) fn with_driver<R>(self, f: impl FnOnce(&mut Driver) -> R) -> Option<R> {
-        self.with(|core| core.with(f)).flatten()
+        self.look(|core| core.with(f)).flatten()
+    }
+
+    /// Calls `f` with the reactor, if this is its thread, while the list is borrowed: `f` runs no
+    /// user code.
+    fn look<R>(self, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
+        HERE.with(|here| {
+            let here = here.borrow();
+            // Not `Option::map`: what `f` has captured is dropped with the borrow released.
+            let (_, core) = here.iter().find(|(home, _)| *home == self)?;
+            Some(f(core))
+        })
     }
 
     /// Whether this is the reactor's thread.
