@@ -75,6 +75,8 @@ fn alone(test: impl FnOnce()) {
     let _watchdog = limits::begin(TEST_LIMIT);
     // A failed test may have left some behind.
     fault::clear();
+    // It would take a fault that is meant for this test.
+    wait_until("earlier tests' contexts are destroyed", || threads_named("aio-destroy") == 0);
     wait_for_quota();
     let before = open_descriptors();
     test();
@@ -91,6 +93,14 @@ fn wait_for_quota() {
     while read("aio-nr") + 8_192 > read("aio-max-nr") && begin.elapsed() < PATIENCE {
         thread::sleep(A_WHILE);
     }
+}
+
+/// The number of this process's threads of that name.
+fn threads_named(name: &str) -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path().join("comm"));
+    // One that has just ended has no name any more.
+    let names = threads.filter_map(|comm| std::fs::read_to_string(comm).ok());
+    names.filter(|found| found.trim() == name).count()
 }
 
 fn open_descriptors() -> usize {

@@ -9,7 +9,9 @@ use rustix::io::Errno;
 
 use super::FOREVER;
 use crate::reactor::kernel::fault::{self, Call};
-use crate::reactor::tests::{ManualPoll, alone, config, fresh_capacity, metrics, new_eventfd, wait_until};
+use crate::reactor::tests::{
+    ManualPoll, alone, config, fresh_capacity, metrics, new_eventfd, threads_named, wait_until,
+};
 use crate::reactor::{Buf, Config, FileOperation, Reactor, Request};
 
 /// Has a reactor end, in a way of the test's choice, with reads in flight and `io_destroy` denied,
@@ -37,7 +39,7 @@ fn assert_requests_are_kept(end: impl Fn(&Reactor)) {
             fault::inject(Call::Destroy, Errno::PERM, denied);
             end(&reactor);
             drop((reads, reactor));
-            wait_until("io_destroy is denied", || fault::taken(Call::Destroy) == denied.min(contexts));
+            wait_until("io_destroy is denied", || fault::taken(Call::Destroy) >= denied.min(contexts));
             // It would free the requests at its end.
             wait_until("the thread that met the error has ended", || threads_named("aio-destroy") == 0);
             assert_eq!(Arc::strong_count(&file), 1 + kept, "the kernel may still write to their buffers");
@@ -49,14 +51,6 @@ fn assert_requests_are_kept(end: impl Fn(&Reactor)) {
             }
         });
     }
-}
-
-/// The number of this process's threads of that name.
-fn threads_named(name: &str) -> usize {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path().join("comm"));
-    // One that has just ended has no name any more.
-    let names = threads.filter_map(|comm| std::fs::read_to_string(comm).ok());
-    names.filter(|found| found.trim() == name).count()
 }
 
 #[test]
