@@ -84,7 +84,10 @@ impl Home {
 
     /// Calls `f` with the reactor's driver, if this is its thread and the reactor has not gone.
     pub(super) fn with_driver<R>(self, f: impl FnOnce(&mut Driver) -> R) -> Option<R> {
-        self.look(|core| core.with(f)).flatten()
+        // Where the driver has gone, what `f` has captured (a waker, say) is dropped at the end of
+        // this function, with nothing borrowed.
+        let mut f = Some(f);
+        self.look(|core| core.with(|driver| f.take().map(|f| f(driver)))).flatten().flatten()
     }
 
     /// Calls `f` with the reactor, if this is its thread, while the list is borrowed: `f` runs no
@@ -92,7 +95,6 @@ impl Home {
     fn look<R>(self, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
         HERE.with(|here| {
             let here = here.borrow();
-            // Not `Option::map`: what `f` has captured is dropped with the borrow released.
             let (_, core) = here.iter().find(|(home, _)| *home == self)?;
             Some(f(core))
         })
@@ -100,7 +102,7 @@ impl Home {
 
     /// Whether this is the reactor's thread.
     pub(crate) fn is_here(self) -> bool {
-        self.with(|_| ()).is_some()
+        self.look(|_| ()).is_some()
     }
 
     /// Whether another thread of this process has it.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use super::super::driver::Aftermath;
-use super::super::{Close, Config, Direction, Home, Reactor, Round};
+use super::super::{Close, Config, Direction, Home, Reactor, Round, home};
 use super::sockets::{assert_sees_close, stream_and_peer};
 use super::{
     ManualPoll, alone, arm_byte, arm_counter, config, eventfd_pair, fire, metrics, new_eventfd, next_byte,
@@ -102,7 +102,8 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // Panics if the driver is borrowed.
+        // Either panics under a borrow.
+        home::move_to_front(self.reactor);
         let _gone = self.reactor.with_driver(|_| ());
         self.dropped.borrow_mut().push(self.number);
         assert!(!self.panics, "an owner's drop may panic");

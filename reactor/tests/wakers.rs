@@ -13,7 +13,7 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::super::{Buf, Config, Direction, FileOperation, Home, Io, Reactor, Request, Round, coop};
+use super::super::{Buf, Config, Direction, FileOperation, Home, Io, Reactor, Request, Round, coop, home};
 use super::listener::{Listener, listen};
 use super::{
     ManualPoll, alone, assert_at_rest, config, eventfd_pair, fire, in_each_mode, metrics, new_eventfd, next_counter,
@@ -38,6 +38,8 @@ impl Meddler {
 
     fn meddle() {
         let Some(reactor) = REACTOR.get() else { return };
+        // Panics if the thread's list of reactors is borrowed.
+        home::move_to_front(reactor);
         // Both fail once the reactor is gone, which is fine.
         reactor.with(|core| {
             core.with(|driver| driver.turn(Round::IsOver));
@@ -272,6 +274,29 @@ fn what_goes_wrong_is_logged_outside_the_borrow() {
             assert_eq!(logged, 1);
             fire(&trigger);
         });
+    });
+}
+
+#[test]
+fn what_a_call_in_vain_has_captured_is_dropped_with_nothing_borrowed() {
+    struct UsesTheList(Home);
+
+    impl Drop for UsesTheList {
+        fn drop(&mut self) {
+            home::move_to_front(self.0);
+        }
+    }
+
+    alone(|| {
+        let reactor = Reactor::new(config(1)).unwrap();
+        let home = reactor.home();
+        drop(reactor.core.take_driver());
+        for _ in 0..2 {
+            let captured = UsesTheList(home);
+            assert!(home.with_driver(move |_| drop(captured)).is_none());
+            // And where it is not even in the list.
+            reactor.shutdown();
+        }
     });
 }
 

@@ -15,7 +15,7 @@ use crate::reactor::tests::listener::{Listener, listen};
 use crate::reactor::tests::{
     alone, arm_counter, assert_at_rest, assert_sleeps, config, eventfd_pair, fresh_capacity, metrics, run,
 };
-use crate::reactor::{Config, Home, Reactor};
+use crate::reactor::{Config, Home, Reactor, home};
 
 /// Keeps what is logged, and has used the driver each time before.
 struct UsesTheDriver {
@@ -29,7 +29,8 @@ impl Listener for UsesTheDriver {
     }
 
     fn event(&self, event: &tracing::Event<'_>) {
-        // Panics if it is borrowed.
+        // Either panics under a borrow.
+        home::move_to_front(self.home);
         let _gone = self.home.with_driver(|_| ());
         let mut message = Message::default();
         event.record(&mut message);
