@@ -95,7 +95,7 @@
 //!
 //! | operation | runs |
 //! |---|---|
-//! | direct read | on the runtime's AIO context, asynchronous in the kernel, with `RWF_NOWAIT`; one that would block first waits in `io_submit`, and so do the next 128 |
+//! | direct read | on the runtime's AIO context, asynchronous in the kernel, with `RWF_NOWAIT`; one that would block first is submitted again without it and waits in `io_submit`, and so do the next 127 |
 //! | direct write to a block device | on the context |
 //! | direct write inside the file's known length | on the context with `RWF_NOWAIT`; where it would block first (a hole, a file busy with an extending write, pages in the cache) on the blocking pool |
 //! | direct write that extends the file | on the blocking pool, since `io_submit` would wait for the device |

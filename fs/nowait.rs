@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How many transfers go without it after one that would have blocked. What stood in its way (a
+/// How many transfers go without it, from one that would have blocked on. What stood in its way (a
 /// write that extends the file, a full queue of the device) often stands in the way of the next
 /// ones, and each that tries in vain is submitted twice.
 const PAUSE: u32 = 128;
@@ -42,16 +42,17 @@ impl Nowait {
         self.without.swap(NEVER, Ordering::Relaxed) != NEVER
     }
 
-    /// A transfer with it would have blocked.
+    /// A transfer with it would have blocked. It goes without it, and so do the next ones.
     pub(super) fn pause(&self) {
-        self.without.store(PAUSE, Ordering::Relaxed);
+        // Not where it has been refused in the meantime.
+        let _ = self.without.compare_exchange(0, PAUSE, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// A transfer has gone without it.
     pub(super) fn one_without(&self) {
         let without = self.get();
         if without != 0 && without != NEVER {
-            self.without.store(without - 1, Ordering::Relaxed);
+            let _ = self.without.compare_exchange(without, without - 1, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }
@@ -78,6 +79,7 @@ mod tests {
         let nowait = Nowait::new(true);
         assert!(nowait.forgo() && !nowait.forgo());
         nowait.one_without();
+        nowait.pause();
         for nowait in [nowait, Nowait::new(false)] {
             assert!(!nowait.works() && !nowait.is_due());
         }

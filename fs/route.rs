@@ -354,6 +354,9 @@ mod tests {
             file.forgo_nowait(Transfer::Read);
             file.forgo_nowait(Transfer::Write);
         }
+        let busy = open(fs::OpenOptions::new().read(true), Some(Direct::UNKNOWN));
+        busy.nowait(Transfer::Read).pause();
+        assert_eq!(busy.route(Transfer::Read, 0, 1), Route::Context, "it pauses");
 
         let appended = open(fs::OpenOptions::new().append(true), Some(Direct::UNKNOWN));
         assert_eq!(appended.route(Transfer::Read, LEN, 0), Route::NowaitFirst);

@@ -33,7 +33,7 @@ pub(crate) struct Scheduler {
     measure_stalls: bool,
     /// The process that it belongs to.
     process: u32,
-    /// Something is being polled at this moment.
+    /// A run of tasks, or the future of `block_on`, is being polled at this moment.
     is_polling: Cell<bool>,
 }
 

@@ -142,7 +142,8 @@ fn reads_at_once_are_submitted_at_once() {
     let dir = real_dir();
     let path = dir.path().join("file");
     std::fs::write(&path, pattern(128 * 4096)).unwrap();
-    // While pages are dirty, a read with RWF_NOWAIT fails, and is submitted twice.
+    // While pages are dirty, a read with RWF_NOWAIT fails and is submitted twice. (Some file systems
+    // have other reasons to refuse one.)
     std::fs::File::open(&path).unwrap().sync_all().unwrap();
     run_on(&mut Builder::new(), async {
         let file = open_direct(&path).await;
@@ -152,7 +153,7 @@ fn reads_at_once_are_submitted_at_once() {
             assert_eq!(read.unwrap(), 4096);
         }
         let cost = grown(&before, &Handle::current().metrics());
-        assert_eq!(cost.submitted_reads, 128);
+        assert!(cost.submitted_reads >= 128, "{cost:#?}");
         assert!(cost.submit_calls <= 4, "{cost:#?}");
         assert!(cost.slots_peak >= 128 && cost.capacity >= cost.slots_peak, "{cost:#?}");
     });

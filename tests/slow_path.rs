@@ -174,7 +174,7 @@ fn an_extending_write_is_counted() {
 
 #[test]
 fn a_direct_read_that_would_block_waits_in_the_context() {
-    const TRIES: u64 = 20;
+    const TRIES: i64 = 20;
     let dir = real_dir();
     let path = dir.path().join("dirty");
     std::fs::write(&path, pattern(BLOCK)).unwrap();
@@ -187,7 +187,7 @@ fn a_direct_read_that_would_block_waits_in_the_context() {
             std.write_all_at(&[try_number as u8; BLOCK], 0).unwrap();
             let (read, buf) = soon("a read", file.read_at(aligned(&[0; BLOCK]), 0)).await;
             assert_eq!((read.unwrap(), &buf[..]), (BLOCK, &[try_number as u8; BLOCK][..]));
-            again = Handle::current().metrics().submitted_reads - try_number;
+            again = Handle::current().metrics().submitted_reads as i64 - try_number;
         }
         assert_eq!(detours(), [0; 3]);
         // 0 if the file system finds nothing wrong, or the kernel is always faster.
