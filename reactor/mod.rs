@@ -71,6 +71,7 @@ pub(crate) use kernel::credentials::peer_credentials;
 #[cfg(test)]
 pub(crate) use kernel::fault;
 pub(crate) use kernel::process::number as process_number;
+pub(crate) use kernel::sigpipe::write_to_pipe;
 pub(crate) use metrics::{Counters, Detour};
 pub(crate) use operation::FileOperation;
 pub(crate) use requests::Request;

@@ -1,6 +1,6 @@
 //! The AIO calls, one context with its mapped ring, and the nested epoll. Almost all unsafe code of
-//! the library is here; so is the one socket option that rustix cannot read ([`credentials`]), for
-//! which a third door would be too many.
+//! the library is here; so are the one socket option that rustix cannot read ([`credentials`]) and
+//! the writes that raise no signal ([`sigpipe`]), for which a third door would be too many.
 //!
 //! ```text
 //!    Batch ──io_submit──►  ┌────────┐  ──events──► Ring (reaped in user space)
@@ -34,3 +34,4 @@ pub(super) mod overflow;
 pub(super) mod probe;
 pub(super) mod process;
 mod ring;
+pub(super) mod sigpipe;
