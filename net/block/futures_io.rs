@@ -11,7 +11,7 @@ macro_rules! async_read {
 
             impl futures::io::AsyncRead for $Type {
                 fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-                    self.block().poll_read(cx, buf)
+                    self.block().poll_read::<u8>(cx, buf)
                 }
 
                 fn poll_read_vectored(
@@ -53,7 +53,7 @@ macro_rules! async_write {
                     Poll::Ready(Ok(()))
                 }
 
-                /// Shuts the write side down.
+                /// Shuts a socket's write side down. Does nothing to a pipe.
                 fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                     Poll::Ready(self.get_mut().shutdown_write())
                 }

@@ -5,15 +5,18 @@
 //!
 //! - *Nothing blocks.* The descriptor is in non-blocking mode, and "not now" is `WouldBlock`.
 //! - *No signal.* Writing to a peer that has gone is an error (`EPIPE`) and never a `SIGPIPE`.
-//! - *A kind is a stream of bytes*: a short read has emptied the socket's receive buffer, a short
-//!   write has filled its send buffer. The next one waits before it tries. Where that guess is
-//!   wrong (a descriptor that was passed along ends a read of a Unix socket) it costs a poll that
-//!   completes at once. Whatever keeps the boundaries of messages is not a kind: a short message
-//!   says nothing about the next one.
-//! - *The end stays*: after a read of 0 bytes into a buffer with room, every read gives 0.
+//! - *A kind is a stream of bytes*: a short read has emptied the pipe, or the socket's receive
+//!   buffer; a short write has filled the pipe, or the socket's send buffer. The next one waits
+//!   before it tries. Where that guess is wrong (a descriptor that was passed along ends a read of
+//!   a Unix socket) it costs a poll that completes at once. Whatever keeps the boundaries of
+//!   messages is not a kind: a short message says nothing about the next one.
+//! - *The end stays*: after a read of 0 bytes into a buffer with room, every read gives 0. Not for
+//!   a FIFO, which another writer may open: the reactor then finds that `EAGAIN` contradicts the
+//!   end, and the receiver waits for edges in the nested epoll from then on.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::buffer::Buffer;
@@ -27,9 +30,26 @@ pub(crate) const MAX_BUFS: usize = 1024;
 pub(crate) trait Reads {
     /// Reads once and returns the number of bytes. The buffer may be initialised (`&mut [u8]`), not
     /// yet (`&mut [MaybeUninit<u8>]`), or the spare capacity of a `Vec`.
-    fn read(fd: BorrowedFd<'_>, buf: impl Buffer<u8>) -> io::Result<usize>;
+    fn read(fd: BorrowedFd<'_>, buf: impl Buffer<u8, Output: Count>) -> io::Result<usize>;
     /// The same into at most [`MAX_BUFS`] buffers.
     fn read_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize>;
+}
+
+/// What rustix returns for a buffer that it has read into: the number of bytes, or the two parts.
+pub(crate) trait Count {
+    fn count(&self) -> usize;
+}
+
+impl Count for usize {
+    fn count(&self) -> usize {
+        *self
+    }
+}
+
+impl Count for (&mut [u8], &mut [MaybeUninit<u8>]) {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// A kind that can be written.
@@ -85,7 +105,7 @@ pub(crate) enum End {
 }
 
 impl<K: Socket> Reads for K {
-    fn read(fd: BorrowedFd<'_>, buf: impl Buffer<u8>) -> io::Result<usize> {
+    fn read(fd: BorrowedFd<'_>, buf: impl Buffer<u8, Output: Count>) -> io::Result<usize> {
         let (_, received) = rustix::net::recv(fd, buf, RecvFlags::empty())?;
         Ok(received)
     }

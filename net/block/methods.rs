@@ -28,7 +28,8 @@ macro_rules! read_methods {
                 ///
                 /// # Errors
                 ///
-                /// `WouldBlock` if there is nothing to read; otherwise those of `recv(2)`.
+                /// `WouldBlock` if there is nothing to read; otherwise those of `recv(2)`, or of
+                /// `read(2)` for a pipe.
                 pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
                     self.block().try_read(buf)
                 }
@@ -73,7 +74,8 @@ macro_rules! write_methods {
                 ///
                 /// # Errors
                 ///
-                /// `WouldBlock` if there is no room; otherwise those of `send(2)`.
+                /// `WouldBlock` if there is no room; otherwise those of `send(2)`, or of `write(2)`
+                /// for a pipe.
                 pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
                     self.block().try_write(buf)
                 }
@@ -82,7 +84,8 @@ macro_rules! write_methods {
                 ///
                 /// # Errors
                 ///
-                /// `WouldBlock` if there is no room; otherwise those of `sendmsg(2)`.
+                /// `WouldBlock` if there is no room; otherwise those of `sendmsg(2)`, or of
+                /// `writev(2)` for a pipe.
                 pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
                     self.block().try_write_vectored(bufs)
                 }

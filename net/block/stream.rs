@@ -9,7 +9,7 @@ use rustix::buffer::Buffer;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 
-use super::kind::{MAX_BUFS, Reads, Socket, Writes};
+use super::kind::{Count, MAX_BUFS, Reads, Socket, Writes};
 use crate::reactor::{Close, Direction, Home, Io};
 use crate::runtime::context;
 
@@ -69,7 +69,7 @@ impl<K: Reads> Stream<K> {
     /// `T` is `u8`, or `MaybeUninit<u8>`.
     pub(crate) fn poll_read<T>(&self, cx: &mut Context<'_>, buf: &mut [T]) -> Poll<io::Result<usize>>
     where
-        for<'b> &'b mut [T]: Buffer<u8>,
+        for<'b> &'b mut [T]: Buffer<u8, Output: Count>,
     {
         self.poll_transfer(cx, Direction::Read, buf.len(), |fd| K::read(fd, &mut *buf))
     }
@@ -188,7 +188,7 @@ mod tests {
             let (stream, peer) = stream_and_peer();
             rustix::io::write(&peer, b"four, five").unwrap();
             let mut buf = [MaybeUninit::uninit(); 4];
-            let read = poll_fn(|cx| stream.poll_read(cx, &mut buf[..])).await.unwrap();
+            let read = poll_fn(|cx| stream.poll_read::<MaybeUninit<u8>>(cx, &mut buf[..])).await.unwrap();
             assert_eq!(read, 4);
             let mut rest = Vec::with_capacity(16);
             assert_eq!(Anonymous::read(stream.as_fd(), spare_capacity(&mut rest)).unwrap(), 6);
@@ -201,7 +201,7 @@ mod tests {
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
             let (stream, peer) = stream_and_peer();
-            let read = async |len| poll_fn(|cx| stream.poll_read(cx, &mut vec![0; len][..])).await.unwrap();
+            let read = async |len| poll_fn(|cx| stream.poll_read::<u8>(cx, &mut vec![0; len][..])).await.unwrap();
             let polls = || runtime.handle().metrics().submitted_polls;
             rustix::io::write(&peer, b"abcd").unwrap();
             assert_eq!((read(2).await, read(1).await), (2, 1));
