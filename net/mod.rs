@@ -1,8 +1,9 @@
-//! Sockets: TCP ([`TcpListener`], [`TcpStream`]) and Unix ([`UnixListener`], [`UnixStream`]).
+//! Sockets: TCP ([`TcpListener`], [`TcpStream`]) and Unix ([`UnixListener`], [`UnixStream`]); and
+//! pipes ([`unix::pipe`]).
 //!
-//! Names and meanings are those of `tokio::net`. Streams and their halves implement
-//! [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`]; the extension traits are in
-//! [`io`](crate::io).
+//! Names and meanings are those of `tokio::net`. Streams, their halves and the ends of pipes
+//! implement [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`]; the extension traits are
+//! in [`io`](crate::io).
 //!
 //! - Every operation is tried first. Only if it would block does its task wait.
 //! - Futures cancel by being dropped. A read that is dropped before it is ready has taken no data,
@@ -61,6 +62,9 @@
 //   Stream<Tcp>  Stream<Unix>            Listener<Tcp>  Listener<Unix>   block: what is shared
 //        └────────┬───────────────────────────┘
 //                Io                                                      reactor
+//
+// The ends of a pipe, `Receiver` and `Sender`, are newtypes of `Stream<PipeRead>` and
+// `Stream<PipeWrite>`, with one direction each.
 //
 // A kind (`Tcp`, `Unix`) says how bytes and addresses go in and out of a descriptor; `block::kind`
 // has the laws. The block is generic over it and does the rest, and `block::surface` shows it.

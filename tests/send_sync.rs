@@ -44,6 +44,9 @@ const _: () = {
     send_and_sync::<unix::ReuniteError>();
     send_and_sync::<unix::SocketAddr>();
     send_and_sync::<unix::UCred>();
+    send_and_sync::<unix::pipe::Sender>();
+    send_and_sync::<unix::pipe::Receiver>();
+    send_and_sync::<unix::pipe::OpenOptions>();
 
     send_and_sync::<Sleep>();
     send_and_sync::<Timeout<Sleep>>();

@@ -1,5 +1,6 @@
 //! Unix sockets: [`UnixListener`] and [`UnixStream`], which `net` exports too, their addresses, and
-//! the halves that [`UnixStream::split`] and [`UnixStream::into_split`] return.
+//! the halves that [`UnixStream::split`] and [`UnixStream::into_split`] return. And pipes, in
+//! [`pipe`].
 //!
 //! A socket is named by a path of the file system or, if the path starts with a zero byte, in
 //! Linux's abstract namespace: `"\0name"`. A name of the file system stays when its listener has
@@ -31,6 +32,7 @@
 
 mod addr;
 mod listener;
+pub mod pipe;
 mod stream;
 mod ucred;
 
