@@ -95,12 +95,11 @@ fn accept<K: Socket>(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, K::Addr)> {
 macro_rules! listener_surface {
     ($Listener:ident { kind: $Kind:ty, accepts: $Stream:ident, addr: $Addr:ty, std: $Std:ty }) => {
         const _: () = {
-            use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+            use std::os::fd::{AsFd, OwnedFd};
             use std::task::{Context, Poll};
             use std::{fmt, io};
 
             use $crate::net::block::kind::Socket;
-            use $crate::net::block::listener::Listener;
 
             impl $Listener {
                 /// Takes the next connection.
@@ -139,61 +138,6 @@ macro_rules! listener_surface {
                 pub fn local_addr(&self) -> io::Result<$Addr> {
                     self.0.local_addr()
                 }
-
-                /// The error that is pending on the socket (`SO_ERROR`), which is then cleared.
-                ///
-                /// # Errors
-                ///
-                /// Those of `getsockopt(2)`.
-                pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-                    self.0.take_error()
-                }
-
-                #[doc = concat!("Converts from a [`", stringify!($Std), "`], and puts it into non-blocking mode.")]
-                ///
-                /// # Errors
-                ///
-                /// Those of `ioctl(FIONBIO)`.
-                ///
-                /// # Panics
-                ///
-                /// Outside a runtime.
-                #[track_caller]
-                pub fn from_std(listener: $Std) -> io::Result<Self> {
-                    Ok(Self(Listener::from_blocking(listener.into())?))
-                }
-
-                #[doc = concat!("Converts to a [`", stringify!($Std), "`]. It stays in non-blocking mode.")]
-                ///
-                /// # Errors
-                ///
-                /// On the thread of its runtime, none. On another one it returns a duplicate, and
-                /// fails with `EMFILE` if the process has no descriptor left.
-                pub fn into_std(self) -> io::Result<$Std> {
-                    Ok(self.0.into_fd()?.into())
-                }
-            }
-
-            impl TryFrom<$Std> for $Listener {
-                type Error = io::Error;
-
-                /// As [`from_std`](Self::from_std).
-                #[track_caller]
-                fn try_from(listener: $Std) -> io::Result<Self> {
-                    Self::from_std(listener)
-                }
-            }
-
-            impl AsFd for $Listener {
-                fn as_fd(&self) -> BorrowedFd<'_> {
-                    self.0.as_fd()
-                }
-            }
-
-            impl AsRawFd for $Listener {
-                fn as_raw_fd(&self) -> RawFd {
-                    self.0.as_fd().as_raw_fd()
-                }
             }
 
             impl fmt::Debug for $Listener {
@@ -202,6 +146,8 @@ macro_rules! listener_surface {
                 }
             }
         };
+
+        $crate::net::block::methods::std_methods!($Listener($crate::net::block::listener::Listener<$Kind>), $Std);
     };
 }
 

@@ -1,5 +1,5 @@
-//! The methods that streams and their halves share, as macros, so that each type has them under its
-//! own name: `surface.rs` and `split.rs` put them on their types.
+//! The methods that several types share, as macros, so that each type has them under its own name:
+//! the surfaces of the blocks and `split.rs` put them on their types.
 
 /// The methods of what reads: a stream or a half, with a `block()` of a kind that [`Reads`].
 macro_rules! read_methods {
@@ -133,4 +133,72 @@ macro_rules! socket_methods {
     };
 }
 
-pub(crate) use {read_methods, socket_methods, write_methods};
+/// What a newtype of a block of sockets has in common with std's type: the conversions, the
+/// descriptor, and the error that is pending on it.
+macro_rules! std_methods {
+    ($Type:ident($Block:ty), $Std:ty) => {
+        const _: () = {
+            use std::io;
+            use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+            impl $Type {
+                #[doc = concat!("Converts from a [`", stringify!($Std), "`], and puts it into non-blocking mode.")]
+                ///
+                /// # Errors
+                ///
+                /// Those of `ioctl(FIONBIO)`.
+                ///
+                /// # Panics
+                ///
+                /// Outside a runtime.
+                #[track_caller]
+                pub fn from_std(socket: $Std) -> io::Result<Self> {
+                    Ok(Self(<$Block>::from_blocking(socket.into())?))
+                }
+
+                #[doc = concat!("Converts to a [`", stringify!($Std), "`]. It stays in non-blocking mode.")]
+                ///
+                /// # Errors
+                ///
+                /// On the thread of its runtime, none. On another one it returns a duplicate, and
+                /// fails with `EMFILE` if the process has no descriptor left.
+                pub fn into_std(self) -> io::Result<$Std> {
+                    Ok(self.0.into_fd()?.into())
+                }
+
+                /// The error that is pending on the socket (`SO_ERROR`), which is then cleared.
+                ///
+                /// # Errors
+                ///
+                /// Those of `getsockopt(2)`.
+                pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+                    self.0.take_error()
+                }
+            }
+
+            impl TryFrom<$Std> for $Type {
+                type Error = io::Error;
+
+                /// As [`from_std`](Self::from_std).
+                #[track_caller]
+                fn try_from(socket: $Std) -> io::Result<Self> {
+                    Self::from_std(socket)
+                }
+            }
+
+            impl AsFd for $Type {
+                fn as_fd(&self) -> BorrowedFd<'_> {
+                    self.0.as_fd()
+                }
+            }
+
+            impl AsRawFd for $Type {
+                fn as_raw_fd(&self) -> RawFd {
+                    self.0.as_fd().as_raw_fd()
+                }
+            }
+        };
+    };
+}
+
+pub(crate) use {read_methods, socket_methods, std_methods, write_methods};

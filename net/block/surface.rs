@@ -10,7 +10,7 @@ macro_rules! stream_surface {
     ($Stream:ident { kind: $Kind:ty, addr: $Addr:ty, std: $Std:ty }) => {
         const _: () = {
             use std::io;
-            use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+            use std::os::fd::OwnedFd;
 
             use $crate::net::block::split::ShutdownWrite;
             use $crate::net::block::stream::Stream;
@@ -24,30 +24,6 @@ macro_rules! stream_surface {
 
                 fn block(&self) -> &Stream<$Kind> {
                     &self.0
-                }
-
-                #[doc = concat!("Converts from a [`", stringify!($Std), "`], and puts it into non-blocking mode.")]
-                ///
-                /// # Errors
-                ///
-                /// Those of `ioctl(FIONBIO)`.
-                ///
-                /// # Panics
-                ///
-                /// Outside a runtime.
-                #[track_caller]
-                pub fn from_std(stream: $Std) -> io::Result<Self> {
-                    Ok(Self(Stream::from_blocking(stream.into())?))
-                }
-
-                #[doc = concat!("Converts to a [`", stringify!($Std), "`]. It stays in non-blocking mode.")]
-                ///
-                /// # Errors
-                ///
-                /// On the thread of its runtime, none. On another one it returns a duplicate, and
-                /// fails with `EMFILE` if the process has no descriptor left.
-                pub fn into_std(self) -> io::Result<$Std> {
-                    Ok(self.0.into_fd()?.into())
                 }
 
                 /// Reads and leaves the data there: the next read returns the same bytes. 0 bytes
@@ -78,15 +54,6 @@ macro_rules! stream_surface {
                 fn shutdown_write(&self) -> io::Result<()> {
                     self.0.shutdown_write()
                 }
-
-                /// The error that is pending on the socket (`SO_ERROR`), which is then cleared.
-                ///
-                /// # Errors
-                ///
-                /// Those of `getsockopt(2)`.
-                pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-                    self.0.take_error()
-                }
             }
 
             impl ShutdownWrite for $Stream {
@@ -95,31 +62,9 @@ macro_rules! stream_surface {
                 }
             }
 
-            impl TryFrom<$Std> for $Stream {
-                type Error = io::Error;
-
-                /// As [`from_std`](Self::from_std).
-                #[track_caller]
-                fn try_from(stream: $Std) -> io::Result<Self> {
-                    Self::from_std(stream)
-                }
-            }
-
             impl AsRef<$Stream> for $Stream {
                 fn as_ref(&self) -> &$Stream {
                     self
-                }
-            }
-
-            impl AsFd for $Stream {
-                fn as_fd(&self) -> BorrowedFd<'_> {
-                    self.0.as_fd()
-                }
-            }
-
-            impl AsRawFd for $Stream {
-                fn as_raw_fd(&self) -> RawFd {
-                    self.0.as_fd().as_raw_fd()
                 }
             }
         };
@@ -127,6 +72,7 @@ macro_rules! stream_surface {
         $crate::net::block::methods::read_methods!($Stream);
         $crate::net::block::methods::write_methods!($Stream);
         $crate::net::block::methods::socket_methods!($Stream, $Kind, $Addr);
+        $crate::net::block::methods::std_methods!($Stream($crate::net::block::stream::Stream<$Kind>), $Std);
         $crate::net::block::futures_io::async_read!($Stream);
         $crate::net::block::futures_io::async_read!(&$Stream);
         $crate::net::block::futures_io::async_write!($Stream);
