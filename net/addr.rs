@@ -1,7 +1,10 @@
-//! Addresses, resolved without blocking the runtime.
+//! Addresses, resolved without blocking the runtime, and sockets of their families.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _};
+use std::os::fd::OwnedFd;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::runtime::context;
 
@@ -45,6 +48,13 @@ where
         }
     }
     Err(last)
+}
+
+/// A new socket for an address's family, non-blocking and closed on exec.
+pub(super) fn new_socket(addr: &SocketAddr, socket_type: SocketType) -> io::Result<OwnedFd> {
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(rustix::net::socket_with(family, socket_type, flags, None)?)
 }
 
 mod sealed {

@@ -1,15 +1,18 @@
-//! What one kind of stream has of its own. A kind is a type without values, such as `Tcp`; the rest
-//! of the block is generic over it.
+//! What one kind of stream, listener or datagram socket has of its own. A kind is a type without
+//! values, such as `Tcp`; the rest of the block is generic over it.
 //!
 //! What holds for all kinds:
 //!
 //! - *Nothing blocks.* The descriptor is in non-blocking mode, and "not now" is `WouldBlock`.
 //! - *No signal.* Writing to a peer that has gone is an error (`EPIPE`) and never a `SIGPIPE`.
-//! - *A kind is a stream of bytes*: a short read has emptied the pipe, or the socket's receive
+//!
+//! What holds for those that [`Reads`] and [`Writes`] are for, but not for [`Datagrams`]:
+//!
+//! - *They are streams of bytes*: a short read has emptied the pipe, or the socket's receive
 //!   buffer; a short write has filled the pipe, or the socket's send buffer. The next one waits
 //!   before it tries. Where that guess is wrong (a descriptor that was passed along ends a read of
-//!   a Unix socket) it costs a poll that completes at once. Whatever keeps the boundaries of
-//!   messages is not a kind: a short message says nothing about the next one.
+//!   a Unix socket) it costs a poll that completes at once. Where the boundaries of messages are
+//!   kept, a short message says nothing about the next one.
 //! - *The end stays*: after a read of 0 bytes into a buffer with room, every read gives 0. Not for
 //!   a FIFO, which another writer may open: the reactor then finds that `EAGAIN` contradicts the
 //!   end, and the receiver waits for edges in the nested epoll from then on.
@@ -60,7 +63,7 @@ pub(crate) trait Writes {
     fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
-/// A kind of socket: it goes both ways, and its ends have addresses.
+/// A kind of socket: its ends have addresses.
 pub(crate) trait Socket {
     type Addr: fmt::Debug;
 
@@ -97,6 +100,15 @@ pub(crate) trait Socket {
     }
 }
 
+/// A kind of socket that is a stream of bytes in both directions.
+pub(crate) trait ByteStream: Socket {}
+
+/// A kind of socket that keeps the boundaries of messages. One of 0 bytes is a message, too.
+pub(crate) trait Datagrams: Socket {
+    /// Who has sent a datagram, given what the kernel has `written` about it.
+    fn sender(written: Option<SocketAddrAny>) -> io::Result<Self::Addr>;
+}
+
 /// One of the two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -104,7 +116,7 @@ pub(crate) enum End {
     Peer,
 }
 
-impl<K: Socket> Reads for K {
+impl<K: ByteStream> Reads for K {
     fn read(fd: BorrowedFd<'_>, buf: impl Buffer<u8, Output: Count>) -> io::Result<usize> {
         let (_, received) = rustix::net::recv(fd, buf, RecvFlags::empty())?;
         Ok(received)
@@ -115,7 +127,7 @@ impl<K: Socket> Reads for K {
     }
 }
 
-impl<K: Socket> Writes for K {
+impl<K: ByteStream> Writes for K {
     fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
         Ok(rustix::net::send(fd, buf, SendFlags::NOSIGNAL)?)
     }

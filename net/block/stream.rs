@@ -53,7 +53,7 @@ impl<K> Stream<K> {
         attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let moved = ready!(self.io.poll_io(cx, direction, attempt))?;
-        // A kind is a stream of bytes: the next attempt would find nothing, or no room.
+        // It is a stream of bytes: the next attempt would find nothing, or no room.
         if 0 < moved && moved < wanted {
             self.io.clear_ready(direction);
         }
@@ -160,7 +160,7 @@ mod tests {
     use rustix::buffer::spare_capacity;
     use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType};
 
-    use super::super::kind::End;
+    use super::super::kind::{ByteStream, End};
     use super::*;
     use crate::runtime::Runtime;
 
@@ -174,6 +174,8 @@ mod tests {
             Ok(())
         }
     }
+
+    impl ByteStream for Anonymous {}
 
     /// A registered stream and its peer.
     fn stream_and_peer() -> (Stream<Anonymous>, OwnedFd) {

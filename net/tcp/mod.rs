@@ -40,9 +40,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType};
+use rustix::net::{SocketAddrAny, SocketType};
 
-use super::block::kind::{End, Socket};
+use super::addr::new_socket;
+use super::block::kind::{ByteStream, End, Socket};
 
 /// The kind of a TCP socket.
 enum Tcp {}
@@ -55,9 +56,8 @@ impl Socket for Tcp {
     }
 }
 
-/// A new socket for an address's family, non-blocking and closed on exec.
+impl ByteStream for Tcp {}
+
 fn socket_for(addr: &SocketAddr) -> io::Result<OwnedFd> {
-    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
+    new_socket(addr, SocketType::STREAM)
 }

@@ -46,7 +46,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType};
 
-use super::block::kind::{End, Socket};
+use super::block::kind::{ByteStream, End, Socket};
 
 /// The kind of a Unix stream socket.
 enum Unix {}
@@ -58,6 +58,8 @@ impl Socket for Unix {
         SocketAddr::of(fd, end, written)
     }
 }
+
+impl ByteStream for Unix {}
 
 /// Non-blocking and closed on exec, as all our sockets are.
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
