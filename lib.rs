@@ -49,7 +49,7 @@
 //! |---|---|
 //! | [`spawn`], [`task`] | tasks, which need not be `Send`; [`task::spawn_blocking`] for code that blocks |
 //! | [`time`] | sleeps and time limits, with nanosecond deadlines |
-//! | [`net`] | TCP and Unix sockets, pipes |
+//! | [`net`] | TCP, UDP and Unix sockets, pipes |
 //! | [`fs`] | files, and [which of their operations need no thread](fs#how-an-operation-runs) |
 //! | [`io`] | the traits for reading and writing, from the `futures` crate |
 //! | [`runtime`] | [`Runtime`], its [`Builder`], its [`Handle`] for other threads, its [`Metrics`] |

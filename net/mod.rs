@@ -1,5 +1,5 @@
-//! Sockets: TCP ([`TcpListener`], [`TcpStream`]) and Unix ([`UnixListener`], [`UnixStream`]); and
-//! pipes ([`unix::pipe`]).
+//! Sockets: TCP ([`TcpListener`], [`TcpStream`]), UDP ([`UdpSocket`]) and Unix ([`UnixListener`],
+//! [`UnixStream`]); and pipes ([`unix::pipe`]).
 //!
 //! Names and meanings are those of `tokio::net`. Streams, their halves and the ends of pipes
 //! implement [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`]; the extension traits are
@@ -15,6 +15,21 @@
 //!   writes. If several tasks read (or write) by the traits at the same time, only the latest is
 //!   woken; `readable` and `writable` wake all.
 //! - Writing to a peer that has gone is an error (`BrokenPipe`) and never a signal.
+//!
+//! # UDP
+//!
+//! A [`UdpSocket`] moves whole datagrams, by methods of its own instead of the traits. A short one
+//! says nothing about the next, and one of 0 bytes is a datagram and not an end.
+//!
+//! - Several tasks may share one, each with a reference: all that wait are woken, and each datagram
+//!   goes to one of them.
+//! - A receive that is dropped before it is ready has taken no datagram. A longer datagram than the
+//!   buffer loses its rest.
+//! - An error that another host has sent back (`ConnectionRefused`) fails one operation of a
+//!   connected socket. Then it goes on.
+//! - When it waits, it does so as a listener does, in an epoll that the context polls, so that its
+//!   port is free when it has been dropped. That costs a few system calls more than a stream's
+//!   wait. While datagrams keep coming, nothing waits.
 //!
 //! # Other threads
 //!
@@ -57,17 +72,18 @@
 
 // How it is built
 //
-//   TcpStream  UnixStream, and halves    TcpListener  UnixListener      newtypes: what differs
-//        │ stream_surface!                    │ listener_surface!
-//   Stream<Tcp>  Stream<Unix>            Listener<Tcp>  Listener<Unix>   block: what is shared
-//        └────────┬───────────────────────────┘
-//                Io                                                      reactor
+//   TcpStream  ...         TcpListener  ...          UdpSocket            newtypes: what differs
+//       │ stream_surface!      │ listener_surface!       │ datagram_surface!
+//   Stream<Tcp>  ...       Listener<Tcp>  ...        Datagram<Udp>        block: what is shared
+//       └───────────┬──────────┴─────────────────────────┘
+//                   Io                                                    reactor
 //
 // The ends of a pipe, `Receiver` and `Sender`, are newtypes of `Stream<PipeRead>` and
 // `Stream<PipeWrite>`, with one direction each.
 //
-// A kind (`Tcp`, `Unix`) says how bytes and addresses go in and out of a descriptor; `block::kind`
-// has the laws. The block is generic over it and does the rest, and `block::surface` shows it.
+// A kind (`Tcp`, `Unix`, `Udp`) says how bytes and addresses go in and out of a descriptor;
+// `block::kind` has the laws. The block is generic over it and does the rest, and `block::surface`
+// shows it.
 //
 // Why newtypes and not `pub type TcpStream = Stream<Tcp>`: rustdoc lists under an alias only what
 // is written for exactly that alias, so neither the shared methods nor the traits would be found
@@ -77,10 +93,12 @@
 mod addr;
 mod block;
 pub mod tcp;
+mod udp;
 pub mod unix;
 
 pub use addr::ToSocketAddrs;
 #[doc(inline)]
 pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;
 #[doc(inline)]
 pub use unix::{UnixListener, UnixStream};

@@ -68,8 +68,8 @@ metrics! {
     /// Attempts that found nothing though an event had just said that there was something, as when
     /// another process or thread was faster.
     contradictions,
-    /// Waits that began in the nested epoll: there was no slot for a poll; or it is a listener,
-    /// which an armed poll would hold open beyond its close.
+    /// Waits that began in the nested epoll: there was no slot for a poll; or it is a listener
+    /// or a datagram socket, which an armed poll would hold open beyond its close.
     waits_in_epoll,
     /// File descriptors that wait for edges in the nested epoll for as long as they are open: the
     /// kernel refuses to poll them by AIO (a terminal, a FIFO that was opened for both directions),

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
-use aio_runtime::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use aio_runtime::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use aio_runtime::task::{spawn_blocking, spawn_local};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Runtime, spawn};
@@ -35,6 +35,8 @@ fn calls_outside_a_runtime() {
     let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     assert_wants_runtime(|| TcpListener::from_std(listener));
     assert_wants_runtime(|| TcpStream::from_std(stream));
+    let socket = std::net::UdpSocket::bind(ANY_PORT).unwrap();
+    assert_wants_runtime(|| UdpSocket::from_std(socket));
     let (left, right) = std::os::unix::net::UnixStream::pair().unwrap();
     assert_wants_runtime(|| UnixStream::from_std(left));
     assert_wants_runtime(|| UnixStream::pair());
@@ -56,6 +58,7 @@ fn awaits_outside_a_runtime() {
     });
     assert_wants_runtime(|| futures::executor::block_on(async { TcpStream::connect("127.0.0.1:1").await }));
     assert_wants_runtime(|| futures::executor::block_on(async { TcpListener::bind(ANY_PORT).await }));
+    assert_wants_runtime(|| futures::executor::block_on(async { UdpSocket::bind(ANY_PORT).await }));
     assert_wants_runtime(|| futures::executor::block_on(async { UnixStream::connect("\0nobody").await }));
     assert_wants_runtime(|| futures::executor::block_on(async { File::open(&file).await }));
     assert_wants_runtime(|| {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
-use aio_runtime::net::{TcpListener, TcpStream, UnixListener, UnixStream, tcp, unix};
+use aio_runtime::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, tcp, unix};
 use aio_runtime::task::{self, JoinError, JoinHandle};
 use aio_runtime::time::{self, Duration, Instant, Sleep, Timeout};
 use aio_runtime::{Handle, Metrics};
@@ -35,6 +35,7 @@ const _: () = {
     send_and_sync::<tcp::OwnedReadHalf>();
     send_and_sync::<tcp::OwnedWriteHalf>();
     send_and_sync::<tcp::ReuniteError>();
+    send_and_sync::<UdpSocket>();
     send_and_sync::<UnixListener>();
     send_and_sync::<UnixStream>();
     send_and_sync::<unix::ReadHalf<'_>>();
@@ -76,6 +77,22 @@ async fn futures_of_sockets(stream: &mut TcpStream, listener: &TcpListener, addr
     is_send_and_sync(stream.write_all(&[0])).await.unwrap();
     // A name is looked up on the pool.
     is_send(TcpStream::connect("localhost:80")).await.unwrap();
+}
+
+async fn futures_of_datagram_sockets(socket: &UdpSocket, addr: SocketAddr) {
+    is_send_and_sync(UdpSocket::bind(addr)).await.unwrap();
+    is_send_and_sync(socket.connect(addr)).await.unwrap();
+    is_send_and_sync(socket.readable()).await.unwrap();
+    is_send_and_sync(socket.writable()).await.unwrap();
+    is_send_and_sync(socket.send(&[0])).await.unwrap();
+    is_send_and_sync(socket.send_to(&[0], addr)).await.unwrap();
+    is_send_and_sync(socket.recv(&mut [0])).await.unwrap();
+    is_send_and_sync(socket.recv_from(&mut [0])).await.unwrap();
+    is_send_and_sync(socket.peek(&mut [0])).await.unwrap();
+    is_send_and_sync(socket.peek_from(&mut [0])).await.unwrap();
+    is_send_and_sync(socket.peek_sender()).await.unwrap();
+    // A name is looked up on the pool.
+    is_send(socket.send_to(&[0], "localhost:80")).await.unwrap();
 }
 
 async fn futures_of_unix_sockets(listener: &UnixListener, path: &Path) {

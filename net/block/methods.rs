@@ -94,8 +94,8 @@ macro_rules! write_methods {
     };
 }
 
-/// The methods of what has a connected socket: a stream or a half, with a `block()` of a kind that
-/// is a [`Socket`].
+/// The methods of what has a socket with two ends: a stream, a half or a datagram socket, with a
+/// `block()` of a kind that is a [`Socket`].
 macro_rules! socket_methods {
     ($Name:ident $(<$lifetime:lifetime>)?, $Kind:ty, $Addr:ty) => {
         const _: () = {
@@ -118,7 +118,7 @@ macro_rules! socket_methods {
                 ///
                 /// # Errors
                 ///
-                /// `ENOTCONN` if the connection is gone.
+                /// `ENOTCONN` if there is none, or not any more.
                 pub fn peer_addr(&self) -> io::Result<$Addr> {
                     self.block().peer_addr()
                 }

@@ -1,5 +1,7 @@
-//! All that streams and listeners of different kinds have in common. `net/mod.rs` has the picture.
+//! All that streams, listeners and datagram sockets of different kinds have in common. `net/mod.rs`
+//! has the picture.
 
+pub(super) mod datagram;
 pub(super) mod futures_io;
 pub(super) mod kind;
 pub(super) mod listener;

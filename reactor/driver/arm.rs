@@ -5,10 +5,11 @@
 //! a descriptor that gets a slot again costs the epoll nothing. Watched for edges it would have its
 //! events reported twice, or have to be taken out at each change.
 //!
-//! A listener avoids polls, and waits in the nested epoll where that is possible, also for one
-//! event at a time. An armed poll holds its file, and the kernel lets go of it only a moment
-//! *after* the event of the cancel: a kernel thread that is preempted in between keeps the port
-//! taken. An epoll holds no file.
+//! A listener or a datagram socket avoids polls, so that its address is free when it has been
+//! closed. It waits in the nested epoll where that is possible, also for one event at a time. An
+//! armed poll holds its file, and the kernel lets go of it only a moment *after* the event of the
+//! cancel: a kernel thread that is preempted in between keeps the port taken. An epoll holds no
+//! file.
 //!
 //! Two kinds of descriptors wait for edges from then on: the kernel refuses their polls, or they
 //! are contradictory. The readiness of those contradicts `EAGAIN` for long: an unread message in a

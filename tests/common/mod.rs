@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file is a crate of its own, and none uses all of this.
 
 pub(crate) mod busy;
+pub(crate) mod datagrams;
 pub(crate) mod files;
 pub(crate) mod fork;
 #[path = "../../reactor/tests/limits.rs"]
