@@ -8,29 +8,31 @@ use std::fmt::Debug;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
-use aio_runtime::net::TcpStream;
+use aio_runtime::net::{TcpStream, UdpSocket};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Handle, spawn};
+use common::datagrams::{deserted, received, socket};
 use common::{fill, processor_time, run, soon, stream_and_peer};
 
 /// How long a wait is watched.
 const WHILE: Duration = Duration::from_millis(500);
 
-fn set_option(stream: &TcpStream, option: libc::c_int, value: libc::c_int) {
-    let fd = stream.as_fd().as_raw_fd();
+fn set_option(socket: impl AsFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
+    let fd = socket.as_fd().as_raw_fd();
     let len = size_of_val(&value) as libc::socklen_t;
     // SAFETY: the kernel reads `len` bytes at `value`.
-    let set = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const value).cast(), len) };
+    let set = unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), len) };
     assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
 }
 
 /// A stream whose bytes were sent by `MSG_ZEROCOPY`, and nobody has read that this is done.
 fn with_zerocopy() -> (TcpStream, std::net::TcpStream) {
     let (stream, mut peer) = stream_and_peer();
-    set_option(&stream, libc::SO_ZEROCOPY, 1);
+    set_option(&stream, libc::SOL_SOCKET, libc::SO_ZEROCOPY, 1);
     let bytes = vec![7; 64 << 10];
     // SAFETY: the kernel reads the bytes, which live until the peer has them all.
     let sent =
@@ -44,7 +46,7 @@ fn with_zerocopy() -> (TcpStream, std::net::TcpStream) {
 fn with_time_stamp() -> (TcpStream, std::net::TcpStream) {
     let (stream, mut peer) = stream_and_peer();
     let (tx_software, software, ts_only) = (1 << 1, 1 << 4, 1 << 11);
-    set_option(&stream, libc::SO_TIMESTAMPING, tx_software | software | ts_only);
+    set_option(&stream, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, tx_software | software | ts_only);
     // SAFETY: the kernel reads one byte, which is static.
     let sent = unsafe { libc::send(stream.as_fd().as_raw_fd(), b"t".as_ptr().cast(), 1, 0) };
     assert_eq!(sent, 1);
@@ -139,5 +141,32 @@ fn readiness_is_not_claimed_again_and_again() {
         peer.write_all(b"x").unwrap();
         soon("a byte", stream.readable()).await.unwrap();
         assert_eq!(stream.try_read(&mut [0]).unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_receive_sleeps_while_a_refusal_is_unread() {
+    run(async {
+        let (socket, address) = socket().await;
+        let deserted = deserted();
+        set_option(&socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1);
+        socket.connect(deserted).await.unwrap();
+        socket.send(b"anybody?").await.unwrap();
+        // The receive is told, and the queue has it too.
+        let error = soon("the refusal", socket.recv(&mut [0])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        assert_sleeps(socket.recv(&mut [0])).await;
+        let peer = Rc::new(UdpSocket::bind(deserted).await.unwrap());
+        for round in 0..10 {
+            let sends = spawn({
+                let peer = Rc::clone(&peer);
+                async move {
+                    sleep(Duration::from_millis(1)).await;
+                    peer.send_to(&[round], address).await.unwrap();
+                }
+            });
+            assert_eq!(received(&socket).await, [round]);
+            sends.await.unwrap();
+        }
     });
 }
