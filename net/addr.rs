@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use crate::runtime::context;
+use crate::runtime::context::{self, InRuntime};
 
 /// What std's [`ToSocketAddrs`](std::net::ToSocketAddrs) turns into socket addresses. A host name
 /// is looked up on the blocking pool; an address in text form needs no thread. The look-up fails
@@ -16,6 +16,42 @@ use crate::runtime::context;
 pub trait ToSocketAddrs: sealed::Sealed {}
 
 impl<T: sealed::Sealed + ?Sized> ToSocketAddrs for T {}
+
+/// Looks a host up, and yields its addresses: none, one or several. [`ToSocketAddrs`] says what
+/// needs a look-up, and which thread makes it. Name the port too, as in `"localhost:80"` or
+/// `("localhost", 80)`.
+///
+/// # Errors
+///
+/// `InvalidInput` for something that is not an address, such as a name without a port; the
+/// resolver's error for an unknown host.
+///
+/// # Panics
+///
+/// When awaited outside a runtime.
+///
+/// # Cancel safety
+///
+/// If the future is dropped before it is ready, the look-up goes on, and its result is dropped.
+///
+/// # Examples
+///
+/// ```
+/// # #[aio_runtime::main]
+/// # async fn main() -> std::io::Result<()> {
+/// for address in aio_runtime::net::lookup_host("localhost:80").await? {
+///     assert!(address.ip().is_loopback());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # References
+///
+/// `getaddrinfo(3)`.
+pub fn lookup_host<T: ToSocketAddrs>(host: T) -> impl Future<Output = io::Result<impl Iterator<Item = SocketAddr>>> {
+    InRuntime::new(async { resolve(host).await.map(Vec::into_iter) })
+}
 
 /// All addresses that `addr` stands for.
 pub(super) async fn resolve(addr: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {

@@ -96,7 +96,7 @@ pub mod tcp;
 mod udp;
 pub mod unix;
 
-pub use addr::ToSocketAddrs;
+pub use addr::{ToSocketAddrs, lookup_host};
 #[doc(inline)]
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
-use aio_runtime::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+use aio_runtime::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host};
 use aio_runtime::task::{spawn_blocking, spawn_local};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Runtime, spawn};
@@ -59,6 +59,7 @@ fn awaits_outside_a_runtime() {
     assert_wants_runtime(|| futures::executor::block_on(async { TcpStream::connect("127.0.0.1:1").await }));
     assert_wants_runtime(|| futures::executor::block_on(async { TcpListener::bind(ANY_PORT).await }));
     assert_wants_runtime(|| futures::executor::block_on(async { UdpSocket::bind(ANY_PORT).await }));
+    assert_wants_runtime(|| futures::executor::block_on(async { lookup_host("localhost:1").await.is_ok() }));
     assert_wants_runtime(|| futures::executor::block_on(async { UnixStream::connect("\0nobody").await }));
     assert_wants_runtime(|| futures::executor::block_on(async { File::open(&file).await }));
     assert_wants_runtime(|| {

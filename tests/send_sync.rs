@@ -11,7 +11,7 @@ use std::path::Path;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
-use aio_runtime::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, tcp, unix};
+use aio_runtime::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host, tcp, unix};
 use aio_runtime::task::{self, JoinError, JoinHandle};
 use aio_runtime::time::{self, Duration, Instant, Sleep, Timeout};
 use aio_runtime::{Handle, Metrics};
@@ -77,6 +77,7 @@ async fn futures_of_sockets(stream: &mut TcpStream, listener: &TcpListener, addr
     is_send_and_sync(stream.write_all(&[0])).await.unwrap();
     // A name is looked up on the pool.
     is_send(TcpStream::connect("localhost:80")).await.unwrap();
+    let _addresses = is_send_and_sync(is_send(lookup_host("localhost:80")).await.unwrap());
 }
 
 async fn futures_of_datagram_sockets(socket: &UdpSocket, addr: SocketAddr) {
