@@ -86,9 +86,12 @@ where
     Err(last)
 }
 
-/// A new socket for an address's family, non-blocking and closed on exec.
-pub(super) fn new_socket(addr: &SocketAddr, socket_type: SocketType) -> io::Result<OwnedFd> {
-    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+pub(super) fn family_of(addr: &SocketAddr) -> AddressFamily {
+    if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
+}
+
+/// A new socket, non-blocking and closed on exec.
+pub(super) fn new_socket(family: AddressFamily, socket_type: SocketType) -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     Ok(rustix::net::socket_with(family, socket_type, flags, None)?)
 }

@@ -1,5 +1,5 @@
-//! Sockets: TCP ([`TcpListener`], [`TcpStream`]), UDP ([`UdpSocket`]) and Unix ([`UnixListener`],
-//! [`UnixStream`]); and pipes ([`unix::pipe`]).
+//! Sockets: TCP ([`TcpListener`], [`TcpStream`], [`TcpSocket`]), UDP ([`UdpSocket`]) and Unix
+//! ([`UnixListener`], [`UnixStream`]); and pipes ([`unix::pipe`]).
 //!
 //! Names and meanings are those of `tokio::net`. Streams, their halves and the ends of pipes
 //! implement [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`]; the extension traits are
@@ -78,6 +78,8 @@
 //       └───────────┬──────────┴─────────────────────────┘
 //                   Io                                                    reactor
 //
+// `TcpSocket` is a bare descriptor, registered when it becomes a stream or a listener.
+//
 // The ends of a pipe, `Receiver` and `Sender`, are newtypes of `Stream<PipeRead>` and
 // `Stream<PipeWrite>`, with one direction each.
 //
@@ -98,7 +100,8 @@ pub mod unix;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 #[doc(inline)]
-pub use tcp::{TcpListener, TcpStream};
+pub use tcp::{TcpListener, TcpSocket, TcpStream};
+#[doc(inline)]
 pub use udp::UdpSocket;
 #[doc(inline)]
 pub use unix::{UnixListener, UnixStream};

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
-use aio_runtime::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host};
+use aio_runtime::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host};
 use aio_runtime::task::{spawn_blocking, spawn_local};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Runtime, spawn};
@@ -37,6 +37,7 @@ fn calls_outside_a_runtime() {
     assert_wants_runtime(|| TcpStream::from_std(stream));
     let socket = std::net::UdpSocket::bind(ANY_PORT).unwrap();
     assert_wants_runtime(|| UdpSocket::from_std(socket));
+    assert_wants_runtime(|| TcpSocket::new_v4().unwrap().listen(1));
     let (left, right) = std::os::unix::net::UnixStream::pair().unwrap();
     assert_wants_runtime(|| UnixStream::from_std(left));
     assert_wants_runtime(|| UnixStream::pair());
@@ -59,6 +60,10 @@ fn awaits_outside_a_runtime() {
     assert_wants_runtime(|| futures::executor::block_on(async { TcpStream::connect("127.0.0.1:1").await }));
     assert_wants_runtime(|| futures::executor::block_on(async { TcpListener::bind(ANY_PORT).await }));
     assert_wants_runtime(|| futures::executor::block_on(async { UdpSocket::bind(ANY_PORT).await }));
+    assert_wants_runtime(|| {
+        let socket = TcpSocket::new_v4().unwrap();
+        futures::executor::block_on(async { socket.connect("127.0.0.1:1".parse().unwrap()).await })
+    });
     assert_wants_runtime(|| futures::executor::block_on(async { lookup_host("localhost:1").await.is_ok() }));
     assert_wants_runtime(|| futures::executor::block_on(async { UnixStream::connect("\0nobody").await }));
     assert_wants_runtime(|| futures::executor::block_on(async { File::open(&file).await }));

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
-use aio_runtime::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host, tcp, unix};
+use aio_runtime::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host, tcp, unix};
 use aio_runtime::task::{self, JoinError, JoinHandle};
 use aio_runtime::time::{self, Duration, Instant, Sleep, Timeout};
 use aio_runtime::{Handle, Metrics};
@@ -29,6 +29,7 @@ const fn send_and_sync<T: Send + Sync>() {}
 
 const _: () = {
     send_and_sync::<TcpListener>();
+    send_and_sync::<TcpSocket>();
     send_and_sync::<TcpStream>();
     send_and_sync::<tcp::ReadHalf<'_>>();
     send_and_sync::<tcp::WriteHalf<'_>>();
@@ -68,6 +69,7 @@ const _: () = {
 async fn futures_of_sockets(stream: &mut TcpStream, listener: &TcpListener, addr: SocketAddr) {
     is_send_and_sync(TcpListener::bind(addr)).await.unwrap();
     is_send_and_sync(TcpStream::connect(addr)).await.unwrap();
+    is_send_and_sync(TcpSocket::new_v4().unwrap().connect(addr)).await.unwrap();
     is_send_and_sync(listener.accept()).await.unwrap();
     is_send_and_sync(stream.readable()).await.unwrap();
     is_send_and_sync(stream.writable()).await.unwrap();

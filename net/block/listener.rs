@@ -13,8 +13,9 @@ use super::kind::{End, Socket};
 use crate::reactor::{Close, Direction, Home, Io};
 use crate::runtime::context;
 
-/// Connections that the kernel keeps for `accept`; it lowers the number to `net.core.somaxconn`.
-const BACKLOG: i32 = 1024;
+/// Connections that the kernel keeps for `accept` where nobody asks for another number. It lowers
+/// that to `net.core.somaxconn`.
+pub(crate) const BACKLOG: i32 = 1024;
 
 /// A registered listening socket of kind `K`.
 pub(crate) struct Listener<K> {
@@ -24,8 +25,8 @@ pub(crate) struct Listener<K> {
 
 impl<K: Socket> Listener<K> {
     /// Listens on a socket that is bound and in non-blocking mode.
-    pub(crate) fn listen(home: Home, fd: OwnedFd) -> io::Result<Self> {
-        rustix::net::listen(&fd, BACKLOG)?;
+    pub(crate) fn listen(home: Home, fd: OwnedFd, backlog: i32) -> io::Result<Self> {
+        rustix::net::listen(&fd, backlog)?;
         Self::new(home, fd)
     }
 

@@ -3,12 +3,13 @@
 use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
-use rustix::net::sockopt;
-
-use super::{Tcp, TcpStream, socket_for};
+use super::socket::{TcpSocket, as_int};
+use super::{Tcp, TcpStream};
 use crate::net::addr::{ToSocketAddrs, first_success};
-use crate::net::block::listener::{Listener, listener_surface};
+use crate::net::block::listener::{BACKLOG, Listener, listener_surface};
+use crate::reactor::Home;
 use crate::runtime::context::{self, InRuntime};
 
 /// A TCP socket that accepts connections.
@@ -36,7 +37,7 @@ pub struct TcpListener(Listener<Tcp>);
 
 impl TcpListener {
     /// Binds to the first address that is available, with `SO_REUSEADDR`, and listens. Port 0 asks
-    /// for any free one; see [`local_addr`](Self::local_addr).
+    /// for any free one; see [`local_addr`](Self::local_addr). [`TcpSocket`] is for other options.
     ///
     /// # Errors
     ///
@@ -56,10 +57,38 @@ impl TcpListener {
     }
 
     fn bind_to(addr: SocketAddr) -> io::Result<Self> {
-        let fd = socket_for(&addr)?;
-        sockopt::set_socket_reuseaddr(&fd, true)?;
-        rustix::net::bind(&fd, &addr)?;
-        Ok(Self(Listener::listen(context::home(), fd)?))
+        let socket = TcpSocket::new_for(&addr)?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(addr)?;
+        Self::listen(context::home(), socket.into(), BACKLOG)
+    }
+
+    /// Listens on a socket that is in non-blocking mode.
+    fn listen(home: Home, fd: OwnedFd, backlog: i32) -> io::Result<Self> {
+        Ok(Self(Listener::listen(home, fd, backlog)?))
+    }
+}
+
+impl TcpSocket {
+    /// Listens. The kernel keeps one connection more than `backlog` for
+    /// [`accept`](TcpListener::accept), but not more than `net.core.somaxconn`. If the queue is
+    /// full, clients that connect have to try again, which their kernels do after a second.
+    ///
+    /// # Errors
+    ///
+    /// `EADDRINUSE` if another socket listens at the address; `EINVAL` if it is connected.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # References
+    ///
+    /// `listen(2)`.
+    #[track_caller]
+    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        let home = context::home();
+        TcpListener::listen(home, self.into_nonblocking()?, as_int(backlog))
     }
 }
 

@@ -1,5 +1,5 @@
-//! TCP: [`TcpListener`] and [`TcpStream`], which `net` exports too, and the halves that
-//! [`TcpStream::split`] and [`TcpStream::into_split`] return.
+//! TCP: [`TcpListener`], [`TcpStream`] and [`TcpSocket`], which `net` exports too, and the halves
+//! that [`TcpStream::split`] and [`TcpStream::into_split`] return.
 //!
 //! # Examples
 //!
@@ -31,18 +31,20 @@
 //! ```
 
 mod listener;
+mod options;
+mod socket;
 mod stream;
 
 pub use listener::TcpListener;
+pub use socket::TcpSocket;
 pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpStream, WriteHalf};
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
-use rustix::net::{SocketAddrAny, SocketType};
+use rustix::net::SocketAddrAny;
 
-use super::addr::new_socket;
 use super::block::kind::{ByteStream, End, Socket};
 
 /// The kind of a TCP socket.
@@ -57,7 +59,3 @@ impl Socket for Tcp {
 }
 
 impl ByteStream for Tcp {}
-
-fn socket_for(addr: &SocketAddr) -> io::Result<OwnedFd> {
-    new_socket(addr, SocketType::STREAM)
-}

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
-use super::{Tcp, socket_for};
+use super::Tcp;
+use super::options::connection_options;
+use super::socket::{TcpSocket, explain_family};
 use crate::net::addr::{ToSocketAddrs, first_success};
 use crate::net::block::kind::Socket;
 use crate::net::block::stream::Stream;
@@ -46,7 +48,7 @@ use crate::runtime::context::{self, InRuntime};
 pub struct TcpStream(Stream<Tcp>);
 
 impl TcpStream {
-    /// Connects to the first address that answers.
+    /// Connects to the first address that answers. [`TcpSocket`] is for what has to be set before.
     ///
     /// # Errors
     ///
@@ -65,15 +67,15 @@ impl TcpStream {
     ///
     /// `connect(2)`.
     pub fn connect(addr: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> {
-        InRuntime::new(first_success(addr, Self::connect_to))
+        InRuntime::new(first_success(addr, async |addr| Self::establish(TcpSocket::new_for(&addr)?.into(), addr).await))
     }
 
-    async fn connect_to(addr: SocketAddr) -> io::Result<Self> {
-        let fd = socket_for(&addr)?;
+    /// Connects a socket that is in non-blocking mode.
+    async fn establish(fd: OwnedFd, addr: SocketAddr) -> io::Result<Self> {
         let pending = match rustix::net::connect(&fd, &addr) {
             Ok(()) => false,
             Err(Errno::INPROGRESS) => true,
-            Err(errno) => return Err(errno.into()),
+            Err(errno) => return Err(explain_family(&fd, &addr, errno).into()),
         };
         let this = Self::register(context::home(), fd)?;
         if pending {
@@ -83,27 +85,34 @@ impl TcpStream {
         }
         Ok(this)
     }
+}
 
-    /// Whether small writes are sent at once (`TCP_NODELAY`).
+impl TcpSocket {
+    /// Connects to an address.
     ///
     /// # Errors
     ///
-    /// Those of `getsockopt(2)`.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        Ok(sockopt::tcp_nodelay(self)?)
-    }
-
-    /// Sets whether small writes are sent at once (`TCP_NODELAY`), and not held back until the peer
-    /// has acknowledged earlier ones.
+    /// `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`, ...; `EADDRNOTAVAIL` if it is bound to a port
+    /// that has a connection to this address already, `EAFNOSUPPORT` if the address is of another
+    /// family than the socket.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// Those of `setsockopt(2)`.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        Ok(sockopt::set_tcp_nodelay(self, nodelay)?)
+    /// When awaited outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, it closes the socket.
+    ///
+    /// # References
+    ///
+    /// `connect(2)`.
+    pub fn connect(self, addr: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> {
+        InRuntime::new(async move { TcpStream::establish(self.into_nonblocking()?, addr).await })
     }
 }
 
+connection_options!(TcpStream);
 stream_surface!(TcpStream { kind: Tcp, addr: SocketAddr, std: std::net::TcpStream });
 
 /// How a pending connect ended; `WouldBlock` if it has not, since readiness is only a hint.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketAddrAny, SocketType};
 
-use super::addr::{ToSocketAddrs, first_success, new_socket, resolve};
+use super::addr::{ToSocketAddrs, family_of, first_success, new_socket, resolve};
 use super::block::datagram::{self, Datagram, datagram_surface};
 use super::block::kind::{Datagrams, End, Socket};
 use crate::reactor::Direction;
@@ -124,7 +124,7 @@ impl UdpSocket {
     }
 
     fn bind_to(addr: SocketAddr) -> io::Result<Self> {
-        let fd = new_socket(&addr, SocketType::DGRAM)?;
+        let fd = new_socket(family_of(&addr), SocketType::DGRAM)?;
         rustix::net::bind(&fd, &addr)?;
         Ok(Self(Datagram::new(context::home(), fd)?))
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::{SocketAddr, Unix, UnixStream, new_socket};
-use crate::net::block::listener::{Listener, listener_surface};
+use crate::net::block::listener::{BACKLOG, Listener, listener_surface};
 use crate::runtime::context;
 
 /// A Unix socket that accepts connections.
@@ -64,7 +64,7 @@ impl UnixListener {
         let home = context::home();
         let fd = new_socket()?;
         rustix::net::bind(&fd, &socket_addr.to_kernel()?)?;
-        Ok(Self(Listener::listen(home, fd)?))
+        Ok(Self(Listener::listen(home, fd, BACKLOG)?))
     }
 }
 
