@@ -6,6 +6,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::driver::Close;
 use super::ids::{Direction, Home};
 use super::registration::Registration;
@@ -74,6 +76,11 @@ impl Io {
         self.registration.ready(direction)
     }
 
+    /// [`ready`](Self::ready) for the task of the latest call.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
+        self.registration.poll_ready(cx, direction, || is_ready_now(self.as_fd(), direction))
+    }
+
     /// Attempts once. `WouldBlock` makes the next wait a real one.
     pub(crate) fn try_io<R>(
         &self,
@@ -87,6 +94,13 @@ impl Io {
     pub(crate) fn clear_ready(&self, direction: Direction) {
         self.registration.clear_ready(direction);
     }
+}
+
+/// What `poll(2)` says at this moment.
+#[cold]
+fn is_ready_now(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
+    let events = PollFlags::from_bits_retain(direction.poll_mask() as u16);
+    Ok(poll(&mut [PollFd::from_borrowed_fd(fd, events)], Some(&Timespec::default()))? > 0)
 }
 
 impl AsFd for Io {

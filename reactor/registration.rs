@@ -88,6 +88,27 @@ impl Registration {
         Ready::new(self, direction)
     }
 
+    /// [`ready`](Self::ready) for the task of the latest call. `is_ready_now` is for other threads:
+    /// there a task has no place to note that its event has come, so the descriptor is asked.
+    pub(crate) fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        is_ready_now: impl FnOnce() -> io::Result<bool>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_event(cx, direction, &mut Waiter::Task, |cx| {
+            // Not after `EAGAIN`: then the descriptor may be one that contradicts it.
+            if self.blocked_elsewhere.load(Ordering::Relaxed) & bit(direction) == 0 {
+                if is_ready_now()? {
+                    return Poll::Ready(Ok(()));
+                }
+                self.blocked_elsewhere.fetch_or(bit(direction), Ordering::Relaxed);
+            }
+            self.wait_elsewhere(direction, Until::Event, Waiter::TaskElsewhere, cx.waker().clone())?;
+            Poll::Pending
+        })
+    }
+
     /// Attempts once. `WouldBlock` makes the next wait a real one.
     pub(crate) fn try_io<R>(&self, direction: Direction, attempt: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         let result = attempt();
@@ -157,6 +178,28 @@ impl Registration {
         }
     }
 
+    /// Ready when an event has said that an attempt may succeed. `poll_elsewhere` does this on
+    /// another thread.
+    fn poll_event(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        waiter: &mut Waiter,
+        poll_elsewhere: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        let unit = ready!(coop::poll_proceed(cx));
+        match self.home.with_driver(|driver| driver.readiness(self.id, direction).is_ready(Until::Event)) {
+            Some(true) => {}
+            Some(false) => ready!(self.poll_wait(cx, direction, Until::Event, waiter))?,
+            None => {
+                self.check_not_gone()?;
+                ready!(poll_elsewhere(cx))?;
+            }
+        }
+        unit.made_progress();
+        Poll::Ready(Ok(()))
+    }
+
     /// Has the driver wait, on its thread. Ready when there is no reason to wait.
     fn poll_here(
         &self,
@@ -221,36 +264,14 @@ impl<'a> Ready<'a> {
     fn new(registration: &'a Registration, direction: Direction) -> Self {
         Self { registration, direction, waiter: Waiter::Future(None), elsewhere: Elsewhere(None) }
     }
-
-    #[cold]
-    fn poll_elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { registration, direction, elsewhere, .. } = self;
-        registration.check_not_gone()?;
-        match elsewhere.ask(cx) {
-            None => elsewhere.wait(registration, *direction, Until::Event, cx)?,
-            Some(true) => return Poll::Ready(Ok(())),
-            Some(false) => {}
-        }
-        Poll::Pending
-    }
 }
 
 impl Future for Ready<'_> {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { registration, direction, waiter, .. } = &mut *self;
-        let unit = ready!(coop::poll_proceed(cx));
-        match registration
-            .home
-            .with_driver(|driver| driver.readiness(registration.id, *direction).is_ready(Until::Event))
-        {
-            Some(true) => {}
-            Some(false) => ready!(registration.poll_wait(cx, *direction, Until::Event, waiter))?,
-            None => ready!(self.poll_elsewhere(cx))?,
-        }
-        unit.made_progress();
-        Poll::Ready(Ok(()))
+        let Self { registration, direction, waiter, elsewhere } = &mut *self;
+        registration.poll_event(cx, *direction, waiter, |cx| elsewhere.poll_event(registration, *direction, cx))
     }
 }
 
@@ -291,6 +312,21 @@ impl Elsewhere {
         notice.waker.register(cx.waker());
         notice.has_come.store(false, Ordering::Relaxed);
         registration.wait_elsewhere(direction, until, Waiter::FutureElsewhere, Waker::from(Arc::clone(notice)))
+    }
+
+    #[cold]
+    fn poll_event(
+        &mut self,
+        registration: &Registration,
+        direction: Direction,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.ask(cx) {
+            None => self.wait(registration, direction, Until::Event, cx)?,
+            Some(true) => return Poll::Ready(Ok(())),
+            Some(false) => {}
+        }
+        Poll::Pending
     }
 
     /// Whether the event has come that it waits for. `None` if it does not wait.

@@ -5,7 +5,8 @@
 mod common;
 
 use std::fmt::Debug;
-use std::io::{ErrorKind, Read, Write};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
@@ -124,14 +125,14 @@ fn a_write_sleeps_while_a_completion_is_unread_and_goes_on_when_there_is_room() 
     });
 }
 
-#[test]
-fn readiness_is_not_claimed_again_and_again() {
+/// Waits for readiness that attempts deny, then for a byte.
+fn readiness(wait: impl AsyncFn(&TcpStream) -> io::Result<()>) {
     run(async {
         let (stream, mut peer) = with_time_stamp();
         let mut attempts = 0;
         let all_in_vain = async {
             loop {
-                stream.readable().await.unwrap();
+                wait(&stream).await.unwrap();
                 attempts += 1;
                 assert_eq!(stream.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
             }
@@ -139,7 +140,7 @@ fn readiness_is_not_claimed_again_and_again() {
         assert_sleeps(all_in_vain).await;
         assert!(attempts < 10, "{attempts}");
         peer.write_all(b"x").unwrap();
-        soon("a byte", stream.readable()).await.unwrap();
+        soon("a byte", wait(&stream)).await.unwrap();
         assert_eq!(stream.try_read(&mut [0]).unwrap(), 1);
     });
 }
@@ -169,4 +170,10 @@ fn a_receive_sleeps_while_a_refusal_is_unread() {
             sends.await.unwrap();
         }
     });
+}
+
+#[test]
+fn readiness_is_not_claimed_again_and_again() {
+    readiness(async |stream| stream.readable().await);
+    readiness(async |stream| poll_fn(|cx| stream.poll_read_ready(cx)).await);
 }

@@ -186,15 +186,19 @@ fn attempts_until_moved(
     unreachable!()
 }
 
-#[test]
-fn readiness_that_an_attempt_has_denied_is_not_claimed_again_elsewhere() {
+/// Waits on another thread for what this one believes to be there already.
+fn readiness_elsewhere<R, W>(read_ready: R, write_ready: W)
+where
+    R: AsyncFn(&TcpStream) -> std::io::Result<()> + Send + 'static,
+    W: AsyncFn(&TcpStream) -> std::io::Result<()> + Send + 'static,
+{
     run(async {
         let (stream, mut peer) = stream_and_peer();
         // As far as this thread knows there is more to read and room to write.
         peer.write_all(b"x").unwrap();
-        soon("a byte", stream.readable()).await.unwrap();
+        soon("a byte", read_ready(&stream)).await.unwrap();
         assert_eq!(stream.try_read(&mut [0]).unwrap(), 1);
-        soon("room", stream.writable()).await.unwrap();
+        soon("room", write_ready(&stream)).await.unwrap();
         assert_eq!(stream.try_write(b"y").unwrap(), 1);
         elsewhere(move || {
             let sent = fill(&stream);
@@ -205,13 +209,22 @@ fn readiness_that_an_attempt_has_denied_is_not_claimed_again_elsewhere() {
                 peer.read_exact(&mut vec![0; 1 + sent]).unwrap();
                 peer
             });
-            let reads = attempts_until_moved(async || stream.readable().await, || stream.try_read(&mut [0]));
-            let writes = attempts_until_moved(async || stream.writable().await, || stream.try_write(b"w"));
+            let reads = attempts_until_moved(async || read_ready(&stream).await, || stream.try_read(&mut [0]));
+            let writes = attempts_until_moved(async || write_ready(&stream).await, || stream.try_write(b"w"));
             assert!(reads < 10 && writes < 10, "{reads} attempts to read, {writes} to write");
             later.join().unwrap();
         })
         .await;
     });
+}
+
+#[test]
+fn readiness_that_an_attempt_has_denied_is_not_claimed_again_elsewhere() {
+    readiness_elsewhere(async |stream| stream.readable().await, async |stream| stream.writable().await);
+    readiness_elsewhere(
+        async |stream| poll_fn(|cx| stream.poll_read_ready(cx)).await,
+        async |stream| poll_fn(|cx| stream.poll_write_ready(cx)).await,
+    );
 }
 
 #[test]

@@ -11,10 +11,11 @@ macro_rules! stream_surface {
         const _: () = {
             use std::io;
             use std::os::fd::OwnedFd;
+            use std::task::{Context, Poll};
 
             use $crate::net::block::split::ShutdownWrite;
             use $crate::net::block::stream::Stream;
-            use $crate::reactor::Home;
+            use $crate::reactor::{Direction, Home};
 
             impl $Stream {
                 /// Registers a socket that is in non-blocking mode.
@@ -24,6 +25,26 @@ macro_rules! stream_surface {
 
                 fn block(&self) -> &Stream<$Kind> {
                     &self.0
+                }
+
+                /// [`readable`](Self::readable) for hand-written futures. Only the task of the
+                /// latest call is woken, of this and of every other `poll_` function that reads.
+                ///
+                /// # Errors
+                ///
+                /// As for `readable`.
+                pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                    self.0.io().poll_ready(cx, Direction::Read)
+                }
+
+                /// [`writable`](Self::writable) for hand-written futures. Only the task of the
+                /// latest call is woken, of this and of every other `poll_` function that writes.
+                ///
+                /// # Errors
+                ///
+                /// As for `writable`.
+                pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                    self.0.io().poll_ready(cx, Direction::Write)
                 }
 
                 /// Reads and leaves the data there: the next read returns the same bytes. 0 bytes

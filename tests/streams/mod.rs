@@ -5,6 +5,7 @@ mod close;
 mod end;
 mod halves;
 mod listening;
+mod ready;
 mod sigpipe;
 mod socket;
 mod transfer;
