@@ -6,7 +6,7 @@ mod streams;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aio_runtime::net::{TcpListener, TcpStream};
 use common::{ANY_PORT, Deserted, poll_once, rest, run, soon, turn};
@@ -74,6 +74,49 @@ fn nodelay() {
         for on in [true, false, true] {
             near.set_nodelay(on).unwrap();
             assert_eq!(near.nodelay().unwrap(), on);
+        }
+    });
+}
+
+#[test]
+fn quickack() {
+    run(async {
+        let (near, _far) = stream_pair();
+        for on in [true, false, true] {
+            near.set_quickack(on).unwrap();
+            assert_eq!(near.quickack().unwrap(), on);
+        }
+    });
+}
+
+#[test]
+#[expect(deprecated, reason = "set_linger is to work nevertheless")]
+fn linger() {
+    run(async {
+        let (near, _far) = stream_pair();
+        assert_eq!(near.linger().unwrap(), None);
+        near.set_linger(Some(Duration::from_secs(1))).unwrap();
+        assert_eq!(near.linger().unwrap(), Some(Duration::from_secs(1)));
+        near.set_zero_linger().unwrap();
+        assert_eq!(near.linger().unwrap(), Some(Duration::ZERO));
+        near.set_linger(None).unwrap();
+        assert_eq!(near.linger().unwrap(), None);
+    });
+}
+
+#[test]
+fn ttl() {
+    run(async {
+        let (near, _far) = stream_pair();
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        for ttl in [1, 42, 255] {
+            near.set_ttl(ttl).unwrap();
+            listener.set_ttl(ttl).unwrap();
+            assert_eq!((near.ttl().unwrap(), listener.ttl().unwrap()), (ttl, ttl));
+        }
+        for wrong in [0, 256] {
+            assert_eq!(near.set_ttl(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(listener.set_ttl(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
         }
     });
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
+use super::options::ttl_option;
 use super::socket::{TcpSocket, as_int};
 use super::{Tcp, TcpStream};
 use crate::net::addr::{ToSocketAddrs, first_success};
@@ -92,4 +93,5 @@ impl TcpSocket {
     }
 }
 
+ttl_option!(TcpListener);
 listener_surface!(TcpListener { kind: Tcp, accepts: TcpStream, addr: SocketAddr, std: std::net::TcpListener });

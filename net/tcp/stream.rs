@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use super::Tcp;
-use super::options::connection_options;
+use super::options::{connection_options, ttl_option};
 use super::socket::{TcpSocket, explain_family};
 use crate::net::addr::{ToSocketAddrs, first_success};
 use crate::net::block::kind::Socket;
@@ -85,6 +85,26 @@ impl TcpStream {
         }
         Ok(this)
     }
+
+    /// Whether segments are acknowledged at once (`TCP_QUICKACK`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    pub fn quickack(&self) -> io::Result<bool> {
+        Ok(sockopt::tcp_quickack(self)?)
+    }
+
+    /// Sets whether segments are acknowledged at once (`TCP_QUICKACK`), and not a little later,
+    /// together with data that is sent meanwhile. It does not last: the kernel changes it as the
+    /// connection goes on.
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        Ok(sockopt::set_tcp_quickack(self, quickack)?)
+    }
 }
 
 impl TcpSocket {
@@ -113,6 +133,7 @@ impl TcpSocket {
 }
 
 connection_options!(TcpStream);
+ttl_option!(TcpStream);
 stream_surface!(TcpStream { kind: Tcp, addr: SocketAddr, std: std::net::TcpStream });
 
 /// How a pending connect ended; `WouldBlock` if it has not, since readiness is only a hint.
