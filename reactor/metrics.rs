@@ -41,8 +41,8 @@ metrics! {
     submit_calls,
     /// `IOCB_CMD_POLL`s that were handed to `io_submit`.
     submitted_polls,
-    /// File reads that were handed to `io_submit`. A direct read that would have blocked counts twice:
-    /// see [`fs`](crate::fs#how-an-operation-runs).
+    /// File reads that were handed to `io_submit`. A direct read that would have blocked counts
+    /// twice: see [`fs`](crate::fs#how-an-operation-runs).
     submitted_reads,
     /// File writes that were handed to `io_submit`.
     submitted_writes,

@@ -142,8 +142,8 @@ fn reads_at_once_are_submitted_at_once() {
     let dir = real_dir();
     let path = dir.path().join("file");
     std::fs::write(&path, pattern(128 * 4096)).unwrap();
-    // While pages are dirty, a read with RWF_NOWAIT fails and is submitted twice. (Some file systems
-    // have other reasons to refuse one.)
+    // While pages are dirty, a read with RWF_NOWAIT fails and is submitted twice. (Some file
+    // systems have other reasons to refuse one.)
     std::fs::File::open(&path).unwrap().sync_all().unwrap();
     run_on(&mut Builder::new(), async {
         let file = open_direct(&path).await;

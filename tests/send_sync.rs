@@ -11,7 +11,9 @@ use std::path::Path;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
-use aio_runtime::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host, tcp, unix};
+use aio_runtime::net::{
+    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host, tcp, unix,
+};
 use aio_runtime::task::{self, JoinError, JoinHandle};
 use aio_runtime::time::{self, Duration, Instant, Sleep, Timeout};
 use aio_runtime::{Handle, Metrics};
