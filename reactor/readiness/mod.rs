@@ -52,7 +52,8 @@
 //! **Contradictions.** An event and an `EAGAIN` contradict each other if nothing has moved between
 //! them. One may be chance. Three in a row make the source edge-triggered: an error or a hang-up
 //! lasts that attempts do not see, and whatever looks at the level would complete again and again.
-//! If an edge then claims room to write where there is none, edges lie too, and waits back off.
+//! If an edge then claims room to write where there is none, edges lie too, and waits back off. No
+//! edge ends such a back-off: the attempt before may have caused it.
 //!
 //! | of a direction | set when | cleared when |
 //! |---|---|---|

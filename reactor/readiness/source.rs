@@ -135,10 +135,15 @@ impl Source {
 
     /// The nested epoll has reported these events. `inline`: as soon as it was told to watch.
     pub(crate) fn wake_by_overflow(&mut self, events: i64, inline: bool, wakers: &mut Vec<Waker>) {
-        let said = Ready::from_events(events);
+        let mut said = Ready::from_events(events);
+        if !speak_of_all(events) {
+            let ignoring = self.directions().filter(|(_, readiness)| readiness.ignores_edges());
+            ignoring.for_each(|(direction, _)| said.remove(Ready::own(direction)));
+        }
         self.ready.insert(said);
         for (direction, readiness) in self.directions() {
-            if speak_of_all(events) || events & i64::from(direction.poll_mask()) != 0 {
+            let is_meant = events & i64::from(direction.poll_mask()) != 0 && !readiness.ignores_edges();
+            if speak_of_all(events) || is_meant {
                 if readiness.current_wait() == Wait::Overflow {
                     readiness.completed(inline);
                 }

@@ -50,7 +50,8 @@ pub(crate) enum Wait {
     Edge,
     /// By a retry in the loop's next turn: see [`Readiness::completes_inline`].
     Retry,
-    /// By a timer: nothing else can tell. An edge in the meantime is an event nevertheless.
+    /// By a timer: nothing else can tell. An edge in the meantime is an event nevertheless, unless
+    /// [edges lie](Readiness::ignores_edges).
     BackOff,
 }
 
@@ -345,6 +346,13 @@ impl Readiness {
     /// Hands over everybody who waits.
     pub(crate) fn wake_into(&mut self, wakers: &mut Vec<Waker>) {
         self.waiters.take_into(wakers);
+    }
+
+    /// Whether edges are not to end its back-off. They lie, and the attempt before may have caused
+    /// the next one: where a full peer refuses a Unix datagram, the memory that it took is free
+    /// again, and the kernel announces that as room. So attempts would follow each other.
+    pub(super) fn ignores_edges(&self) -> bool {
+        self.wait == Wait::BackOff && self.edges_lie
     }
 
     /// The turn has come in which a skipped poll is retried: hands over everybody who waits. Does

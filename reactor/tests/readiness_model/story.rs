@@ -167,7 +167,7 @@ impl Story {
         self.contradictions() >= CONTRADICTORY
     }
 
-    fn edges_lie(&self) -> bool {
+    pub(super) fn edges_lie(&self) -> bool {
         self.since_progress(self.0.len()).any(|fact| matches!(fact, Fact::Eagain { edge_lies: true, .. }))
     }
 

@@ -19,6 +19,10 @@ pub(super) const WAITERS: usize = 5;
 const TASK_ELSEWHERE: usize = WAITERS - 2;
 const FUTURES_ELSEWHERE: usize = WAITERS - 1;
 
+fn is_of_all(events: i64) -> bool {
+    events == 0 || events & i64::from(libc::POLLERR | libc::POLLHUP) != 0
+}
+
 fn is_elsewhere(waiter: usize) -> bool {
     waiter >= TASK_ELSEWHERE
 }
@@ -196,6 +200,10 @@ impl Walk {
         });
         for concerned in Direction::BOTH {
             let at = concerned as usize;
+            let ignores = self.sides[at].armed == Wait::BackOff && self.sides[at].story.edges_lie();
+            if ignores && !is_of_all(events) {
+                continue;
+            }
             if concerned == direction || self.concerns(events, concerned) {
                 // A hang-up ends both, an end only the one that it is of.
                 let end = said == Said::End && (concerned == direction || direction == Direction::Write);
@@ -219,8 +227,7 @@ impl Walk {
     }
 
     fn concerns(&self, events: i64, direction: Direction) -> bool {
-        let of_all = i64::from(libc::POLLERR | libc::POLLHUP);
-        events == 0 || events & (of_all | i64::from(direction.poll_mask())) != 0
+        is_of_all(events) || events & i64::from(direction.poll_mask()) != 0
     }
 
     fn completed(&mut self, direction: Direction, inline: bool) {
