@@ -1,5 +1,5 @@
 //! Sockets: TCP ([`TcpListener`], [`TcpStream`], [`TcpSocket`]), UDP ([`UdpSocket`]) and Unix
-//! ([`UnixListener`], [`UnixStream`]); and pipes ([`unix::pipe`]).
+//! ([`UnixListener`], [`UnixStream`], [`UnixDatagram`]); and pipes ([`unix::pipe`]).
 //!
 //! Names and meanings are those of `tokio::net`. Streams, their halves and the ends of pipes
 //! implement [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`]; the extension traits are
@@ -16,19 +16,20 @@
 //!   woken; `readable` and `writable` wake all.
 //! - Writing to a peer that has gone is an error (`BrokenPipe`) and never a signal.
 //!
-//! # UDP
+//! # Datagrams
 //!
-//! A [`UdpSocket`] moves whole datagrams, by methods of its own instead of the traits. A short one
-//! says nothing about the next, and one of 0 bytes is a datagram and not an end.
+//! A [`UdpSocket`] or a [`UnixDatagram`] moves whole datagrams, by methods of its own instead of
+//! the traits. A short one says nothing about the next, and one of 0 bytes is a datagram and not an
+//! end.
 //!
 //! - Several tasks may share one, each with a reference: all that wait are woken, and each datagram
 //!   goes to one of them.
 //! - A receive that is dropped before it is ready has taken no datagram. A longer datagram than the
 //!   buffer loses its rest.
 //! - An error that another host has sent back (`ConnectionRefused`) fails one operation of a
-//!   connected socket. Then it goes on.
+//!   connected UDP socket. Then it goes on.
 //! - When it waits, it does so as a listener does, in an epoll that the context polls, so that its
-//!   port is free when it has been dropped. That costs a few system calls more than a stream's
+//!   address is free when it has been dropped. That costs a few system calls more than a stream's
 //!   wait. While datagrams keep coming, nothing waits.
 //!
 //! # Other threads
@@ -72,9 +73,9 @@
 
 // How it is built
 //
-//   TcpStream  ...         TcpListener  ...          UdpSocket            newtypes: what differs
+//   TcpStream  ...         TcpListener  ...          UdpSocket  ...       newtypes: what differs
 //       │ stream_surface!      │ listener_surface!       │ datagram_surface!
-//   Stream<Tcp>  ...       Listener<Tcp>  ...        Datagram<Udp>        block: what is shared
+//   Stream<Tcp>  ...       Listener<Tcp>  ...        Datagram<Udp>  ...   block: what is shared
 //       └───────────┬──────────┴─────────────────────────┘
 //                   Io                                                    reactor
 //
@@ -104,4 +105,4 @@ pub use tcp::{TcpListener, TcpSocket, TcpStream};
 #[doc(inline)]
 pub use udp::UdpSocket;
 #[doc(inline)]
-pub use unix::{UnixListener, UnixStream};
+pub use unix::{UnixDatagram, UnixListener, UnixStream};

@@ -6,7 +6,9 @@ mod common;
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
-use aio_runtime::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host};
+use aio_runtime::net::{
+    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host,
+};
 use aio_runtime::task::{spawn_blocking, spawn_local};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Runtime, spawn};
@@ -41,10 +43,13 @@ fn calls_outside_a_runtime() {
     let (left, right) = std::os::unix::net::UnixStream::pair().unwrap();
     assert_wants_runtime(|| UnixStream::from_std(left));
     assert_wants_runtime(|| UnixStream::pair());
+    assert_wants_runtime(|| UnixDatagram::pair());
+    assert_wants_runtime(|| UnixDatagram::unbound());
     drop(right);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     assert_wants_runtime(|| UnixListener::bind(&path));
+    assert_wants_runtime(|| UnixDatagram::bind(&path));
     assert!(!path.exists(), "it was bound anyway");
     clean.end_without_runtime();
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
 use aio_runtime::net::{
-    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener, UnixStream, lookup_host, tcp, unix,
+    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host, tcp, unix,
 };
 use aio_runtime::task::{self, JoinError, JoinHandle};
 use aio_runtime::time::{self, Duration, Instant, Sleep, Timeout};
@@ -39,6 +39,7 @@ const _: () = {
     send_and_sync::<tcp::OwnedWriteHalf>();
     send_and_sync::<tcp::ReuniteError>();
     send_and_sync::<UdpSocket>();
+    send_and_sync::<UnixDatagram>();
     send_and_sync::<UnixListener>();
     send_and_sync::<UnixStream>();
     send_and_sync::<unix::ReadHalf<'_>>();
@@ -98,6 +99,13 @@ async fn futures_of_datagram_sockets(socket: &UdpSocket, addr: SocketAddr) {
     is_send_and_sync(socket.peek_sender()).await.unwrap();
     // A name is looked up on the pool.
     is_send(socket.send_to(&[0], "localhost:80")).await.unwrap();
+}
+
+async fn futures_of_unix_datagram_sockets(socket: &UnixDatagram, path: &Path) {
+    is_send_and_sync(socket.send(&[0])).await.unwrap();
+    is_send_and_sync(socket.send_to(&[0], path)).await.unwrap();
+    is_send_and_sync(socket.recv(&mut [0])).await.unwrap();
+    is_send_and_sync(socket.recv_from(&mut [0])).await.unwrap();
 }
 
 async fn futures_of_unix_sockets(listener: &UnixListener, path: &Path) {

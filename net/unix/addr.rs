@@ -47,13 +47,27 @@ impl SocketAddr {
 
     /// The address of an end of `fd`, as the kernel has `written` it.
     pub(super) fn of(fd: BorrowedFd<'_>, end: End, written: SocketAddrAny) -> io::Result<Self> {
-        let len = written.addr_len() as usize;
-        if len <= size_of::<libc::sa_family_t>() {
-            // An empty path is std's unnamed address.
-            return net::SocketAddr::from_pathname("").map(Self);
+        if is_longest(&written) { Self::longest_of(fd, end) } else { Self::from_kernel(written) }
+    }
+
+    /// The address of a datagram's sender, as the kernel has `written` it; nothing for one without
+    /// a name.
+    pub(super) fn of_sender(written: Option<SocketAddrAny>) -> io::Result<Self> {
+        match written {
+            // There is no socket to ask for the longest ones, and the datagram has been received.
+            Some(written) if !is_longest(&written) => Self::from_kernel(written),
+            _ => Self::unnamed(),
         }
-        if len > size_of::<libc::sockaddr_un>() {
-            return Self::longest_of(fd, end);
+    }
+
+    /// An empty path is std's unnamed address.
+    fn unnamed() -> io::Result<Self> {
+        net::SocketAddr::from_pathname("").map(Self)
+    }
+
+    fn from_kernel(written: SocketAddrAny) -> io::Result<Self> {
+        if written.addr_len() as usize <= size_of::<libc::sa_family_t>() {
+            return Self::unnamed();
         }
         let address = SocketAddrUnix::try_from(written)?;
         match (address.abstract_name(), address.path_bytes()) {
@@ -101,4 +115,9 @@ impl From<SocketAddr> for net::SocketAddr {
     fn from(address: SocketAddr) -> Self {
         address.0
     }
+}
+
+/// Whether a path takes more than its field: see [`SocketAddr::longest_of`].
+fn is_longest(written: &SocketAddrAny) -> bool {
+    written.addr_len() as usize > size_of::<libc::sockaddr_un>()
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use rustix::net::SocketType;
+
 use super::{SocketAddr, Unix, UnixStream, new_socket};
 use crate::net::block::listener::{BACKLOG, Listener, listener_surface};
 use crate::runtime::context;
@@ -62,7 +64,7 @@ impl UnixListener {
     pub fn bind_addr(socket_addr: &SocketAddr) -> io::Result<Self> {
         // First, so that a panic leaves no path behind.
         let home = context::home();
-        let fd = new_socket()?;
+        let fd = new_socket(SocketType::STREAM)?;
         rustix::net::bind(&fd, &socket_addr.to_kernel()?)?;
         Ok(Self(Listener::listen(home, fd, BACKLOG)?))
     }

@@ -1,10 +1,10 @@
-//! Unix sockets: [`UnixListener`] and [`UnixStream`], which `net` exports too, their addresses, and
-//! the halves that [`UnixStream::split`] and [`UnixStream::into_split`] return. And pipes, in
-//! [`pipe`].
+//! Unix sockets: [`UnixListener`], [`UnixStream`] and [`UnixDatagram`], which `net` exports too,
+//! their addresses, and the halves that [`UnixStream::split`] and [`UnixStream::into_split`]
+//! return. And pipes, in [`pipe`].
 //!
 //! A socket is named by a path of the file system or, if the path starts with a zero byte, in
-//! Linux's abstract namespace: `"\0name"`. A name of the file system stays when its listener has
-//! gone, and has to be removed before the next `bind`. An abstract one goes with the listener.
+//! Linux's abstract namespace: `"\0name"`. A name of the file system stays when its socket has
+//! gone, and has to be removed before the next `bind`. An abstract one goes with the socket.
 //!
 //! # Examples
 //!
@@ -31,12 +31,14 @@
 //! ```
 
 mod addr;
+mod datagram;
 mod listener;
 pub mod pipe;
 mod stream;
 mod ucred;
 
 pub use addr::SocketAddr;
+pub use datagram::UnixDatagram;
 pub use listener::UnixListener;
 pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, UnixStream, WriteHalf};
 pub use ucred::{UCred, gid_t, pid_t, uid_t};
@@ -64,6 +66,6 @@ impl ByteStream for Unix {}
 /// Non-blocking and closed on exec, as all our sockets are.
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
-fn new_socket() -> io::Result<OwnedFd> {
-    Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?)
+fn new_socket(socket_type: SocketType) -> io::Result<OwnedFd> {
+    Ok(rustix::net::socket_with(AddressFamily::UNIX, socket_type, FLAGS, None)?)
 }

@@ -87,7 +87,7 @@ impl UnixStream {
 
     async fn connect_to(address: &SocketAddr) -> io::Result<Self> {
         let address = address.to_kernel()?;
-        let fd = new_socket()?;
+        let fd = new_socket(SocketType::STREAM)?;
         let mut pause = FIRST_PAUSE;
         loop {
             match rustix::net::connect(&fd, &address) {
