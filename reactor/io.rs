@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 
 use super::driver::Close;
 use super::ids::{Direction, Home};
@@ -100,7 +101,8 @@ impl Io {
 #[cold]
 fn is_ready_now(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
     let events = PollFlags::from_bits_retain(direction.poll_mask() as u16);
-    Ok(poll(&mut [PollFd::from_borrowed_fd(fd, events)], Some(&Timespec::default()))? > 0)
+    let ready = retry_on_intr(|| poll(&mut [PollFd::from_borrowed_fd(fd, events)], Some(&Timespec::default())))?;
+    Ok(ready > 0)
 }
 
 impl AsFd for Io {
