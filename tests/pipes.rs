@@ -218,6 +218,29 @@ fn a_fifo() {
 }
 
 #[test]
+fn a_receiver_waits_for_its_first_sender() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = fifo(&dir);
+        let options = OpenOptions::new();
+        let mut receiver = options.open_receiver(&path).unwrap();
+        let mut text = String::new();
+        {
+            let mut read = pin!(receiver.read_to_string(&mut text));
+            for _ in 0..5 {
+                assert!(!poll_once(read.as_mut()), "nobody has opened it yet");
+                turn().await;
+            }
+            let mut sender = options.open_sender(&path).unwrap();
+            sender.write_all(b"hello").await.unwrap();
+            drop(sender);
+            soon("the end", read).await.unwrap();
+        }
+        assert_eq!(text, "hello");
+    });
+}
+
+#[test]
 fn a_fifo_that_is_opened_both_ways() {
     run(async {
         let dir = tempfile::tempdir().unwrap();

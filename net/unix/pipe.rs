@@ -43,7 +43,7 @@ use crate::net::block::futures_io::{async_read, async_write};
 use crate::net::block::kind::{Count, Reads, Writes};
 use crate::net::block::methods::{read_methods, write_methods};
 use crate::net::block::stream::Stream;
-use crate::reactor::write_to_pipe;
+use crate::reactor::{Direction, write_to_pipe};
 use crate::runtime::context;
 
 /// The kind of a pipe's end that is read.
@@ -145,8 +145,8 @@ impl OpenOptions {
         self
     }
 
-    /// Opens the end that is read. It need not have a sender yet: until the first one comes, reads
-    /// return the end of file.
+    /// Opens the end that is read. It need not have a sender yet: a read waits for the first one.
+    /// (`try_read` returns the end of file until then, where tokio's returns `WouldBlock`.)
     ///
     /// # Errors
     ///
@@ -157,7 +157,13 @@ impl OpenOptions {
     /// Outside a runtime.
     #[track_caller]
     pub fn open_receiver<P: AsRef<Path>>(&self, path: P) -> io::Result<Receiver> {
-        Receiver::from_file_unchecked(self.open(path.as_ref(), fs::OpenOptions::new().read(true))?)
+        let receiver = Receiver::from_file_unchecked(self.open(path.as_ref(), fs::OpenOptions::new().read(true))?)?;
+        if !self.unchecked {
+            // An attempt would meet an end of file, which is not one before the first sender has
+            // gone. The kernel's poll knows that.
+            receiver.0.io().clear_ready(Direction::Read);
+        }
+        Ok(receiver)
     }
 
     /// Opens the end that is written.
