@@ -6,6 +6,7 @@ mod common;
 use std::time::Duration;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
+use aio_runtime::net::unix::pipe::{Receiver, Sender, pipe};
 use aio_runtime::net::{
     TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host,
 };
@@ -13,6 +14,7 @@ use aio_runtime::task::{spawn_blocking, spawn_local};
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Builder, Handle, Runtime, spawn};
 use common::{ANY_PORT, Clean, panic_of, run};
+use rustix::fs::{OFlags, fcntl_getfl};
 
 /// Asserts that something that is called outside a runtime panics in this file, with a text that
 /// says how to be inside one.
@@ -43,6 +45,12 @@ fn calls_outside_a_runtime() {
     let (left, right) = std::os::unix::net::UnixStream::pair().unwrap();
     assert_wants_runtime(|| UnixStream::from_std(left));
     assert_wants_runtime(|| UnixStream::pair());
+    assert_wants_runtime(|| pipe());
+    let (reader, writer) = std::io::pipe().unwrap();
+    assert_wants_runtime(|| Receiver::from_owned_fd(reader.try_clone().unwrap().into()));
+    assert!(!fcntl_getfl(&reader).unwrap().contains(OFlags::NONBLOCK), "others share it");
+    drop(reader);
+    assert_wants_runtime(|| Sender::from_owned_fd(writer.into()));
     assert_wants_runtime(|| UnixDatagram::pair());
     assert_wants_runtime(|| UnixDatagram::unbound());
     drop(right);

@@ -36,8 +36,10 @@ impl<K: Datagrams> Datagram<K> {
     /// Outside a runtime.
     #[track_caller]
     pub(crate) fn from_blocking(fd: OwnedFd) -> io::Result<Self> {
+        // First, so that a panic changes nothing.
+        let home = context::home();
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Self::new(context::home(), fd)
+        Self::new(home, fd)
     }
 
     pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {

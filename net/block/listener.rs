@@ -37,8 +37,10 @@ impl<K: Socket> Listener<K> {
     /// Outside a runtime.
     #[track_caller]
     pub(crate) fn from_blocking(fd: OwnedFd) -> io::Result<Self> {
+        // First, so that a panic changes nothing.
+        let home = context::home();
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Self::new(context::home(), fd)
+        Self::new(home, fd)
     }
 
     fn new(home: Home, fd: OwnedFd) -> io::Result<Self> {
