@@ -151,8 +151,8 @@ impl Home {
         }
         io::Error::other(format!(
             "this belongs to {self}, which is not the aio-runtime that this thread drives: await it in that runtime; a \
-             stream or a listener can also be moved here by into_std and from_std, and a file operation can be \
-             started here again"
+             socket can also be moved here by into_std and from_std, a pipe by into_nonblocking_fd and \
+             from_owned_fd_unchecked, and a file operation can be started here again"
         ))
     }
 }

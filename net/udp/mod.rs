@@ -47,7 +47,8 @@ impl Datagrams for Udp {
 /// answers that nobody listens there, a connected socket's next operation fails with
 /// `ConnectionRefused`, once. The socket stays usable.
 ///
-/// Dropping it closes it at once: its port is free for the next `bind` when `drop` returns.
+/// Dropping it on its runtime's thread closes it at once: its port is free for the next `bind` when
+/// `drop` returns.
 ///
 /// # Examples
 ///
