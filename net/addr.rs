@@ -1,10 +1,9 @@
-//! Addresses, resolved without blocking the runtime, and sockets of their families.
+//! Addresses, resolved without blocking the runtime.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs as _};
-use std::os::fd::OwnedFd;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::AddressFamily;
 
 use crate::runtime::context::{self, InRuntime};
 
@@ -88,12 +87,6 @@ where
 
 pub(super) fn family_of(addr: &SocketAddr) -> AddressFamily {
     if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
-}
-
-/// A new socket, non-blocking and closed on exec.
-pub(super) fn new_socket(family: AddressFamily, socket_type: SocketType) -> io::Result<OwnedFd> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(family, socket_type, flags, None)?)
 }
 
 mod sealed {

@@ -114,7 +114,7 @@ fn ttl() {
             listener.set_ttl(ttl).unwrap();
             assert_eq!((near.ttl().unwrap(), listener.ttl().unwrap()), (ttl, ttl));
         }
-        for wrong in [0, 256] {
+        for wrong in [0, 256, u32::MAX] {
             assert_eq!(near.set_ttl(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
             assert_eq!(listener.set_ttl(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
         }

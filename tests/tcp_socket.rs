@@ -149,6 +149,7 @@ fn type_of_service_and_traffic_class() {
             v6.set_tclass_v6(0x60).unwrap();
             assert_eq!(v6.tclass_v6().unwrap(), 0x60);
             assert_errno(v6.set_tclass_v6(0x100), libc::EINVAL);
+            assert_errno(v6.set_tclass_v6(u32::MAX), libc::EINVAL);
         }
     });
 }
@@ -169,7 +170,7 @@ fn a_device() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind_device(Some(b"lo")).unwrap();
         match socket.bind_device(None) {
-            // Who may bind to a device may not for that reason leave it.
+            // Binding to a device needs no privilege; leaving it does.
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => {}
             left => {
                 left.unwrap();

@@ -23,8 +23,11 @@ fn options() {
         socket.set_multicast_ttl_v4(7).unwrap();
         assert_eq!((socket.ttl().unwrap(), socket.multicast_ttl_v4().unwrap()), (9, 7));
         assert_eq!(socket.set_ttl(0).unwrap_err().kind(), ErrorKind::InvalidInput);
-        assert_eq!(socket.set_ttl(256).unwrap_err().kind(), ErrorKind::InvalidInput);
-        assert_eq!(socket.set_multicast_ttl_v4(256).unwrap_err().kind(), ErrorKind::InvalidInput);
+        for wrong in [256, u32::MAX] {
+            assert_eq!(socket.set_ttl(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(socket.set_multicast_ttl_v4(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(socket.set_tos_v4(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
         socket.set_tos_v4(0x10).unwrap();
         assert_eq!(socket.tos_v4().unwrap(), 0x10);
         let error = socket.set_tclass_v6(1).unwrap_err();

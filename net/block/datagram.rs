@@ -13,8 +13,11 @@ use rustix::net::addr::SocketAddrArg;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::kind::Datagrams;
+use super::socket::register_blocking;
 use crate::reactor::{Close, Home, Io};
-use crate::runtime::context;
+
+/// Its address is to be free when it has been dropped.
+const CLOSE: Close = Close::BeforeReturn;
 
 /// A registered datagram socket of kind `K`.
 pub(crate) struct Datagram<K> {
@@ -25,8 +28,7 @@ pub(crate) struct Datagram<K> {
 impl<K: Datagrams> Datagram<K> {
     /// Registers a socket that is in non-blocking mode.
     pub(crate) fn new(home: Home, fd: OwnedFd) -> io::Result<Self> {
-        // Its address is to be free when it has been dropped.
-        Ok(Self { io: Io::new(home, fd, Close::BeforeReturn)?, kind: PhantomData })
+        Ok(Self { io: Io::new(home, fd, CLOSE)?, kind: PhantomData })
     }
 
     /// Registers a socket of any mode with the current runtime.
@@ -36,10 +38,7 @@ impl<K: Datagrams> Datagram<K> {
     /// Outside a runtime.
     #[track_caller]
     pub(crate) fn from_blocking(fd: OwnedFd) -> io::Result<Self> {
-        // First, so that a panic changes nothing.
-        let home = context::home();
-        rustix::io::ioctl_fionbio(&fd, true)?;
-        Self::new(home, fd)
+        Ok(Self { io: register_blocking(fd, CLOSE)?, kind: PhantomData })
     }
 
     pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
@@ -48,18 +47,6 @@ impl<K: Datagrams> Datagram<K> {
 
     pub(crate) fn io(&self) -> &Io {
         &self.io
-    }
-
-    pub(crate) fn local_addr(&self) -> io::Result<K::Addr> {
-        K::local_addr(self.as_fd())
-    }
-
-    pub(crate) fn peer_addr(&self) -> io::Result<K::Addr> {
-        K::peer_addr(self.as_fd())
-    }
-
-    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        K::take_error(self.as_fd())
     }
 }
 
@@ -305,7 +292,12 @@ macro_rules! datagram_surface {
         };
 
         $crate::net::block::methods::socket_methods!($Datagram, $Kind, $Addr);
-        $crate::net::block::methods::std_methods!($Datagram($crate::net::block::datagram::Datagram<$Kind>), $Std);
+        $crate::net::block::methods::std_methods!(
+            $Datagram,
+            $Kind,
+            $crate::net::block::datagram::Datagram<$Kind>,
+            $Std
+        );
     };
 }
 

@@ -7,15 +7,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
 
 use super::kind::{End, Socket};
+use super::socket::{FLAGS, register_blocking};
 use crate::reactor::{Close, Direction, Home, Io};
 use crate::runtime::context;
 
 /// Connections that the kernel keeps for `accept` where nobody asks for another number. It lowers
 /// that to `net.core.somaxconn`.
 pub(crate) const BACKLOG: i32 = 1024;
+
+/// Its address is to be free when it has been dropped.
+const CLOSE: Close = Close::BeforeReturn;
 
 /// A registered listening socket of kind `K`.
 pub(crate) struct Listener<K> {
@@ -37,15 +40,11 @@ impl<K: Socket> Listener<K> {
     /// Outside a runtime.
     #[track_caller]
     pub(crate) fn from_blocking(fd: OwnedFd) -> io::Result<Self> {
-        // First, so that a panic changes nothing.
-        let home = context::home();
-        rustix::io::ioctl_fionbio(&fd, true)?;
-        Self::new(home, fd)
+        Ok(Self { io: register_blocking(fd, CLOSE)?, kind: PhantomData })
     }
 
     fn new(home: Home, fd: OwnedFd) -> io::Result<Self> {
-        // Its address is to be free when it has been dropped.
-        Ok(Self { io: Io::new(home, fd, Close::BeforeReturn)?, kind: PhantomData })
+        Ok(Self { io: Io::new(home, fd, CLOSE)?, kind: PhantomData })
     }
 
     pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
@@ -72,14 +71,6 @@ impl<K: Socket> Listener<K> {
         self.home_of_accepted()?;
         self.io.poll_io(cx, Direction::Read, accept::<K>)
     }
-
-    pub(crate) fn local_addr(&self) -> io::Result<K::Addr> {
-        K::local_addr(self.as_fd())
-    }
-
-    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        K::take_error(self.as_fd())
-    }
 }
 
 impl<K> AsFd for Listener<K> {
@@ -89,7 +80,7 @@ impl<K> AsFd for Listener<K> {
 }
 
 fn accept<K: Socket>(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, K::Addr)> {
-    let (fd, peer) = rustix::net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let (fd, peer) = rustix::net::acceptfrom_with(fd, FLAGS)?;
     let peer = K::addr(fd.as_fd(), End::Peer, peer.ok_or(Errno::NOTCONN)?)?;
     Ok((fd, peer))
 }
@@ -139,7 +130,7 @@ macro_rules! listener_surface {
                 ///
                 /// Those of `getsockname(2)`.
                 pub fn local_addr(&self) -> io::Result<$Addr> {
-                    self.0.local_addr()
+                    <$Kind as Socket>::local_addr(self.0.as_fd())
                 }
             }
 
@@ -150,7 +141,12 @@ macro_rules! listener_surface {
             }
         };
 
-        $crate::net::block::methods::std_methods!($Listener($crate::net::block::listener::Listener<$Kind>), $Std);
+        $crate::net::block::methods::std_methods!(
+            $Listener,
+            $Kind,
+            $crate::net::block::listener::Listener<$Kind>,
+            $Std
+        );
     };
 }
 

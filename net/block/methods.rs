@@ -111,7 +111,7 @@ macro_rules! socket_methods {
                 ///
                 /// Those of `getsockname(2)`.
                 pub fn local_addr(&self) -> io::Result<$Addr> {
-                    self.block().local_addr()
+                    <$Kind as Socket>::local_addr(self.block().as_fd())
                 }
 
                 /// The address of the other end.
@@ -120,7 +120,7 @@ macro_rules! socket_methods {
                 ///
                 /// `ENOTCONN` if there is none, or not any more.
                 pub fn peer_addr(&self) -> io::Result<$Addr> {
-                    self.block().peer_addr()
+                    <$Kind as Socket>::peer_addr(self.block().as_fd())
                 }
             }
 
@@ -136,10 +136,12 @@ macro_rules! socket_methods {
 /// What a newtype of a block of sockets has in common with std's type: the conversions, the
 /// descriptor, and the error that is pending on it.
 macro_rules! std_methods {
-    ($Type:ident($Block:ty), $Std:ty) => {
+    ($Type:ident, $Kind:ty, $Block:ty, $Std:ty) => {
         const _: () = {
             use std::io;
             use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+            use $crate::net::block::kind::Socket;
 
             impl $Type {
                 #[doc = concat!("Converts from a [`", stringify!($Std), "`], and puts it into non-blocking mode.")]
@@ -172,7 +174,7 @@ macro_rules! std_methods {
                 ///
                 /// Those of `getsockopt(2)`.
                 pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-                    self.0.take_error()
+                    <$Kind as Socket>::take_error(self.0.as_fd())
                 }
             }
 

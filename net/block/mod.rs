@@ -6,6 +6,8 @@ pub(super) mod futures_io;
 pub(super) mod kind;
 pub(super) mod listener;
 pub(super) mod methods;
+pub(super) mod options;
+pub(super) mod socket;
 pub(super) mod split;
 pub(super) mod stream;
 pub(super) mod surface;

@@ -10,8 +10,10 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 
 use super::kind::{Count, MAX_BUFS, Reads, Socket, Writes};
+use super::socket::register_blocking;
 use crate::reactor::{Close, Direction, Home, Io};
-use crate::runtime::context;
+
+const CLOSE: Close = Close::Soon;
 
 /// A registered descriptor of kind `K`.
 pub(crate) struct Stream<K> {
@@ -22,7 +24,7 @@ pub(crate) struct Stream<K> {
 impl<K> Stream<K> {
     /// Registers a descriptor that is in non-blocking mode.
     pub(crate) fn new(home: Home, fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { io: Io::new(home, fd, Close::Soon)?, kind: PhantomData })
+        Ok(Self { io: Io::new(home, fd, CLOSE)?, kind: PhantomData })
     }
 
     /// Registers a descriptor of any mode with the current runtime.
@@ -32,10 +34,7 @@ impl<K> Stream<K> {
     /// Outside a runtime.
     #[track_caller]
     pub(crate) fn from_blocking(fd: OwnedFd) -> io::Result<Self> {
-        // First, so that a panic changes nothing.
-        let home = context::home();
-        rustix::io::ioctl_fionbio(&fd, true)?;
-        Self::new(home, fd)
+        Ok(Self { io: register_blocking(fd, CLOSE)?, kind: PhantomData })
     }
 
     pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
@@ -133,18 +132,6 @@ impl<K: Socket> Stream<K> {
             Err(Errno::NOTCONN) => Ok(()),
             result => Ok(result?),
         }
-    }
-
-    pub(crate) fn local_addr(&self) -> io::Result<K::Addr> {
-        K::local_addr(self.as_fd())
-    }
-
-    pub(crate) fn peer_addr(&self) -> io::Result<K::Addr> {
-        K::peer_addr(self.as_fd())
-    }
-
-    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        K::take_error(self.as_fd())
     }
 }
 

@@ -93,7 +93,7 @@ macro_rules! stream_surface {
         $crate::net::block::methods::read_methods!($Stream);
         $crate::net::block::methods::write_methods!($Stream);
         $crate::net::block::methods::socket_methods!($Stream, $Kind, $Addr);
-        $crate::net::block::methods::std_methods!($Stream($crate::net::block::stream::Stream<$Kind>), $Std);
+        $crate::net::block::methods::std_methods!($Stream, $Kind, $crate::net::block::stream::Stream<$Kind>, $Std);
         $crate::net::block::futures_io::async_read!($Stream);
         $crate::net::block::futures_io::async_read!(&$Stream);
         $crate::net::block::futures_io::async_write!($Stream);

@@ -1,5 +1,4 @@
-//! Options that several of TCP's types have, as macros, so that each type has them under its own
-//! name.
+//! Options of a connection, as a macro, so that each type has them under its own name.
 
 /// `TCP_NODELAY` and `SO_LINGER`, for what is or will be a connection.
 macro_rules! connection_options {
@@ -71,35 +70,4 @@ macro_rules! connection_options {
     };
 }
 
-/// `IP_TTL`, for what is registered.
-macro_rules! ttl_option {
-    ($Type:ty) => {
-        const _: () = {
-            use std::io;
-
-            use rustix::net::sockopt;
-
-            impl $Type {
-                /// How many routers an IPv4 packet of this socket may pass (`IP_TTL`).
-                ///
-                /// # Errors
-                ///
-                /// Those of `getsockopt(2)`.
-                pub fn ttl(&self) -> io::Result<u32> {
-                    Ok(sockopt::ip_ttl(self)?)
-                }
-
-                /// Sets how many routers an IPv4 packet of this socket may pass (`IP_TTL`).
-                ///
-                /// # Errors
-                ///
-                /// `EINVAL` unless it is between 1 and 255.
-                pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-                    Ok(sockopt::set_ip_ttl(self, ttl)?)
-                }
-            }
-        };
-    };
-}
-
-pub(super) use {connection_options, ttl_option};
+pub(super) use connection_options;

@@ -7,12 +7,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, sockopt};
-use socket2::SockRef;
 
 use super::Tcp;
 use super::options::connection_options;
-use crate::net::addr::{family_of, new_socket};
+use crate::net::addr::family_of;
 use crate::net::block::kind::Socket;
+use crate::net::block::options::route_options;
+use crate::net::block::socket::new_socket;
 
 /// A TCP socket that is neither connected nor listens yet: its options can be set, and it can be
 /// bound.
@@ -61,6 +62,7 @@ use crate::net::block::kind::Socket;
 pub struct TcpSocket(OwnedFd);
 
 connection_options!(TcpSocket);
+route_options!(TcpSocket);
 
 // `connect` and `listen` are beside what they make, in stream.rs and listener.rs: those stand on
 // this file.
@@ -204,80 +206,6 @@ impl TcpSocket {
     /// Those of `setsockopt(2)`.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
         Ok(sockopt::set_socket_recv_buffer_size(self, as_int(size) as usize)?)
-    }
-
-    /// The type-of-service field of its IPv4 packets (`IP_TOS`).
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn tos_v4(&self) -> io::Result<u32> {
-        Ok(sockopt::ip_tos(self)?.into())
-    }
-
-    /// Sets the type-of-service field of its IPv4 packets (`IP_TOS`). The two lowest bits are TCP's
-    /// own (ECN), and are ignored.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if it is more than 255.
-    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        // The kernel would take the lowest byte, and say nothing.
-        let tos = u8::try_from(tos).map_err(|_| Errno::INVAL)?;
-        Ok(sockopt::set_ip_tos(self, tos)?)
-    }
-
-    /// [`tos_v4`](Self::tos_v4), by its former name.
-    #[deprecated = "`tos` is now `tos_v4`, since it is for IPv4 only"]
-    #[doc(hidden)]
-    pub fn tos(&self) -> io::Result<u32> {
-        self.tos_v4()
-    }
-
-    /// [`set_tos_v4`](Self::set_tos_v4), by its former name.
-    #[deprecated = "`set_tos` is now `set_tos_v4`, since it is for IPv4 only"]
-    #[doc(hidden)]
-    pub fn set_tos(&self, tos: u32) -> io::Result<()> {
-        self.set_tos_v4(tos)
-    }
-
-    /// The traffic class of its IPv6 packets (`IPV6_TCLASS`).
-    ///
-    /// # Errors
-    ///
-    /// `EOPNOTSUPP` if the socket is for IPv4.
-    pub fn tclass_v6(&self) -> io::Result<u32> {
-        Ok(sockopt::ipv6_tclass(self)?)
-    }
-
-    /// Sets the traffic class of its IPv6 packets (`IPV6_TCLASS`). The two lowest bits are TCP's
-    /// own (ECN), and are ignored.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if it is more than 255, `ENOPROTOOPT` if the socket is for IPv4.
-    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
-        Ok(sockopt::set_ipv6_tclass(self, tclass)?)
-    }
-
-    /// The network interface that it is bound to (`SO_BINDTODEVICE`), if it is to one.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
-        SockRef::from(self).device()
-    }
-
-    /// Binds it to a network interface (`SO_BINDTODEVICE`), such as `b"eth0"`: it then sends and
-    /// receives by that one only. `None`, or an empty name, ends that.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` if there is no such interface; `EPERM` if it is bound to one already, and the
-    /// process has no `CAP_NET_RAW`.
-    pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
-        SockRef::from(self).bind_device(interface)
     }
 
     /// The address that it is bound to: the unspecified one with port 0, until it is bound.

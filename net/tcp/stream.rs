@@ -8,10 +8,11 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use super::Tcp;
-use super::options::{connection_options, ttl_option};
+use super::options::connection_options;
 use super::socket::{TcpSocket, explain_family};
 use crate::net::addr::{ToSocketAddrs, first_success};
 use crate::net::block::kind::Socket;
+use crate::net::block::options::ttl_option;
 use crate::net::block::stream::Stream;
 use crate::net::block::surface::stream_surface;
 use crate::reactor::Direction;

@@ -11,9 +11,10 @@ use std::task::{Context, Poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketAddrAny, SocketType};
 
-use super::addr::{ToSocketAddrs, family_of, first_success, new_socket, resolve};
+use super::addr::{ToSocketAddrs, family_of, first_success, resolve};
 use super::block::datagram::{self, Datagram, datagram_surface};
 use super::block::kind::{Datagrams, End, Socket};
+use super::block::socket::new_socket;
 use crate::reactor::Direction;
 use crate::runtime::context::{self, InRuntime};
 

@@ -4,9 +4,9 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use rustix::net::sockopt;
-use socket2::SockRef;
 
 use super::UdpSocket;
+use crate::net::block::options::{byte, route_options, ttl_option};
 
 /// Options. Those of IPv6 fail on an IPv4 socket: `ENOPROTOOPT`, or `EOPNOTSUPP` to be read.
 impl UdpSocket {
@@ -62,9 +62,9 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if it is above 255; see `setsockopt(2)`.
+    /// `EINVAL` if it is more than 255.
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        Ok(sockopt::set_ip_multicast_ttl(self, ttl)?)
+        Ok(sockopt::set_ip_multicast_ttl(self, byte(ttl)?.into())?)
     }
 
     /// Whether what it sends to an IPv6 multicast group also comes to this host's own members
@@ -127,79 +127,7 @@ impl UdpSocket {
     pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
         Ok(sockopt::set_ipv6_drop_membership(self, multiaddr, interface)?)
     }
-
-    /// How many routers an IPv4 datagram may pass (`IP_TTL`).
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn ttl(&self) -> io::Result<u32> {
-        Ok(sockopt::ip_ttl(self)?)
-    }
-
-    /// Sets how many routers an IPv4 datagram may pass (`IP_TTL`).
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if it is 0 or above 255; see `setsockopt(2)`.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        Ok(sockopt::set_ip_ttl(self, ttl)?)
-    }
-
-    /// The type of service of the IPv4 datagrams that it sends (`IP_TOS`).
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn tos_v4(&self) -> io::Result<u32> {
-        SockRef::from(self).tos_v4()
-    }
-
-    /// Sets the type of service of the IPv4 datagrams that it sends (`IP_TOS`). The kernel looks at
-    /// the lower 8 bits.
-    ///
-    /// # Errors
-    ///
-    /// Those of `setsockopt(2)`.
-    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        SockRef::from(self).set_tos_v4(tos)
-    }
-
-    /// The traffic class of the IPv6 datagrams that it sends (`IPV6_TCLASS`).
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn tclass_v6(&self) -> io::Result<u32> {
-        Ok(sockopt::ipv6_tclass(self)?)
-    }
-
-    /// Sets the traffic class of the IPv6 datagrams that it sends (`IPV6_TCLASS`).
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if it is above 255; see `setsockopt(2)`.
-    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
-        Ok(sockopt::set_ipv6_tclass(self, tclass)?)
-    }
-
-    /// The name of the interface that it is bound to, if it is (`SO_BINDTODEVICE`).
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
-        SockRef::from(self).device()
-    }
-
-    /// Binds it to the interface with this name (`SO_BINDTODEVICE`): it sends and receives there
-    /// only. `None` ends that.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` if there is no such interface; `EPERM` for a process without `CAP_NET_RAW`, if it
-    /// is bound to one already. See `socket(7)`.
-    pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
-        SockRef::from(self).bind_device(interface)
-    }
 }
+
+ttl_option!(UdpSocket);
+route_options!(UdpSocket);

@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketType};
 
-use super::{FLAGS, SocketAddr, new_socket};
+use super::SocketAddr;
 use crate::net::block::datagram::{self, Datagram, datagram_surface};
 use crate::net::block::kind::{Datagrams, End, Socket};
+use crate::net::block::socket::{FLAGS, new_socket};
 use crate::reactor::Direction;
 use crate::runtime::context;
 
@@ -91,7 +92,7 @@ impl UnixDatagram {
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         // First, so that a panic leaves no path behind.
         let home = context::home();
-        let fd = new_socket(SocketType::DGRAM)?;
+        let fd = new_socket(AddressFamily::UNIX, SocketType::DGRAM)?;
         rustix::net::bind(&fd, &named(path)?)?;
         Ok(Self(Datagram::new(home, fd)?))
     }
@@ -108,7 +109,7 @@ impl UnixDatagram {
     #[track_caller]
     pub fn unbound() -> io::Result<Self> {
         let home = context::home();
-        Ok(Self(Datagram::new(home, new_socket(SocketType::DGRAM)?)?))
+        Ok(Self(Datagram::new(home, new_socket(AddressFamily::UNIX, SocketType::DGRAM)?)?))
     }
 
     /// Two sockets without names that are connected to each other.

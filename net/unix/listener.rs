@@ -3,10 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use rustix::net::SocketType;
+use rustix::net::{AddressFamily, SocketType};
 
-use super::{SocketAddr, Unix, UnixStream, new_socket};
+use super::{SocketAddr, Unix, UnixStream};
 use crate::net::block::listener::{BACKLOG, Listener, listener_surface};
+use crate::net::block::socket::new_socket;
 use crate::runtime::context;
 
 /// A Unix socket that accepts connections.
@@ -64,7 +65,7 @@ impl UnixListener {
     pub fn bind_addr(socket_addr: &SocketAddr) -> io::Result<Self> {
         // First, so that a panic leaves no path behind.
         let home = context::home();
-        let fd = new_socket(SocketType::STREAM)?;
+        let fd = new_socket(AddressFamily::UNIX, SocketType::STREAM)?;
         rustix::net::bind(&fd, &socket_addr.to_kernel()?)?;
         Ok(Self(Listener::listen(home, fd, BACKLOG)?))
     }

@@ -44,9 +44,9 @@ pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, UnixStre
 pub use ucred::{UCred, gid_t, pid_t, uid_t};
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
-use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType};
+use rustix::net::SocketAddrAny;
 
 use super::block::kind::{ByteStream, End, Socket};
 
@@ -62,10 +62,3 @@ impl Socket for Unix {
 }
 
 impl ByteStream for Unix {}
-
-/// Non-blocking and closed on exec, as all our sockets are.
-const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
-
-fn new_socket(socket_type: SocketType) -> io::Result<OwnedFd> {
-    Ok(rustix::net::socket_with(AddressFamily::UNIX, socket_type, FLAGS, None)?)
-}

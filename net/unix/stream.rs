@@ -8,7 +8,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 
-use super::{FLAGS, SocketAddr, UCred, Unix, new_socket};
+use super::{SocketAddr, UCred, Unix};
+use crate::net::block::socket::{FLAGS, new_socket};
 use crate::net::block::stream::Stream;
 use crate::net::block::surface::stream_surface;
 use crate::runtime::context::{self, InRuntime};
@@ -87,7 +88,7 @@ impl UnixStream {
 
     async fn connect_to(address: &SocketAddr) -> io::Result<Self> {
         let address = address.to_kernel()?;
-        let fd = new_socket(SocketType::STREAM)?;
+        let fd = new_socket(AddressFamily::UNIX, SocketType::STREAM)?;
         let mut pause = FIRST_PAUSE;
         loop {
             match rustix::net::connect(&fd, &address) {
