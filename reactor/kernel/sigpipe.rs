@@ -13,6 +13,7 @@ use std::os::fd::BorrowedFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ReadWriteFlags};
 
 /// `RWF_NOSIGNAL`, which rustix does not name.
@@ -30,12 +31,11 @@ pub(crate) fn write_to_pipe(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Res
     }
     match rustix::io::pwritev2(fd, bufs, NO_OFFSET, NOSIGNAL) {
         Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
-            let written = write_without_the_flag(fd, bufs);
             // Else it may be the fault of this descriptor alone.
-            if written.is_ok() {
+            if FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Fifo {
                 REFUSED.store(true, Ordering::Relaxed);
             }
-            written
+            write_without_the_flag(fd, bufs)
         }
         result => Ok(result?),
     }
@@ -56,17 +56,18 @@ fn is_ignored() -> io::Result<bool> {
 
 fn write_blocking_the_signal(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let sigpipe = only_sigpipe()?;
+    // Only where the caller blocks it.
+    let was_pending = is_pending()?;
     let before = set_mask(libc::SIG_BLOCK, &sigpipe)?;
-    let was_pending = is_pending();
     let written = rustix::io::writev(fd, bufs);
-    // Also where a part was written before the reader went. One that was pending for the thread
-    // before is somebody else's: the two have become one.
+    // Also where a part was written before the reader went. One that was pending before is somebody
+    // else's: it stays, and is delivered when the caller unblocks it.
     let wanted = bufs.iter().map(|buf| buf.len()).sum();
-    if written != Ok(wanted) && was_pending.as_ref().is_ok_and(|pending| !pending) {
+    if written != Ok(wanted) && !was_pending {
         take(&sigpipe);
     }
-    set_mask(libc::SIG_SETMASK, &before)?;
-    was_pending?;
+    // It fails for an unknown way alone. What was written must not be lost over it.
+    let _restored = set_mask(libc::SIG_SETMASK, &before);
     Ok(written?)
 }
 
@@ -117,7 +118,8 @@ fn check(result: i32) -> io::Result<()> {
 mod tests {
     use std::cell::Cell;
     use std::os::fd::AsFd;
-    use std::sync::Mutex;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::{Mutex, PoisonError};
 
     use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -137,15 +139,16 @@ mod tests {
     /// Runs a test while the signals are counted. The disposition is the process's.
     fn counting(test: impl FnOnce()) {
         static ONE: Mutex<()> = Mutex::new(());
-        let _one = ONE.lock().unwrap();
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(is_ignored().unwrap(), "by Rust's start-up code");
         // SAFETY: the handler only adds to a number of its thread, which needs no initialisation.
         // Tests that raise the signal meanwhile, on other threads, need no more than to live on.
         let before = unsafe { libc::signal(libc::SIGPIPE, count as *const () as usize) };
         assert!(!is_ignored().unwrap());
-        test();
+        let passed = catch_unwind(AssertUnwindSafe(test));
         // SAFETY: as above; this restores what was.
         unsafe { libc::signal(libc::SIGPIPE, before) };
+        passed.unwrap_or_else(|panic| resume_unwind(panic));
     }
 
     #[test]
