@@ -126,6 +126,7 @@ fn without_waiting() {
 
         far.connect(near_address).await.unwrap();
         assert_eq!(far.try_send(b"three").unwrap(), 5);
+        soon("a datagram", near.readable()).await.unwrap();
         assert_eq!(near.try_recv(&mut buf).unwrap(), 5);
         assert_eq!(&buf[..5], b"three");
         assert_eq!(near.try_recv(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
