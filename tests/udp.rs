@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket as StdSocket};
@@ -16,7 +15,7 @@ use std::time::Duration;
 use aio_runtime::net::UdpSocket;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Handle, Metrics, spawn};
-use common::datagrams::{connected, deserted, received, socket};
+use common::datagrams::{assert_each_gets_one, connected, deserted, received, socket};
 use common::{ANY_PORT, poll_once, rest, run, soon, turn};
 use futures::future::join_all;
 
@@ -290,14 +289,7 @@ fn tasks_that_share_a_socket_are_all_served() {
                     })
                 })
                 .collect();
-            let mut got = BTreeSet::new();
-            for receiver in receivers {
-                assert!(got.insert(soon("a datagram for each task", receiver).await.unwrap()));
-            }
-            assert_eq!(got, (0..TASKS).map(|sender| [round, sender]).collect());
-            for sender in senders {
-                assert_eq!(soon("a sender", sender).await.unwrap(), 2);
-            }
+            assert_each_gets_one(round, receivers, senders).await;
         }
     });
 }

@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::Shutdown;
@@ -17,6 +16,7 @@ use std::time::Duration;
 use aio_runtime::net::UnixDatagram;
 use aio_runtime::time::timeout;
 use aio_runtime::{Handle, spawn};
+use common::datagrams::assert_each_gets_one;
 use common::{poll_once, processor_time, rest, run, soon, turn};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
@@ -252,14 +252,7 @@ fn tasks_that_share_a_socket_are_all_served() {
                     })
                 })
                 .collect();
-            let mut got = BTreeSet::new();
-            for receiver in receivers {
-                assert!(got.insert(soon("a datagram for each task", receiver).await.unwrap()));
-            }
-            assert_eq!(got, (0..TASKS).map(|sender| [round, sender]).collect());
-            for sender in senders {
-                assert_eq!(soon("a sender", sender).await.unwrap(), 2);
-            }
+            assert_each_gets_one(round, receivers, senders).await;
         }
     });
 }

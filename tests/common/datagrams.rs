@@ -1,8 +1,10 @@
 //! UDP sockets for tests.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
 
 use aio_runtime::net::UdpSocket;
+use aio_runtime::task::JoinHandle;
 
 use super::{ANY_PORT, soon};
 
@@ -26,6 +28,23 @@ pub(crate) async fn connected() -> (UdpSocket, UdpSocket) {
 pub(crate) fn deserted() -> SocketAddr {
     let [.., high, low] = std::process::id().to_be_bytes();
     StdSocket::bind((Ipv4Addr::new(127, 78, high, low), 0)).unwrap().local_addr().unwrap()
+}
+
+/// Asserts that of these tasks each receives one of the datagrams that those send: the number of the
+/// round, and the sender's.
+pub(crate) async fn assert_each_gets_one(
+    round: u8,
+    receivers: Vec<JoinHandle<[u8; 2]>>,
+    senders: Vec<JoinHandle<usize>>,
+) {
+    let mut got = BTreeSet::new();
+    for receiver in receivers {
+        assert!(got.insert(soon("a datagram for each task", receiver).await.unwrap()));
+    }
+    assert_eq!(got, (0..).zip(&senders).map(|(sender, _)| [round, sender]).collect());
+    for sender in senders {
+        assert_eq!(soon("a sender", sender).await.unwrap(), 2);
+    }
 }
 
 /// The next datagram.
