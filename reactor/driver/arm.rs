@@ -9,7 +9,8 @@
 //! closed. It waits in the nested epoll where that is possible, also for one event at a time. An
 //! armed poll holds its file, and the kernel lets go of it only a moment *after* the event of the
 //! cancel: a kernel thread that is preempted in between keeps the port taken. An epoll holds no
-//! file.
+//! file. (A UDP echo of one socket, which waits for each datagram, takes 11 % more CPU time for it,
+//! one of 64 sockets 3 %.)
 //!
 //! Two kinds of descriptors wait for edges from then on: the kernel refuses their polls, or they
 //! are contradictory. The readiness of those contradicts `EAGAIN` for long: an unread message in a

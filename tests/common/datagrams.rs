@@ -30,8 +30,8 @@ pub(crate) fn deserted() -> SocketAddr {
     StdSocket::bind((Ipv4Addr::new(127, 78, high, low), 0)).unwrap().local_addr().unwrap()
 }
 
-/// Asserts that of these tasks each receives one of the datagrams that those send: the number of the
-/// round, and the sender's.
+/// Asserts that of these tasks each receives one of the datagrams that those send: the number of
+/// the round, and the sender's.
 pub(crate) async fn assert_each_gets_one(
     round: u8,
     receivers: Vec<JoinHandle<[u8; 2]>>,
