@@ -1,13 +1,12 @@
 //! A descriptor known to the reactor, and owned by somebody else: try, then wait.
 
+mod elsewhere;
+mod ready;
+
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Context, Poll, Wake, Waker, ready};
-
-use futures::task::AtomicWaker;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::coop;
 use super::driver::{Close, Driver, WaitElsewhere};
@@ -65,27 +64,6 @@ impl Registration {
         self.poll_attempt(cx, direction, &mut Waiter::Task, attempt, |cx| {
             self.wait_elsewhere(direction, Until::Attempt, Waiter::TaskElsewhere, cx.waker().clone())
         })
-    }
-
-    /// [`poll_io`](Self::poll_io) as a future; any number of them may wait for one direction.
-    pub(crate) async fn io<R>(
-        &self,
-        direction: Direction,
-        mut attempt: impl FnMut() -> io::Result<R>,
-    ) -> io::Result<R> {
-        let mut ready = Ready::new(self, direction);
-        std::future::poll_fn(|cx| {
-            let Ready { waiter, elsewhere, .. } = &mut ready;
-            self.poll_attempt(cx, direction, waiter, &mut attempt, |cx| {
-                elsewhere.wait(self, direction, Until::Attempt, cx)
-            })
-        })
-        .await
-    }
-
-    /// Waits until an event says that an attempt may succeed.
-    pub(crate) fn ready(&self, direction: Direction) -> impl Future<Output = io::Result<()>> + Send + Sync {
-        Ready::new(self, direction)
     }
 
     /// [`ready`](Self::ready) for the task of the latest call. `is_ready_now` is for other threads:
@@ -249,113 +227,4 @@ fn is_would_block(error: &io::Error) -> bool {
 
 fn bit(direction: Direction) -> u8 {
     1 << direction as u8
-}
-
-/// A future's place among those that wait for a direction.
-#[derive(Debug)]
-struct Ready<'a> {
-    registration: &'a Registration,
-    direction: Direction,
-    waiter: Waiter,
-    elsewhere: Elsewhere,
-}
-
-impl<'a> Ready<'a> {
-    fn new(registration: &'a Registration, direction: Direction) -> Self {
-        Self { registration, direction, waiter: Waiter::Future(None), elsewhere: Elsewhere(None) }
-    }
-}
-
-impl Future for Ready<'_> {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { registration, direction, waiter, elsewhere } = &mut *self;
-        registration.poll_event(cx, *direction, waiter, |cx| elsewhere.poll_event(registration, *direction, cx))
-    }
-}
-
-impl Drop for Ready<'_> {
-    fn drop(&mut self) {
-        let Self { registration: Registration { home, id: source, .. }, direction, waiter, elsewhere } = self;
-        let (source, direction) = (*source, *direction);
-        // What comes back is dropped outside the borrow.
-        if let Waiter::Future(Some(_)) = waiter {
-            let waiter = std::mem::replace(waiter, Waiter::Future(None));
-            let withdrawn = home.with_driver(|driver| driver.forget(source, direction, &waiter));
-            if withdrawn.is_none() {
-                let _gone = home.send(Command::Forget { source, direction, waiter });
-            }
-        }
-        if let Some(waker) = elsewhere.pending() {
-            let withdrawn = home.with_driver(|driver| driver.forget_elsewhere(source, direction, &waker));
-            if withdrawn.is_none() {
-                let _gone = home.send(Command::ForgetElsewhere { source, direction, waker });
-            }
-        }
-    }
-}
-
-/// A future's wait on another thread than the reactor's, from the first one on.
-#[derive(Debug)]
-struct Elsewhere(Option<Arc<Notice>>);
-
-impl Elsewhere {
-    fn wait(
-        &mut self,
-        registration: &Registration,
-        direction: Direction,
-        until: Until,
-        cx: &Context<'_>,
-    ) -> io::Result<()> {
-        let notice = self.0.get_or_insert_default();
-        notice.waker.register(cx.waker());
-        notice.has_come.store(false, Ordering::Relaxed);
-        registration.wait_elsewhere(direction, until, Waiter::FutureElsewhere, Waker::from(Arc::clone(notice)))
-    }
-
-    #[cold]
-    fn poll_event(
-        &mut self,
-        registration: &Registration,
-        direction: Direction,
-        cx: &Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.ask(cx) {
-            None => self.wait(registration, direction, Until::Event, cx)?,
-            Some(true) => return Poll::Ready(Ok(())),
-            Some(false) => {}
-        }
-        Poll::Pending
-    }
-
-    /// Whether the event has come that it waits for. `None` if it does not wait.
-    fn ask(&self, cx: &Context<'_>) -> Option<bool> {
-        let notice = self.0.as_ref()?;
-        notice.waker.register(cx.waker());
-        Some(notice.has_come.load(Ordering::Acquire))
-    }
-
-    /// The waker by which the reactor knows the wait, if its event has not come.
-    fn pending(&mut self) -> Option<Waker> {
-        self.0.take().filter(|notice| !notice.has_come.load(Ordering::Relaxed)).map(Waker::from)
-    }
-}
-
-/// How the reactor's thread tells a future on another one that the event has come.
-#[derive(Debug, Default)]
-struct Notice {
-    has_come: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl Wake for Notice {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.has_come.store(true, Ordering::Release);
-        self.waker.wake();
-    }
 }

@@ -1,0 +1,79 @@
+//! Waiting as a future, which any number of tasks may do for one direction.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::Registration;
+use super::elsewhere::Elsewhere;
+use crate::reactor::ids::Direction;
+use crate::reactor::mailbox::Command;
+use crate::reactor::readiness::{Until, Waiter};
+
+impl Registration {
+    /// [`poll_io`](Self::poll_io) as a future; any number of them may wait for one direction.
+    pub(crate) async fn io<R>(
+        &self,
+        direction: Direction,
+        mut attempt: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let mut ready = DirectionReady::new(self, direction);
+        std::future::poll_fn(|cx| {
+            let DirectionReady { waiter, elsewhere, .. } = &mut ready;
+            self.poll_attempt(cx, direction, waiter, &mut attempt, |cx| {
+                elsewhere.wait(self, direction, Until::Attempt, cx)
+            })
+        })
+        .await
+    }
+
+    /// Waits until an event says that an attempt may succeed.
+    pub(crate) fn ready(&self, direction: Direction) -> impl Future<Output = io::Result<()>> + Send + Sync {
+        DirectionReady::new(self, direction)
+    }
+}
+
+/// A future's place among those that wait for a direction.
+#[derive(Debug)]
+struct DirectionReady<'a> {
+    registration: &'a Registration,
+    direction: Direction,
+    waiter: Waiter,
+    elsewhere: Elsewhere,
+}
+
+impl<'a> DirectionReady<'a> {
+    fn new(registration: &'a Registration, direction: Direction) -> Self {
+        Self { registration, direction, waiter: Waiter::Future(None), elsewhere: Elsewhere::default() }
+    }
+}
+
+impl Future for DirectionReady<'_> {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { registration, direction, waiter, elsewhere } = &mut *self;
+        registration.poll_event(cx, *direction, waiter, |cx| elsewhere.poll_event(registration, *direction, cx))
+    }
+}
+
+impl Drop for DirectionReady<'_> {
+    fn drop(&mut self) {
+        let Self { registration: Registration { home, id: source, .. }, direction, waiter, elsewhere } = self;
+        let (source, direction) = (*source, *direction);
+        // What comes back is dropped outside the borrow.
+        if let Waiter::Future(Some(_)) = waiter {
+            let waiter = std::mem::replace(waiter, Waiter::Future(None));
+            let withdrawn = home.with_driver(|driver| driver.forget(source, direction, &waiter));
+            if withdrawn.is_none() {
+                let _gone = home.send(Command::Forget { source, direction, waiter });
+            }
+        }
+        if let Some(waker) = elsewhere.pending() {
+            let withdrawn = home.with_driver(|driver| driver.forget_elsewhere(source, direction, &waker));
+            if withdrawn.is_none() {
+                let _gone = home.send(Command::ForgetElsewhere { source, direction, waker });
+            }
+        }
+    }
+}
