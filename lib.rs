@@ -72,6 +72,7 @@ compile_error!("aio-runtime is built on Linux native AIO (io_submit, IOCB_CMD_PO
 compile_error!("aio-runtime knows the system call numbers and structures of x86-64, aarch64 and riscv64 only");
 
 pub mod fs;
+pub mod io;
 pub mod net;
 mod reactor;
 pub mod runtime;
@@ -81,12 +82,6 @@ pub use aio_runtime_macros::{main, test};
 pub use runtime::task::spawn;
 #[doc(inline)]
 pub use runtime::{Builder, Handle, Metrics, Runtime, task, time};
-
-/// The traits for asynchronous reading and writing, and the helpers built on them, from the
-/// `futures` crate.
-pub mod io {
-    pub use futures::io::*;
-}
 
 /// Makes the examples of the README tests.
 #[cfg(doctest)]

@@ -5,13 +5,14 @@ pub(crate) const LIBRARY: &str = "lib.rs";
 pub(crate) const VERSUS: &str = "benches/versus/src/main.rs";
 
 /// The folders of the library.
-pub(crate) const FOLDERS: &[&str] = &["fs", "net", "runtime", "reactor"];
+pub(crate) const FOLDERS: &[&str] = &["fs", "io", "net", "runtime", "reactor"];
 
 /// Each floor (a folder or a file), with what its code may name besides itself. A floor inside
 /// another one keeps the rules of both. Tests keep them too: those of several floors of the reactor
 /// are in [`REACTOR_TESTS`].
 pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("fs", &["runtime", "reactor"]),
+    ("io", &["runtime", "reactor"]),
     ("net", &["runtime", "reactor"]),
     ("runtime", &["reactor"]),
     ("reactor", &[]),
