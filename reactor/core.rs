@@ -133,6 +133,10 @@ impl Core {
                 let _withdrawn = self.with(|driver| driver.forget_elsewhere(source, direction, &waker));
             }
             Command::Deregister { source, fd, close } => self.end_registration(source, Some(fd), close),
+            Command::Release(source) => {
+                self.with(|driver| driver.was_taken_out(source));
+                self.end_registration(source, None, Close::BeforeReturn);
+            }
             Command::Abandon(id) => {
                 let _withdrawn = self.with(|driver| driver.requests.abandon(id));
             }

@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -117,6 +118,13 @@ impl Home {
             Some(mailbox) => mailbox.send(command),
             None => Err(command),
         }
+    }
+
+    /// Takes a descriptor out of the reactor's nested epoll, from another thread.
+    pub(super) fn take_out(self, fd: RawFd) {
+        let mailbox = everywhere().get(&self).cloned();
+        // Fails where the descriptor was closed already.
+        let _ = mailbox.map(|mailbox| mailbox.epoll().take_out(fd));
     }
 
     /// Fails while another reactor's loop runs on this thread: to wait for ours would be in vain,

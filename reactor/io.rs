@@ -6,11 +6,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::retry_on_intr;
-
 use super::driver::Close;
 use super::ids::{Direction, Home};
+use super::readiness::{Interest, Ready};
 use super::registration::Registration;
 
 /// A non-blocking descriptor and its [`Registration`].
@@ -79,7 +77,29 @@ impl Io {
 
     /// [`ready`](Self::ready) for the task of the latest call.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
-        self.registration.poll_ready(cx, direction, || is_ready_now(self.as_fd(), direction))
+        self.registration.poll_ready(cx, direction, self.as_fd().as_raw_fd()).map_ok(|_| ())
+    }
+
+    /// Waits until one of these directions is ready. Says what is ready, and whether there is an
+    /// error.
+    pub(crate) async fn ready_for(&self, interest: Interest) -> io::Result<Ready> {
+        Ok(self.registration.ready_for(interest, self.as_fd().as_raw_fd()).await?.ready)
+    }
+
+    /// Attempts something of the user's that needs one of these directions, or several.
+    pub(crate) fn try_io_for<R>(&self, interest: Interest, attempt: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        match interest.only() {
+            Some(direction) => self.registration.try_io(direction, attempt),
+            None => self.registration.try_io_for(interest, attempt),
+        }
+    }
+
+    /// The same until the result is not `WouldBlock`, waiting in between.
+    pub(crate) async fn io_for<R>(&self, interest: Interest, attempt: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+        match interest.only() {
+            Some(direction) => self.registration.io(direction, attempt).await,
+            None => self.registration.io_for(interest, self.as_fd().as_raw_fd(), attempt).await,
+        }
     }
 
     /// Attempts once. `WouldBlock` makes the next wait a real one.
@@ -95,14 +115,6 @@ impl Io {
     pub(crate) fn clear_ready(&self, direction: Direction) {
         self.registration.clear_ready(direction);
     }
-}
-
-/// What `poll(2)` says at this moment.
-#[cold]
-fn is_ready_now(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
-    let events = PollFlags::from_bits_retain(direction.poll_mask() as u16);
-    let ready = retry_on_intr(|| poll(&mut [PollFd::from_borrowed_fd(fd, events)], Some(&Timespec::default())))?;
-    Ok(ready > 0)
 }
 
 impl AsFd for Io {

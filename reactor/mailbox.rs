@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use super::driver::{Close, WaitElsewhere};
 use super::ids::{Direction, OperationId, SourceId};
+use super::kernel::overflow::Epoll;
 use super::readiness::Waiter;
 use super::timers::TimerKey;
 use super::unpark::Unparker;
@@ -27,6 +28,8 @@ pub(super) enum Command {
     ForgetElsewhere { source: SourceId, direction: Direction, waker: Waker },
     /// The registration has ended: close its descriptor.
     Deregister { source: SourceId, fd: OwnedFd, close: Close },
+    /// The registration has ended, and the descriptor was taken out of the nested epoll.
+    Release(SourceId),
     /// The future of the file operation has been dropped.
     Abandon(OperationId),
     /// The sleep has been dropped, or has another deadline: end its timer, and wake whoever waits
@@ -44,15 +47,22 @@ struct Queue {
     /// Whether there are any, so that a look costs one load.
     has_mail: AtomicBool,
     unparker: Arc<Unparker>,
+    epoll: Epoll,
 }
 
 impl Mailbox {
-    pub(super) fn new(unparker: &Arc<Unparker>) -> Self {
+    pub(super) fn new(unparker: &Arc<Unparker>, epoll: &Epoll) -> Self {
         Self(Arc::new(Queue {
             commands: Mutex::new(Some(Vec::new())),
             has_mail: AtomicBool::new(false),
             unparker: Arc::clone(unparker),
+            epoll: epoll.clone(),
         }))
+    }
+
+    /// The reactor's nested epoll.
+    pub(super) fn epoll(&self) -> &Epoll {
+        &self.0.epoll
     }
 
     /// Hands a command over and wakes the loop. Gives it back if the reactor has gone.

@@ -62,6 +62,7 @@ use wake::drop_all;
 
 pub use buf::Buf;
 pub use metrics::Metrics;
+pub use readiness::{Interest, Ready};
 
 pub(crate) use driver::{Close, Config, Round};
 pub(crate) use error::{explain, explain_as, gone};
@@ -74,6 +75,8 @@ pub(crate) use kernel::process::number as process_number;
 pub(crate) use kernel::sigpipe::write_to_pipe;
 pub(crate) use metrics::{Counters, Detour};
 pub(crate) use operation::FileOperation;
+pub(crate) use readiness::ReadyEvent;
+pub(crate) use registration::Registration;
 pub(crate) use requests::Request;
 pub(crate) use timers::{TimerKey, Timers};
 pub(crate) use unpark::Unparker;
@@ -99,7 +102,8 @@ impl Reactor {
         let unparker = Arc::new(Unparker::new()?);
         let counters = Arc::new(Counters::default());
         let driver = Driver::new(config, &unparker, &counters)?;
-        let core = Rc::new(Core::new(driver, Mailbox::new(&unparker)));
+        let mailbox = Mailbox::new(&unparker, driver.epoll());
+        let core = Rc::new(Core::new(driver, mailbox));
         home::open(&core);
         Ok(Self { core, unparker, counters })
     }

@@ -131,6 +131,26 @@ macro_rules! datagram_surface {
                     self.0.io().ready(Direction::Write).await
                 }
 
+                /// [`readable`](Self::readable) for hand-written futures. Only the task of the
+                /// latest call is woken, of this and of every other `poll_` function that receives.
+                ///
+                /// # Errors
+                ///
+                /// As for `readable`.
+                pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                    self.0.io().poll_ready(cx, Direction::Read)
+                }
+
+                /// [`writable`](Self::writable) for hand-written futures. Only the task of the
+                /// latest call is woken, of this and of every other `poll_` function that sends.
+                ///
+                /// # Errors
+                ///
+                /// As for `writable`.
+                pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                    self.0.io().poll_ready(cx, Direction::Write)
+                }
+
                 /// Sends a datagram to the address that the socket is connected to. Returns its
                 /// length: a datagram is sent as a whole or not at all. Any number of tasks may
                 /// send.
@@ -291,6 +311,9 @@ macro_rules! datagram_surface {
             }
         };
 
+        $crate::net::block::methods::ready_method!($Datagram);
+        $crate::net::block::methods::try_io_method!($Datagram);
+        $crate::net::block::methods::async_io_method!($Datagram);
         $crate::net::block::methods::socket_methods!($Datagram, $Kind, $Addr);
         $crate::net::block::methods::std_methods!(
             $Datagram,

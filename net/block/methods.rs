@@ -94,6 +94,80 @@ macro_rules! write_methods {
     };
 }
 
+/// Waiting for readiness of several kinds, for a type with a `block()` that has an `io()`.
+macro_rules! ready_method {
+    ($Type:ty) => {
+        impl $Type {
+            /// Waits until one of these is probably so, and says what is: one wait for reading and
+            /// writing, say. A false positive is possible: an attempt then returns `WouldBlock`.
+            /// Any number of tasks may wait.
+            ///
+            /// # Errors
+            ///
+            /// If the runtime cannot wait for the descriptor.
+            ///
+            /// # Cancel safety
+            ///
+            /// If the future is dropped before it is ready, nothing has happened.
+            pub async fn ready(&self, interest: $crate::reactor::Interest) -> std::io::Result<$crate::reactor::Ready> {
+                Ok(self.block().io().ready_for(interest).await?.concerning(interest))
+            }
+        }
+    };
+}
+
+/// An attempt of the user's own, without waiting, for a type with a `block()` that has an `io()`.
+macro_rules! try_io_method {
+    ($Type:ty) => {
+        impl $Type {
+            /// Attempts an operation of your own on the descriptor, without waiting. If it returns
+            /// `WouldBlock`, the runtime takes note that what `interest` names is not ready.
+            ///
+            /// It may be called also when nothing is ready: the descriptor is waited for only when
+            /// somebody waits. (tokio's is not called then.)
+            ///
+            /// # Errors
+            ///
+            /// Those of `attempt`; `WouldBlock`, without a call of it, if it is known to be in
+            /// vain.
+            pub fn try_io<R>(
+                &self,
+                interest: $crate::reactor::Interest,
+                attempt: impl FnOnce() -> std::io::Result<R>,
+            ) -> std::io::Result<R> {
+                self.block().io().try_io_for(interest, attempt)
+            }
+        }
+    };
+}
+
+/// An attempt of the user's own that waits, for a type with a `block()` that has an `io()`.
+macro_rules! async_io_method {
+    ($Type:ty) => {
+        impl $Type {
+            /// Attempts an operation of your own on the descriptor, and waits while it returns
+            /// `WouldBlock`, which it must return only if the descriptor is not ready for what
+            /// `interest` names.
+            ///
+            /// # Errors
+            ///
+            /// Those of `attempt`, except `WouldBlock` and `Interrupted`; and if the runtime cannot
+            /// wait for the descriptor.
+            ///
+            /// # Cancel safety
+            ///
+            /// If the future is dropped before it is ready, no attempt has succeeded.
+            pub async fn async_io<R>(
+                &self,
+                interest: $crate::reactor::Interest,
+                attempt: impl FnMut() -> std::io::Result<R>,
+            ) -> std::io::Result<R> {
+                self.block().io().io_for(interest, attempt).await
+            }
+        }
+    };
+}
+
 /// The methods of what has a socket with two ends: a stream, a half or a datagram socket, with a
 /// `block()` of a kind that is a [`Socket`].
 macro_rules! socket_methods {
@@ -203,4 +277,6 @@ macro_rules! std_methods {
     };
 }
 
-pub(crate) use {read_methods, socket_methods, std_methods, write_methods};
+pub(crate) use {
+    async_io_method, read_methods, ready_method, socket_methods, std_methods, try_io_method, write_methods,
+};

@@ -230,6 +230,8 @@ macro_rules! half {
         $crate::net::block::futures_io::async_write!($Half $(<$lifetime>)?);
     };
     (both $Half:ident $(<$lifetime:lifetime>)?, $Stream:ident, $Kind:ty, $Addr:ty) => {
+        $crate::net::block::methods::ready_method!($Half $(<$lifetime>)?);
+
         impl $Half $(<$lifetime>)? {
             fn block(&self) -> &$crate::net::block::stream::Stream<$Kind> {
                 AsRef::<$Stream>::as_ref(self).block()

@@ -90,6 +90,9 @@ macro_rules! stream_surface {
             }
         };
 
+        $crate::net::block::methods::ready_method!($Stream);
+        $crate::net::block::methods::try_io_method!($Stream);
+        $crate::net::block::methods::async_io_method!($Stream);
         $crate::net::block::methods::read_methods!($Stream);
         $crate::net::block::methods::write_methods!($Stream);
         $crate::net::block::methods::socket_methods!($Stream, $Kind, $Addr);

@@ -34,6 +34,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::task::{Context, Poll};
 
 use rustix::buffer::Buffer;
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
@@ -41,9 +42,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::net::block::futures_io::{async_read, async_write};
 use crate::net::block::kind::{Count, Reads, Writes};
-use crate::net::block::methods::{read_methods, write_methods};
+use crate::net::block::methods::{read_methods, ready_method, try_io_method, write_methods};
 use crate::net::block::stream::Stream;
-use crate::reactor::{Direction, write_to_pipe};
+use crate::reactor::{Direction, Interest, Ready, write_to_pipe};
 use crate::runtime::context;
 
 /// The kind of a pipe's end that is read.
@@ -352,8 +353,50 @@ macro_rules! end_methods {
     };
 }
 
+impl Receiver {
+    /// [`readable`](Self::readable) for hand-written futures. Only the task of the latest call is
+    /// woken, of this and of every other `poll_` function that reads.
+    ///
+    /// # Errors
+    ///
+    /// As for `readable`.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.io().poll_ready(cx, Direction::Read)
+    }
+}
+
+impl Sender {
+    /// [`writable`](Self::writable) for hand-written futures. Only the task of the latest call is
+    /// woken, of this and of every other `poll_` function that writes.
+    ///
+    /// # Errors
+    ///
+    /// As for `writable`.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.io().poll_ready(cx, Direction::Write)
+    }
+
+    /// Waits until one of these is probably so, and says what is. It includes
+    /// [`WRITE_CLOSED`](Ready::WRITE_CLOSED) if the last receiver has gone. Any number of tasks may
+    /// wait.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime cannot wait for the descriptor.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing has happened.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        Ok(self.0.io().ready_for(interest).await?.of_pipe().concerning(interest))
+    }
+}
+
 end_methods!(Sender, PipeWrite, "writing");
 end_methods!(Receiver, PipeRead, "reading");
+ready_method!(Receiver);
+try_io_method!(Receiver);
+try_io_method!(Sender);
 read_methods!(Receiver);
 write_methods!(Sender);
 async_read!(Receiver);

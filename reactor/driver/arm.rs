@@ -24,7 +24,7 @@
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -35,13 +35,35 @@ use crate::reactor::error::explain;
 use crate::reactor::ids::{Direction, PollKind, SourceId};
 use crate::reactor::kernel::abi::IoEvent;
 use crate::reactor::kernel::overflow;
-use crate::reactor::readiness::{Next, Source, Until, Wait, Waiter};
+use crate::reactor::readiness::{Interest, Next, Ready, ReadyEvent, Source, Until, Wait, Waiter};
 
 impl Driver {
     /// Registers a descriptor that is to be closed in this way.
     pub(in crate::reactor) fn register(&mut self, fd: BorrowedFd<'_>, close: Close) -> SourceId {
         let source = Source::new(fd.as_raw_fd(), close == Close::BeforeReturn);
         SourceId(self.sources.insert(source) as u32)
+    }
+
+    /// Registers a descriptor that somebody else closes, and has the nested epoll watch for every
+    /// edge of these directions from now on.
+    ///
+    /// # Errors
+    ///
+    /// Those of `epoll_ctl(2)`, such as `EPERM` for a regular file.
+    pub(in crate::reactor) fn register_for_edges(&mut self, fd: RawFd, interest: Interest) -> Result<SourceId, Errno> {
+        let mut source = Source::new(fd, true);
+        source.refuses_polls();
+        let events = interest.directions().fold(0, |events, direction| events | source.events_with(direction));
+        let entry = self.sources.vacant_entry();
+        let id = SourceId(entry.key() as u32);
+        self.overflow.add(id, fd, &mut source.in_overflow, events)?;
+        for direction in interest.directions() {
+            source.watch(direction);
+        }
+        entry.insert(source);
+        self.counters.fds_edge_triggered.add(1);
+        self.arm_own(PollKind::Overflow);
+        Ok(id)
     }
 
     /// An attempt met `EAGAIN`: waits for the next one. Ready if there is no reason to wait, or no
@@ -78,6 +100,25 @@ impl Driver {
         if self.sources[id.index()].would_block(direction) {
             self.counters.contradictions.add(1);
         }
+    }
+
+    /// See [`Source::look`].
+    pub(in crate::reactor) fn look(&mut self, id: SourceId, interest: Interest) -> ReadyEvent {
+        self.sources[id.index()].look(interest)
+    }
+
+    /// What these directions are ready for now. `None` if it is nothing, and an edge would have
+    /// said so.
+    pub(in crate::reactor) fn look_before_attempt(&mut self, id: SourceId, interest: Interest) -> Option<ReadyEvent> {
+        let source = &mut self.sources[id.index()];
+        let event = source.look(interest);
+        let is_silent = !event.ready.intersects(Ready::of(interest)) && source.watches_edges_of(interest);
+        (!is_silent).then_some(event)
+    }
+
+    /// See [`Source::deny`].
+    pub(in crate::reactor) fn deny(&mut self, id: SourceId, event: ReadyEvent) {
+        self.sources[id.index()].deny(event);
     }
 
     /// A transfer was short: the next one would find nothing.

@@ -74,6 +74,15 @@ impl Driver {
         }
     }
 
+    /// Another thread has taken a source's descriptor out of the nested epoll, and may have closed
+    /// it since: the number may be somebody else's now.
+    pub(in crate::reactor) fn was_taken_out(&mut self, id: SourceId) {
+        let known = &mut self.sources[id.index()].in_overflow;
+        if *known {
+            self.overflow.was_taken_out(known);
+        }
+    }
+
     /// Cancels a turn's share of the polls that were disarmed or left.
     pub(super) fn cancel_share(&mut self) {
         let mut begin = None;

@@ -34,7 +34,7 @@ use super::kernel::abi::IoEvent;
 use super::kernel::batch::Batch;
 use super::kernel::context_pool;
 use super::kernel::kioctx::{Kioctx, quota};
-use super::kernel::overflow::Overflow;
+use super::kernel::overflow::{Epoll, Overflow};
 use super::metrics::Counters;
 use super::readiness::{Readiness, Source};
 use super::requests::{Request, Requests};
@@ -303,6 +303,11 @@ impl Driver {
             self.wakers = wakers;
         }
         self.closing.give_back(late);
+    }
+
+    /// The nested epoll, for other threads.
+    pub(super) fn epoll(&self) -> &Epoll {
+        self.overflow.epoll()
     }
 
     // ---- what all parts use ----

@@ -30,6 +30,7 @@ pub(super) mod credentials;
 #[cfg(test)]
 pub(crate) mod fault;
 pub(super) mod kioctx;
+pub(super) mod level;
 pub(super) mod overflow;
 pub(super) mod probe;
 pub(super) mod process;

@@ -9,6 +9,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -29,10 +30,27 @@ pub(crate) const EDGES: EventFlags = EventFlags::ET;
 /// What stands for the unparker where sources have their number.
 const UNPARKER: u64 = u64::MAX;
 
+/// The descriptor of a nested epoll, for any thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Epoll(Arc<OwnedFd>);
+
+impl Epoll {
+    /// Takes a descriptor out. Fails if it was closed already.
+    pub(crate) fn take_out(&self, fd: RawFd) -> Result<(), Errno> {
+        epoll::delete(self, borrow(fd))
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Overflow {
-    epoll: OwnedFd,
+    epoll: Epoll,
     /// Sources that it knows.
     len: usize,
     /// It wakes the loop for other threads, too.
@@ -43,8 +61,13 @@ pub(crate) struct Overflow {
 
 impl Overflow {
     pub(crate) fn new() -> io::Result<Self> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let epoll = Epoll(Arc::new(epoll::create(CreateFlags::CLOEXEC)?));
         Ok(Self { epoll, len: 0, watches_unparker: false, is_blind: false })
+    }
+
+    /// Its descriptor, for other threads.
+    pub(crate) fn epoll(&self) -> &Epoll {
+        &self.epoll
     }
 
     /// How many sources it knows, armed or not.
@@ -101,6 +124,25 @@ impl Overflow {
         Ok(())
     }
 
+    /// Watches a descriptor that it does not know for every edge of these events of `poll(2)`.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` if it cannot tell when the descriptor is ready, `EEXIST` if it knows it after all,
+    /// `EBADF` if it is not open; see `epoll_ctl(2)`.
+    pub(crate) fn add(&mut self, id: SourceId, fd: RawFd, known: &mut bool, events: u32) -> Result<(), Errno> {
+        if self.is_blind {
+            return Err(Errno::PERM);
+        }
+        #[cfg(test)]
+        super::fault::check(super::fault::Call::Watch)?;
+        let flags = EDGES | EventFlags::from_bits_retain(events);
+        epoll::add(&self.epoll, borrow(fd), EventData::new_u64(id.0.into()), flags)?;
+        *known = true;
+        self.len += 1;
+        Ok(())
+    }
+
     /// Watches the eventfd by which other threads wake the loop. Each write to it is an edge, so it
     /// need not be drained.
     pub(crate) fn watch_unparker(&mut self, unparker: impl AsFd) -> Result<(), Errno> {
@@ -131,9 +173,14 @@ impl Overflow {
 
     /// Takes a source's descriptor out. Fails if it was closed already.
     pub(crate) fn forget(&mut self, fd: RawFd, known: &mut bool) -> Result<(), Errno> {
+        self.was_taken_out(known);
+        self.epoll.take_out(fd)
+    }
+
+    /// Another thread has taken a source's descriptor out.
+    pub(crate) fn was_taken_out(&mut self, known: &mut bool) {
         *known = false;
         self.len -= 1;
-        epoll::delete(&self.epoll, borrow(fd))
     }
 
     /// What has fired, until nothing is left: sources, and events of `poll(2)`. If that fails it
@@ -165,7 +212,7 @@ impl Overflow {
 }
 
 /// Takes what has fired, without waiting.
-fn wait<'a>(epoll: &OwnedFd, room: &'a mut [MaybeUninit<Event>]) -> Result<&'a mut [Event], Errno> {
+fn wait<'a>(epoll: &Epoll, room: &'a mut [MaybeUninit<Event>]) -> Result<&'a mut [Event], Errno> {
     #[cfg(test)]
     super::fault::check(super::fault::Call::Drain)?;
     epoll::wait(epoll, room, Some(&Timespec::default())).map(|(events, _)| events)
@@ -177,13 +224,15 @@ impl AsFd for Overflow {
     }
 }
 
-/// The descriptor of a source that is registered.
+/// The descriptor of a source that is registered, or is about to be.
 ///
-/// What this promises: a source is deregistered before its descriptor is closed (`Io` owns both),
-/// so the number is open. It could be wrong only if someone closed it behind `Io`'s back, and then
-/// the kernel answers EBADF or acts on the file that has the number now; no memory is at stake.
+/// What this promises: a source is deregistered before its descriptor is closed (`Io` and `AsyncFd`
+/// own both), so the number is open. It could be wrong only if someone closed it behind the owner's
+/// back, and then the kernel answers EBADF or acts on the file that has the number now; no memory
+/// is at stake.
 #[allow(unsafe_code)]
-fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
-    // SAFETY: not -1, since it came from an `OwnedFd`; open, as said above.
+pub(super) fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
+    // SAFETY: not -1: it came from an `OwnedFd`, or was checked (`Registration::for_edges`). Open,
+    // as said above.
     unsafe { BorrowedFd::borrow_raw(fd) }
 }

@@ -72,13 +72,15 @@
 //! A waiter on another thread tells of its `EAGAIN` late, and never of a success. It is believed
 //! where arming looks at the level anyway; where it waits for edges it backs off as well.
 
+mod interest;
 mod ready;
 mod source;
 mod state;
 mod waiters;
 
-#[cfg(test)]
-pub(crate) use ready::Ready;
-pub(crate) use source::Source;
+pub use interest::Interest;
+pub use ready::Ready;
+
+pub(crate) use source::{ReadyEvent, Source};
 pub(crate) use state::{Next, Readiness, Until, Wait};
 pub(crate) use waiters::Waiter;

@@ -3,8 +3,9 @@
 use std::os::fd::RawFd;
 use std::task::Waker;
 
+use super::interest::Interest;
 use super::ready::{Ready, speak_of_all};
-use super::state::{Next, Readiness, Wait};
+use super::state::{Next, Readiness, Until, Wait};
 use super::waiters::Waiter;
 use crate::reactor::ids::{Direction, Key};
 
@@ -22,9 +23,31 @@ pub(crate) struct Source {
     edges: Ready,
     /// What events have said, and no attempt has denied since.
     ready: Ready,
+    /// The number of the latest event.
+    tick: u8,
     both: [Readiness; Direction::BOTH.len()],
     /// Priority and error, from their first use on. Few descriptors have any.
     rare: Option<Box<[Readiness; 2]>>,
+}
+
+/// What a descriptor was ready for when somebody looked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadyEvent {
+    pub(crate) ready: Ready,
+    /// The source's latest event, if it could be asked.
+    tick: Option<u8>,
+}
+
+impl ReadyEvent {
+    /// The same look, of which this is what counts.
+    pub(crate) fn with_ready(self, ready: Ready) -> Self {
+        Self { ready, ..self }
+    }
+
+    /// On another thread than the reactor's.
+    pub(crate) fn elsewhere(ready: Ready) -> Self {
+        Self { ready, tick: None }
+    }
 }
 
 impl Source {
@@ -36,6 +59,7 @@ impl Source {
             edge_triggered: false,
             edges: Ready::EMPTY,
             ready: Ready::EMPTY,
+            tick: 0,
             both: Default::default(),
             rare: None,
         }
@@ -60,6 +84,24 @@ impl Source {
     #[cfg(test)]
     pub(crate) fn ready(&self) -> Ready {
         self.ready
+    }
+
+    /// What these directions are ready for, and which ends have come. Also whether there is an
+    /// error, of which every event speaks.
+    pub(crate) fn look(&mut self, interest: Interest) -> ReadyEvent {
+        let mut ready = self.ready & (Ready::READ_CLOSED | Ready::WRITE_CLOSED | Ready::ERROR);
+        for direction in interest.directions() {
+            if self.direction(direction).is_ready(Until::Event) {
+                ready |= Ready::own(direction);
+            }
+        }
+        ReadyEvent { ready, tick: Some(self.tick) }
+    }
+
+    /// Whether every edge of these directions is watched for. Then what has not been announced is
+    /// not ready.
+    pub(crate) fn watches_edges_of(&mut self, interest: Interest) -> bool {
+        interest.directions().all(|direction| self.direction(direction).current_wait() == Wait::Edge)
     }
 
     // ---- attempts ----
@@ -98,6 +140,24 @@ impl Source {
         self.was_denied(direction);
     }
 
+    /// An attempt for several directions met `EAGAIN`, or the user says that there is nothing left.
+    /// Which direction blocks, and what an event meant by it, is then not known here. So none of
+    /// them has contradicted the event, and from now on only edges tell: the level of one direction
+    /// would end each wait for another one.
+    pub(crate) fn deny(&mut self, event: ReadyEvent) {
+        self.edge_triggered = true;
+        // What has happened since the user looked, no edge will tell of again.
+        if event.tick != Some(self.tick) {
+            return;
+        }
+        for direction in Direction::ALL {
+            if event.ready.intersects(Ready::own(direction)) {
+                self.direction(direction).deny();
+                self.was_denied(direction);
+            }
+        }
+    }
+
     /// Whether an event has claimed that there is room to write, and an attempt that meets `EAGAIN`
     /// shows that there is none. An error or a hang-up claims nothing of the kind: room that comes
     /// later is an event of its own.
@@ -109,7 +169,7 @@ impl Source {
         let readiness = self.direction(direction);
         let (is_blocked, is_contradictory) = (readiness.is_blocked(), readiness.is_contradictory());
         if is_blocked {
-            self.ready.remove(Ready::own(direction));
+            self.ready -= Ready::own(direction);
         }
         self.edge_triggered |= is_contradictory;
     }
@@ -122,9 +182,9 @@ impl Source {
         let mut said = Ready::from_events(events);
         if direction != Direction::Priority {
             // The key by which a socket announces plain data has this bit too.
-            said.remove(Ready::PRIORITY);
+            said -= Ready::PRIORITY;
         }
-        self.ready.insert(said);
+        self.note(said);
         if !speak_of_all(events) {
             return self.direction(direction).signal(said.intersects(Ready::end(direction)), wakers);
         }
@@ -138,18 +198,24 @@ impl Source {
         let mut said = Ready::from_events(events);
         if !speak_of_all(events) {
             let ignoring = self.directions().filter(|(_, readiness)| readiness.ignores_edges());
-            ignoring.for_each(|(direction, _)| said.remove(Ready::own(direction)));
+            ignoring.for_each(|(direction, _)| said -= Ready::own(direction));
         }
-        self.ready.insert(said);
+        self.note(said);
         for (direction, readiness) in self.directions() {
             let is_meant = events & i64::from(direction.poll_mask()) != 0 && !readiness.ignores_edges();
-            if speak_of_all(events) || is_meant {
+            if is_meant || ends_wait(events, said, direction) {
                 if readiness.current_wait() == Wait::Overflow {
                     readiness.completed(inline);
                 }
                 readiness.signal(said.intersects(Ready::end(direction)), wakers);
             }
         }
+    }
+
+    fn note(&mut self, said: Ready) {
+        self.tick = self.tick.wrapping_add(1);
+        // Each event says whether there is an error now.
+        self.ready = self.ready - Ready::ERROR | said;
     }
 
     /// A direction's back-off is over: hands over everybody who waits. Does nothing if it is not
@@ -203,7 +269,7 @@ impl Source {
             // What was watched for one event is watched for every edge, from the same call on.
             if direction == added || readiness.current_wait() == Wait::Overflow {
                 readiness.set_wait(Wait::Edge);
-                edges.insert(Ready::own(direction));
+                edges |= Ready::own(direction);
             }
         }
         self.edges = edges;
@@ -236,4 +302,11 @@ impl Source {
             self.directions().filter(|(_, readiness)| matches!(readiness.current_wait(), Wait::Overflow | Wait::Edge));
         lost.map(|(direction, _)| direction).collect()
     }
+}
+
+/// Whether these events, which speak of every direction, end the waits of this one. An epoll tells
+/// the whole truth at the time, so who waits for an error is not to be told of a hang-up.
+fn ends_wait(events: i64, said: Ready, direction: Direction) -> bool {
+    let is_rare = !Direction::BOTH.contains(&direction);
+    speak_of_all(events) && (!is_rare || said.intersects(Ready::own(direction) | Ready::end(direction)))
 }

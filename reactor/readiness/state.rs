@@ -187,8 +187,13 @@ impl Readiness {
     /// A transfer was shorter than it could have been: the next one would find nothing.
     pub(super) fn clear(&mut self) {
         self.has_progress();
+        self.deny();
+    }
+
+    /// Somebody says that an attempt would find nothing. That contradicts no event.
+    pub(super) fn deny(&mut self) {
         if self.hint == Hint::Signalled {
-            // Newer than the transfer, perhaps.
+            // Newer than what was said, perhaps.
             self.hint = Hint::Seen;
         } else {
             self.rest();

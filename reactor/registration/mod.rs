@@ -4,16 +4,19 @@ mod elsewhere;
 mod ready;
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker, ready};
+
+use rustix::io::Errno;
 
 use super::coop;
 use super::driver::{Close, Driver, WaitElsewhere};
 use super::error::gone;
 use super::ids::{Direction, Home, SourceId};
+use super::kernel::level::events_now;
 use super::mailbox::Command;
-use super::readiness::{Until, Waiter};
+use super::readiness::{Interest, Ready, ReadyEvent, Until, Waiter};
 
 /// The registration of a descriptor, which it never closes. Whoever owns the descriptor ends the
 /// registration first, by [`deregister`](Self::deregister).
@@ -48,6 +51,23 @@ impl Registration {
         Ok(Self { home, id, blocked_elsewhere: AtomicU8::new(0) })
     }
 
+    /// Registers a descriptor for these directions, and for errors, whose edges are watched for
+    /// from now on: so an attempt, and what it means, may be the user's. Its owner ends the
+    /// registration by [`release`](Self::release).
+    ///
+    /// # Errors
+    ///
+    /// Those of `epoll_ctl(2)`, and if `home` is not a reactor of this thread.
+    pub(crate) fn for_edges(home: Home, fd: RawFd, interest: Interest) -> io::Result<Self> {
+        if fd < 0 {
+            return Err(Errno::BADF.into());
+        }
+        let interest = interest | Interest::ERROR;
+        let id =
+            home.with_driver(|driver| driver.register_for_edges(fd, interest)).ok_or_else(|| home.wait_error())??;
+        Ok(Self { home, id, blocked_elsewhere: AtomicU8::new(0) })
+    }
+
     /// Where it lives.
     pub(crate) fn home(&self) -> Home {
         self.home
@@ -66,25 +86,36 @@ impl Registration {
         })
     }
 
-    /// [`ready`](Self::ready) for the task of the latest call. `is_ready_now` is for other threads:
-    /// there a task has no place to note that its event has come, so the descriptor is asked.
+    /// [`ready`](Self::ready) for the task of the latest call. On another thread a task has no
+    /// place to note that its event has come, so the descriptor, `fd`, is asked.
     pub(crate) fn poll_ready(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        is_ready_now: impl FnOnce() -> io::Result<bool>,
-    ) -> Poll<io::Result<()>> {
-        self.poll_event(cx, direction, &mut Waiter::Task, |cx| {
+        fd: RawFd,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        let unit = ready!(coop::poll_proceed(cx));
+        ready!(self.poll_event(cx, direction, &mut Waiter::Task, |cx| {
             // Not after `EAGAIN`: then the descriptor may be one that contradicts it.
             if self.blocked_elsewhere.load(Ordering::Relaxed) & bit(direction) == 0 {
-                if is_ready_now()? {
+                if ready_now(fd, direction.into())?.intersects(Ready::of(direction.into())) {
                     return Poll::Ready(Ok(()));
                 }
                 self.blocked_elsewhere.fetch_or(bit(direction), Ordering::Relaxed);
             }
             self.wait_elsewhere(direction, Until::Event, Waiter::TaskElsewhere, cx.waker().clone())?;
             Poll::Pending
-        })
+        }))?;
+        unit.made_progress();
+        Poll::Ready(self.look(direction.into(), fd))
+    }
+
+    /// What these directions are ready for.
+    pub(super) fn look(&self, interest: Interest, fd: RawFd) -> io::Result<ReadyEvent> {
+        match self.home.with_driver(|driver| driver.look(self.id, interest)) {
+            Some(event) => Ok(event),
+            None => Ok(ReadyEvent::elsewhere(ready_now(fd, interest)?)),
+        }
     }
 
     /// Attempts once. `WouldBlock` makes the next wait a real one.
@@ -99,6 +130,29 @@ impl Registration {
             self.blocked_elsewhere.fetch_or(bit(direction), Ordering::Relaxed);
         }
         result
+    }
+
+    /// [`try_io`](Self::try_io) for any of these directions. Where edges are watched for, and have
+    /// announced nothing, it does not attempt. `WouldBlock` is said of what was ready before.
+    pub(crate) fn try_io_for<R>(&self, interest: Interest, attempt: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        let before = match self.home.with_driver(|driver| driver.look_before_attempt(self.id, interest)) {
+            Some(None) => return Err(io::ErrorKind::WouldBlock.into()),
+            Some(Some(event)) => event,
+            None => ReadyEvent::elsewhere(Ready::of(interest)),
+        };
+        let result = attempt();
+        if result.as_ref().is_err_and(is_would_block) {
+            self.deny(before);
+        }
+        result
+    }
+
+    /// The user says that what was ready is so no longer, as an attempt has told.
+    pub(crate) fn deny(&self, event: ReadyEvent) {
+        if self.home.with_driver(|driver| driver.deny(self.id, event)).is_none() {
+            let denied = Direction::ALL.into_iter().filter(|direction| event.ready.intersects(Ready::own(*direction)));
+            self.blocked_elsewhere.fetch_or(denied.map(bit).sum(), Ordering::Relaxed);
+        }
     }
 
     /// The latest transfer was short: the next one would find nothing, so it waits first. A poll is
@@ -117,6 +171,15 @@ impl Registration {
         {
             // Where the reactor has gone nothing is armed, and the descriptor is closed here.
             let _gone = self.home.send(Command::Deregister { source: self.id, fd, close });
+        }
+    }
+
+    /// Ends the registration of a descriptor that goes back to its owner, who may close it then.
+    pub(crate) fn release(&self, fd: RawFd) {
+        if self.home.with(|core| core.deregister(self.id, None, Close::BeforeReturn)).is_none() {
+            // At once, since the number may be another descriptor's when the loop gets to it.
+            self.home.take_out(fd);
+            let _gone = self.home.send(Command::Release(self.id));
         }
     }
 
@@ -165,7 +228,6 @@ impl Registration {
         waiter: &mut Waiter,
         poll_elsewhere: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<()>>,
     ) -> Poll<io::Result<()>> {
-        let unit = ready!(coop::poll_proceed(cx));
         match self.home.with_driver(|driver| driver.readiness(self.id, direction).is_ready(Until::Event)) {
             Some(true) => {}
             Some(false) => ready!(self.poll_wait(cx, direction, Until::Event, waiter))?,
@@ -174,7 +236,6 @@ impl Registration {
                 ready!(poll_elsewhere(cx))?;
             }
         }
-        unit.made_progress();
         Poll::Ready(Ok(()))
     }
 
@@ -223,6 +284,12 @@ impl Registration {
 
 fn is_would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// What `poll(2)` says at this moment.
+fn ready_now(fd: RawFd, interest: Interest) -> io::Result<Ready> {
+    let events = interest.directions().fold(0, |events, direction| events | direction.poll_mask());
+    Ok(Ready::from_events(events_now(fd, events)?))
 }
 
 fn bit(direction: Direction) -> u8 {

@@ -1,14 +1,17 @@
 //! Waiting as a future, which any number of tasks may do for one direction.
 
+use std::future::poll_fn;
 use std::io;
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::Registration;
 use super::elsewhere::Elsewhere;
+use crate::reactor::coop;
 use crate::reactor::ids::Direction;
 use crate::reactor::mailbox::Command;
-use crate::reactor::readiness::{Until, Waiter};
+use crate::reactor::readiness::{Interest, ReadyEvent, Until, Waiter};
 
 impl Registration {
     /// [`poll_io`](Self::poll_io) as a future; any number of them may wait for one direction.
@@ -18,7 +21,7 @@ impl Registration {
         mut attempt: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
         let mut ready = DirectionReady::new(self, direction);
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             let DirectionReady { waiter, elsewhere, .. } = &mut ready;
             self.poll_attempt(cx, direction, waiter, &mut attempt, |cx| {
                 elsewhere.wait(self, direction, Until::Attempt, cx)
@@ -30,6 +33,42 @@ impl Registration {
     /// Waits until an event says that an attempt may succeed.
     pub(crate) fn ready(&self, direction: Direction) -> impl Future<Output = io::Result<()>> + Send + Sync {
         DirectionReady::new(self, direction)
+    }
+
+    /// Waits until one of these directions is ready, and says what is. `fd` is asked on another
+    /// thread than the reactor's.
+    pub(crate) async fn ready_for(&self, interest: Interest, fd: RawFd) -> io::Result<ReadyEvent> {
+        let waits_for = |direction| DirectionReady::new(self, direction);
+        let mut waits = Direction::ALL.map(|direction| interest.includes(direction).then(|| waits_for(direction)));
+        poll_fn(|cx| {
+            let polled = waits.iter_mut().flatten().map(|wait| Pin::new(wait).poll(cx));
+            // Each of them is polled: those that are pending are to wake this task.
+            polled.fold(Poll::Pending, |earlier, poll| if earlier.is_ready() { earlier } else { poll })
+        })
+        .await?;
+        self.look(interest, fd)
+    }
+
+    /// [`io`](Self::io) for any of these directions: waits, then attempts, until the result is not
+    /// `WouldBlock`.
+    pub(crate) async fn io_for<R>(
+        &self,
+        interest: Interest,
+        fd: RawFd,
+        mut attempt: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            let event = self.ready_for(interest, fd).await?;
+            let unit = poll_fn(coop::poll_proceed).await;
+            match attempt() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.deny(event),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    unit.made_progress();
+                    return result;
+                }
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod close;
 mod end;
 mod halves;
+mod interest;
 mod listening;
 mod ready;
 mod sigpipe;

@@ -167,9 +167,8 @@ impl Walk {
             let own = self.source.ready().intersects(Ready::own(direction));
             assert_eq!(own, side.story.has_own_bit(), "{side:?}");
         }
-        let mut ends = self.source.ready();
-        ends.insert(self.ended);
-        assert_eq!(ends, self.source.ready(), "an end stays");
+        let ready = self.source.ready();
+        assert_eq!(ready | self.ended, ready, "an end stays");
     }
 
     /// An event of what is armed, or an edge, which may come at any time.
@@ -193,11 +192,11 @@ impl Walk {
             _ if self.sides[direction as usize].watched => self.source.wake_by_overflow(events, inline, &mut woken),
             _ => return,
         }
-        self.ended.insert(match said {
+        self.ended |= match said {
             Said::End if direction == Direction::Read => Ready::READ_CLOSED,
             Said::End => Ready::WRITE_CLOSED,
             _ => Ready::EMPTY,
-        });
+        };
         for concerned in Direction::BOTH {
             let at = concerned as usize;
             let ignores = self.sides[at].armed == Wait::BackOff && self.sides[at].story.edges_lie();
