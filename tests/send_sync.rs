@@ -7,10 +7,12 @@ mod common;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
-use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+use aio_runtime::io::unix::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard};
+use aio_runtime::io::{AsyncReadExt, AsyncWriteExt, Interest, Ready};
 use aio_runtime::net::{
     TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host, tcp, unix,
 };
@@ -52,6 +54,11 @@ const _: () = {
     send_and_sync::<unix::pipe::Sender>();
     send_and_sync::<unix::pipe::Receiver>();
     send_and_sync::<unix::pipe::OpenOptions>();
+    send_and_sync::<AsyncFd<OwnedFd>>();
+    send_and_sync::<AsyncFdReadyGuard<'_, OwnedFd>>();
+    send_and_sync::<AsyncFdReadyMutGuard<'_, OwnedFd>>();
+    send_and_sync::<Interest>();
+    send_and_sync::<Ready>();
 
     send_and_sync::<Sleep>();
     send_and_sync::<Timeout<Sleep>>();

@@ -62,6 +62,7 @@ impl Driver {
         }
         entry.insert(source);
         self.counters.fds_edge_triggered.add(1);
+        self.counters.waits_in_epoll.add(1);
         self.arm_own(PollKind::Overflow);
         Ok(id)
     }

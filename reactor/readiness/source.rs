@@ -215,7 +215,7 @@ impl Source {
     fn note(&mut self, said: Ready) {
         self.tick = self.tick.wrapping_add(1);
         // Each event says whether there is an error now.
-        self.ready = self.ready - Ready::ERROR | said;
+        self.ready = (self.ready - Ready::ERROR) | said;
     }
 
     /// A direction's back-off is over: hands over everybody who waits. Does nothing if it is not

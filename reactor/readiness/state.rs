@@ -242,7 +242,9 @@ impl Readiness {
     /// Stores the waker of somebody who has to wait, and says what is to be armed. Returns a waker
     /// that is no longer needed, to be dropped outside the borrow.
     pub(crate) fn wait(&mut self, until: Until, waiter: &mut Waiter, waker: Waker) -> (Next, Option<Waker>) {
-        if self.is_ready(until) {
+        // A future that waits for an event has its event when it is woken, also if another one that
+        // was woken with it has been faster, and has found nothing left.
+        if self.is_ready(until) || until == Until::Event && self.waiters.take_woken(waiter) {
             return (Next::Ready, Some(waker));
         }
         // Not before an attempt has failed: data that has arrived can be read even from a

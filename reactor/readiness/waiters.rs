@@ -28,8 +28,10 @@ impl Waiter {
 /// What a waiter's place holds.
 #[derive(Debug, Default)]
 enum Place {
-    /// Woken, and not polled since; or nobody ever waited.
+    /// Nobody waits.
     #[default]
+    Empty,
+    /// Woken, and not polled since.
     Woken,
     Waiting(Waker),
     /// Woken because waiting is impossible, which it has not been told.
@@ -50,13 +52,22 @@ impl Place {
     fn into_waker(self) -> Option<Waker> {
         match self {
             Self::Waiting(waker) => Some(waker),
-            Self::Woken | Self::Failed(_) => None,
+            Self::Empty | Self::Woken | Self::Failed(_) => None,
         }
+    }
+
+    /// Whether it was woken. Said once.
+    fn take_woken(&mut self) -> bool {
+        let was_woken = matches!(self, Self::Woken);
+        if was_woken {
+            *self = Self::Empty;
+        }
+        was_woken
     }
 
     fn take_error(&mut self) -> Option<Errno> {
         let Self::Failed(errno) = *self else { return None };
-        *self = Self::Woken;
+        *self = Self::Empty;
         Some(errno)
     }
 }
@@ -134,6 +145,14 @@ impl Waiters {
     pub(super) fn fail_into(&mut self, errno: Errno, wakers: &mut Vec<Waker>) {
         wakers.extend(self.task.take(Place::Failed(errno)));
         wakers.extend(self.futures.iter_mut().filter_map(|(_, place)| place.take(Place::Failed(errno))));
+    }
+
+    /// Whether a future was woken, and has not been told yet.
+    pub(super) fn take_woken(&mut self, waiter: &Waiter) -> bool {
+        match waiter {
+            Waiter::Future(Some(at)) => self.futures[*at].take_woken(),
+            Waiter::Future(None) | Waiter::Task | Waiter::TaskElsewhere | Waiter::FutureElsewhere => false,
+        }
     }
 
     /// What the waiter is to be told, once.

@@ -11,7 +11,7 @@ use super::elsewhere::Elsewhere;
 use crate::reactor::coop;
 use crate::reactor::ids::Direction;
 use crate::reactor::mailbox::Command;
-use crate::reactor::readiness::{Interest, ReadyEvent, Until, Waiter};
+use crate::reactor::readiness::{Interest, Ready, ReadyEvent, Until, Waiter};
 
 impl Registration {
     /// [`poll_io`](Self::poll_io) as a future; any number of them may wait for one direction.
@@ -40,13 +40,20 @@ impl Registration {
     pub(crate) async fn ready_for(&self, interest: Interest, fd: RawFd) -> io::Result<ReadyEvent> {
         let waits_for = |direction| DirectionReady::new(self, direction);
         let mut waits = Direction::ALL.map(|direction| interest.includes(direction).then(|| waits_for(direction)));
+        let mut ready = Ready::EMPTY;
         poll_fn(|cx| {
-            let polled = waits.iter_mut().flatten().map(|wait| Pin::new(wait).poll(cx));
             // Each of them is polled: those that are pending are to wake this task.
-            polled.fold(Poll::Pending, |earlier, poll| if earlier.is_ready() { earlier } else { poll })
+            for wait in waits.iter_mut().flatten() {
+                if let Poll::Ready(result) = Pin::new(&mut *wait).poll(cx) {
+                    result?;
+                    ready |= Ready::own(wait.direction);
+                }
+            }
+            if ready.is_empty() { Poll::Pending } else { Poll::Ready(io::Result::Ok(())) }
         })
         .await?;
-        self.look(interest, fd)
+        let event = self.look(interest, fd)?;
+        Ok(event.with_ready(event.ready | ready))
     }
 
     /// [`io`](Self::io) for any of these directions: waits, then attempts, until the result is not

@@ -52,7 +52,7 @@ fn another_door_is_found() {
     let wrong = ("reactor/driver/mod.rs", "// unsafe_code\n#[expect(unsafe_code)]\nfn f() {}");
     assert_eq!(
         other_doors(&Tree::of(&[manifest, right, wrong])),
-        ["reactor/driver/mod.rs:2: unsafe is behind reactor/kernel and runtime/task only"]
+        ["reactor/driver/mod.rs:2: unsafe is behind reactor/kernel and runtime/task and io/unix/async_fd.rs only"]
     );
     assert_eq!(
         other_doors(&Tree::of(&[("Cargo.toml", "unsafe_code = \"warn\"")])),

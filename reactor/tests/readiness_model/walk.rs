@@ -1,6 +1,6 @@
 //! A descriptor that takes steps, and the stories of its directions beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -34,6 +34,8 @@ struct Side {
     armed: Wait,
     watched: bool,
     stored: BTreeMap<(usize, usize), Arc<Flag>>,
+    /// The futures that were woken, and have neither waited nor been told since.
+    woken: BTreeSet<usize>,
 }
 
 pub(super) struct Walk {
@@ -246,7 +248,8 @@ impl Walk {
         (flag, returned): (&Arc<Flag>, Option<Waker>),
     ) {
         let at = direction as usize;
-        let refused = if self.expect_ready(at, until) {
+        let is_told = |side: &mut Side| until == Until::Event && side.woken.remove(&waiter);
+        let refused = if self.expect_ready(at, until) || is_told(&mut self.sides[at]) {
             Some(Next::Ready)
         } else if self.sides[at].story.owes_error(waiter) {
             self.sides[at].story.push(Fact::Told(waiter));
@@ -261,6 +264,7 @@ impl Walk {
         }
         let place = (waiter, if waiter == FUTURES_ELSEWHERE { self.flags.len() } else { 0 });
         let replaced = self.sides[at].stored.insert(place, Arc::clone(flag));
+        self.sides[at].woken.remove(&waiter);
         assert!(is_waker_of(returned.as_ref(), replaced.as_ref()), "the waker that it replaced comes back");
         let side = &mut self.sides[at];
         match (side.story.next(side.armed, until, is_elsewhere(waiter)), arming) {
@@ -331,7 +335,10 @@ impl Walk {
         side.armed = Wait::Idle;
         let elsewhere = side.stored.split_off(&(TASK_ELSEWHERE, 0));
         side.story.push(Fact::Failed { waiting: side.stored.keys().map(|(waiter, _)| *waiter).collect() });
+        let woken_before = self.sides[at].woken.clone();
         self.expect_woken(at, &mut woken);
+        // They are told of the failure instead.
+        self.sides[at].woken = woken_before;
         assert!(woken.is_empty());
         assert_eq!(backs_off, !elsewhere.is_empty());
         self.sides[at].stored = elsewhere;
@@ -359,12 +366,16 @@ impl Walk {
         let expected = self.sides[at].stored.remove(&(waiter, 0));
         assert!(is_waker_of(withdrawn.as_ref(), expected.as_ref()));
         self.waiters[at][waiter] = Waiter::Future(None);
+        self.sides[at].woken.remove(&waiter);
         self.sides[at].story.push(Fact::Forgotten(waiter));
     }
 
     /// Everybody who waits is woken, once: takes their wakers out of `woken`.
     fn expect_woken(&mut self, at: usize, woken: &mut Vec<Waker>) {
-        for flag in std::mem::take(&mut self.sides[at].stored).into_values() {
+        for ((waiter, _), flag) in std::mem::take(&mut self.sides[at].stored) {
+            if (1..TASK_ELSEWHERE).contains(&waiter) {
+                self.sides[at].woken.insert(waiter);
+            }
             let expected = Waker::from(flag);
             let found = woken.iter().position(|waker| waker.will_wake(&expected));
             woken.swap_remove(found.expect("everybody who waits is woken"));
