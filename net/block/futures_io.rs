@@ -11,7 +11,7 @@ macro_rules! async_read {
 
             impl futures::io::AsyncRead for $Type {
                 fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-                    self.block().poll_read::<u8>(cx, buf)
+                    self.block().poll_read(cx, buf)
                 }
 
                 fn poll_read_vectored(

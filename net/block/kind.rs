@@ -19,7 +19,6 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::buffer::Buffer;
@@ -31,28 +30,12 @@ pub(crate) const MAX_BUFS: usize = 1024;
 
 /// A kind that can be read.
 pub(crate) trait Reads {
-    /// Reads once and returns the number of bytes. The buffer may be initialised (`&mut [u8]`), not
-    /// yet (`&mut [MaybeUninit<u8>]`), or the spare capacity of a `Vec`.
-    fn read(fd: BorrowedFd<'_>, buf: impl Buffer<u8, Output: Count>) -> io::Result<usize>;
+    /// Reads once. The buffer may be initialised (`&mut [u8]`), not yet (`&mut [MaybeUninit<u8>]`),
+    /// or the spare capacity of a `Vec`. What is returned can only come from rustix, so it is true:
+    /// the number of bytes, or the two parts of the buffer, of which the first is initialised.
+    fn read<B: Buffer<u8>>(fd: BorrowedFd<'_>, buf: B) -> io::Result<B::Output>;
     /// The same into at most [`MAX_BUFS`] buffers.
     fn read_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize>;
-}
-
-/// What rustix returns for a buffer that it has read into: the number of bytes, or the two parts.
-pub(crate) trait Count {
-    fn count(&self) -> usize;
-}
-
-impl Count for usize {
-    fn count(&self) -> usize {
-        *self
-    }
-}
-
-impl Count for (&mut [u8], &mut [MaybeUninit<u8>]) {
-    fn count(&self) -> usize {
-        self.0.len()
-    }
 }
 
 /// A kind that can be written.
@@ -117,8 +100,8 @@ pub(crate) enum End {
 }
 
 impl<K: ByteStream> Reads for K {
-    fn read(fd: BorrowedFd<'_>, buf: impl Buffer<u8, Output: Count>) -> io::Result<usize> {
-        let (_, received) = rustix::net::recv(fd, buf, RecvFlags::empty())?;
+    fn read<B: Buffer<u8>>(fd: BorrowedFd<'_>, buf: B) -> io::Result<B::Output> {
+        let (received, _) = rustix::net::recv(fd, buf, RecvFlags::empty())?;
         Ok(received)
     }
 

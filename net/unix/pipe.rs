@@ -41,7 +41,7 @@ use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::net::block::futures_io::{async_read, async_write};
-use crate::net::block::kind::{Count, Reads, Writes};
+use crate::net::block::kind::{Reads, Writes};
 use crate::net::block::methods::{read_methods, ready_method, try_io_method, write_methods};
 use crate::net::block::stream::Stream;
 use crate::reactor::{Direction, Interest, Ready, write_to_pipe};
@@ -51,8 +51,8 @@ use crate::runtime::context;
 enum PipeRead {}
 
 impl Reads for PipeRead {
-    fn read(fd: BorrowedFd<'_>, buf: impl Buffer<u8, Output: Count>) -> io::Result<usize> {
-        Ok(rustix::io::read(fd, buf)?.count())
+    fn read<B: Buffer<u8>>(fd: BorrowedFd<'_>, buf: B) -> io::Result<B::Output> {
+        Ok(rustix::io::read(fd, buf)?)
     }
 
     fn read_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
