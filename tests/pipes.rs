@@ -175,6 +175,22 @@ fn all_who_wait_for_data_are_told() {
 }
 
 #[test]
+fn into_a_buffer_that_grows() {
+    run(async {
+        let (mut sender, receiver) = pipe().unwrap();
+        let mut buf = Vec::with_capacity(3);
+        assert_eq!(receiver.try_read_buf(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
+        sender.write_all(b"onetwo").await.unwrap();
+        assert_eq!(receiver.try_read_buf(&mut buf).unwrap(), 3);
+        assert_eq!(receiver.try_read_buf(&mut buf).unwrap(), 3);
+        assert_eq!(buf, b"onetwo");
+        drop(sender);
+        soon("the end", receiver.readable()).await.unwrap();
+        assert_eq!(receiver.try_read_buf(&mut buf).unwrap(), 0);
+    });
+}
+
+#[test]
 fn several_buffers_at_once() {
     const TOO_MANY: usize = 2000;
     run(async {

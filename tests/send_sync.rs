@@ -101,6 +101,8 @@ async fn futures_of_datagram_sockets(socket: &UdpSocket, addr: SocketAddr) {
     is_send_and_sync(socket.send_to(&[0], addr)).await.unwrap();
     is_send_and_sync(socket.recv(&mut [0])).await.unwrap();
     is_send_and_sync(socket.recv_from(&mut [0])).await.unwrap();
+    is_send_and_sync(socket.recv_buf(&mut Vec::new())).await.unwrap();
+    is_send_and_sync(socket.recv_buf_from(&mut Vec::new())).await.unwrap();
     is_send_and_sync(socket.peek(&mut [0])).await.unwrap();
     is_send_and_sync(socket.peek_from(&mut [0])).await.unwrap();
     is_send_and_sync(socket.peek_sender()).await.unwrap();

@@ -314,6 +314,7 @@ macro_rules! datagram_surface {
         $crate::net::block::methods::ready_method!($Datagram);
         $crate::net::block::methods::try_io_method!($Datagram);
         $crate::net::block::methods::async_io_method!($Datagram);
+        $crate::net::block::buf_mut::receive_buf_methods!($Datagram, $Kind, $Addr);
         $crate::net::block::methods::socket_methods!($Datagram, $Kind, $Addr);
         $crate::net::block::methods::std_methods!(
             $Datagram,

@@ -7,6 +7,8 @@ macro_rules! read_methods {
         const _: () = {
             use std::io::{self, IoSliceMut};
 
+            use bytes::BufMut;
+
             impl $Type {
                 /// Waits until the stream is probably readable: there is data, its end or an error.
                 /// A false positive is possible: [`try_read`](Self::try_read) then returns
@@ -32,6 +34,19 @@ macro_rules! read_methods {
                 /// `read(2)` for a pipe.
                 pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
                     self.block().try_read(buf)
+                }
+
+                /// Tries to read into a buffer that grows, such as a `Vec` or a `BytesMut`, without
+                /// waiting. Returns the number of bytes, by which the buffer has advanced. 0 bytes
+                /// are the end of the stream, unless the buffer has no room.
+                ///
+                /// It reads no more than there is room for, if there is any.
+                ///
+                /// # Errors
+                ///
+                /// As for [`try_read`](Self::try_read).
+                pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+                    self.block().try_read_buf(buf)
                 }
 
                 /// Tries to read into several buffers, one after the other, without waiting. 0

@@ -1,6 +1,7 @@
 //! All that streams, listeners and datagram sockets of different kinds have in common. `net/mod.rs`
 //! has the picture.
 
+pub(super) mod buf_mut;
 pub(super) mod datagram;
 pub(super) mod futures_io;
 pub(super) mod kind;
@@ -11,3 +12,4 @@ pub(super) mod socket;
 pub(super) mod split;
 pub(super) mod stream;
 pub(super) mod surface;
+pub(super) mod unfilled;

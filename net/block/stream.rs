@@ -5,11 +5,13 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
+use bytes::BufMut;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 
 use super::kind::{MAX_BUFS, Reads, Socket, Writes};
 use super::socket::register_blocking;
+use super::unfilled::{self, Chunk};
 use crate::reactor::{Close, Direction, Home, Io};
 
 const CLOSE: Close = Close::Soon;
@@ -83,6 +85,10 @@ impl<K: Reads> Stream<K> {
 
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.io.try_io(Direction::Read, |fd| K::read(fd, buf))
+    }
+
+    pub(crate) fn try_read_buf(&self, buf: &mut impl BufMut) -> io::Result<usize> {
+        self.io.try_io(Direction::Read, |fd| unfilled::read::<K>(fd, &mut Chunk(buf)))
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {

@@ -3,6 +3,7 @@
 
 mod close;
 mod end;
+mod growing;
 mod halves;
 mod interest;
 mod listening;
