@@ -172,9 +172,9 @@ fn without_waiting_and_by_hand() {
         assert_eq!(far.try_send(b"three").unwrap(), 5);
         assert_eq!(near.try_recv(&mut buf).unwrap(), 5);
         assert_eq!(poll_fn(|cx| far.poll_send(cx, b"two")).await.unwrap(), 3);
-        assert_eq!(poll_fn(|cx| near.poll_recv(cx, &mut buf)).await.unwrap(), 3);
+        assert_eq!(near.recv(&mut buf).await.unwrap(), 3);
         assert_eq!(poll_fn(|cx| far.poll_send_to(cx, b"four", &near_name)).await.unwrap(), 4);
-        let (len, _) = poll_fn(|cx| near.poll_recv_from(cx, &mut buf)).await.unwrap();
+        let (len, _) = near.recv_from(&mut buf).await.unwrap();
         assert_eq!(&buf[..len], b"four");
     });
 }

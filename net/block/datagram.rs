@@ -205,17 +205,6 @@ macro_rules! datagram_surface {
                     self.0.io().io(Direction::Read, attempt).await
                 }
 
-                /// [`recv`](Self::recv) for hand-written futures. Only the task of the latest call
-                /// in the direction of receiving is woken.
-                ///
-                /// # Errors
-                ///
-                /// As for `recv`.
-                pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-                    let attempt = |fd: BorrowedFd<'_>| datagram::recv(fd, &mut *buf, RecvFlags::empty());
-                    self.0.io().poll_io(cx, Direction::Read, attempt)
-                }
-
                 /// [`recv`](Self::recv) without waiting.
                 ///
                 /// # Errors
@@ -238,17 +227,6 @@ macro_rules! datagram_surface {
                 pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, $Addr)> {
                     let attempt = |fd: BorrowedFd<'_>| datagram::recv_from::<$Kind>(fd, &mut *buf, RecvFlags::empty());
                     self.0.io().io(Direction::Read, attempt).await
-                }
-
-                /// [`recv_from`](Self::recv_from) for hand-written futures. Only the task of the
-                /// latest call in the direction of receiving is woken.
-                ///
-                /// # Errors
-                ///
-                /// As for `recv_from`.
-                pub fn poll_recv_from(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, $Addr)>> {
-                    let attempt = |fd: BorrowedFd<'_>| datagram::recv_from::<$Kind>(fd, &mut *buf, RecvFlags::empty());
-                    self.0.io().poll_io(cx, Direction::Read, attempt)
                 }
 
                 /// [`recv_from`](Self::recv_from) without waiting.
@@ -315,6 +293,8 @@ macro_rules! datagram_surface {
         $crate::net::block::methods::try_io_method!($Datagram);
         $crate::net::block::methods::async_io_method!($Datagram);
         $crate::net::block::buf_mut::receive_buf_methods!($Datagram, $Kind, $Addr);
+        #[cfg(feature = "tokio-io")]
+        $crate::net::block::read_buf::poll_receive_methods!($Datagram, $Kind, $Addr);
         $crate::net::block::methods::socket_methods!($Datagram, $Kind, $Addr);
         $crate::net::block::methods::std_methods!(
             $Datagram,

@@ -206,11 +206,13 @@ macro_rules! half {
     (reads $Half:ident $(<$lifetime:lifetime>)?, $Stream:ident, $Kind:ty, $Addr:ty) => {
         $crate::net::block::split::half!(both $Half $(<$lifetime>)?, $Stream, $Kind, $Addr);
         $crate::net::block::methods::read_methods!($Half $(<$lifetime>)?);
-        $crate::net::block::futures_io::async_read!($Half $(<$lifetime>)?);
+        #[cfg(feature = "tokio-io")]
+        $crate::net::block::read_buf::peek_methods!($Half $(<$lifetime>)?, self: &mut Self);
+        $crate::net::block::traits::read_traits!($Half $(<$lifetime>)?);
 
         impl $Half $(<$lifetime>)? {
             /// Reads and leaves the data there: the next read returns the same bytes. 0 bytes
-                /// are the end of the stream, unless the buffer is empty.
+            /// are the end of the stream, unless the buffer is empty.
             ///
             /// # Errors
             ///
@@ -227,7 +229,7 @@ macro_rules! half {
     (writes $Half:ident $(<$lifetime:lifetime>)?, $Stream:ident, $Kind:ty, $Addr:ty) => {
         $crate::net::block::split::half!(both $Half $(<$lifetime>)?, $Stream, $Kind, $Addr);
         $crate::net::block::methods::write_methods!($Half $(<$lifetime>)?);
-        $crate::net::block::futures_io::async_write!($Half $(<$lifetime>)?);
+        $crate::net::block::traits::write_traits!($Half $(<$lifetime>)?);
     };
     (both $Half:ident $(<$lifetime:lifetime>)?, $Stream:ident, $Kind:ty, $Addr:ty) => {
         $crate::net::block::methods::ready_method!($Half $(<$lifetime>)?);

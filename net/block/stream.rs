@@ -11,6 +11,8 @@ use rustix::net::{RecvFlags, Shutdown};
 
 use super::kind::{MAX_BUFS, Reads, Socket, Writes};
 use super::socket::register_blocking;
+#[cfg(any(feature = "tokio-io", feature = "hyper"))]
+use super::unfilled::Unfilled;
 use super::unfilled::{self, Chunk};
 use crate::reactor::{Close, Direction, Home, Io};
 
@@ -72,6 +74,13 @@ impl<K: Reads> Stream<K> {
         self.poll_transfer(cx, Direction::Read, buf.len(), |fd| K::read(fd, &mut *buf))
     }
 
+    /// Reads into the memory of `buf` that is to be filled next, for which there is that much
+    /// `room`.
+    #[cfg(any(feature = "tokio-io", feature = "hyper"))]
+    pub(crate) fn poll_fill(&self, cx: &mut Context<'_>, buf: &mut impl Unfilled, room: usize) -> Poll<io::Result<()>> {
+        self.poll_transfer(cx, Direction::Read, room, |fd| unfilled::read::<K>(fd, buf)).map_ok(drop)
+    }
+
     pub(crate) fn poll_read_vectored(
         &self,
         cx: &mut Context<'_>,
@@ -125,6 +134,11 @@ impl<K: Socket> Stream<K> {
     pub(crate) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let peek = |fd: BorrowedFd<'_>| Ok(rustix::net::recv(fd, &mut *buf, RecvFlags::PEEK)?.1);
         self.io.io(Direction::Read, peek).await
+    }
+
+    #[cfg(feature = "tokio-io")]
+    pub(crate) fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut impl Unfilled) -> Poll<io::Result<usize>> {
+        self.io.poll_io(cx, Direction::Read, |fd| unfilled::recv(fd, buf, RecvFlags::PEEK))
     }
 
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {

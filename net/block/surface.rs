@@ -97,10 +97,12 @@ macro_rules! stream_surface {
         $crate::net::block::methods::write_methods!($Stream);
         $crate::net::block::methods::socket_methods!($Stream, $Kind, $Addr);
         $crate::net::block::methods::std_methods!($Stream, $Kind, $crate::net::block::stream::Stream<$Kind>, $Std);
-        $crate::net::block::futures_io::async_read!($Stream);
-        $crate::net::block::futures_io::async_read!(&$Stream);
-        $crate::net::block::futures_io::async_write!($Stream);
-        $crate::net::block::futures_io::async_write!(&$Stream);
+        #[cfg(feature = "tokio-io")]
+        $crate::net::block::read_buf::peek_methods!($Stream, self: &Self);
+        $crate::net::block::traits::read_traits!($Stream);
+        $crate::net::block::traits::futures_read!(&$Stream);
+        $crate::net::block::traits::write_traits!($Stream);
+        $crate::net::block::traits::futures_write!(&$Stream);
         $crate::net::block::split::split_types!($Stream { kind: $Kind, addr: $Addr });
     };
 }

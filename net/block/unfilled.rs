@@ -1,8 +1,9 @@
-//! Buffers of other crates, whose memory need not be initialised: [`BufMut`].
+//! Buffers of other crates, whose memory need not be initialised: [`BufMut`], tokio's `ReadBuf` and
+//! hyper's `ReadBufCursor`.
 //!
 //! # Why this is a door to `unsafe`
 //!
-//! It hands out memory on two conditions: nothing that is initialised becomes
+//! Each of them hands out memory on two conditions: nothing that is initialised becomes
 //! uninitialised, and as many bytes are initialised as it is told afterwards. Both hold for all
 //! that is here, since the memory goes to rustix and to nobody else, and what rustix returns says
 //! what it has initialised.
@@ -93,5 +94,32 @@ impl<B: BufMut> Unfilled for Chunk<'_, B> {
     unsafe fn advance(&mut self, len: usize) {
         // SAFETY: the caller has initialised as many bytes of the chunk.
         unsafe { self.0.advance_mut(len) };
+    }
+}
+
+#[cfg(feature = "tokio-io")]
+impl Unfilled for real_tokio::io::ReadBuf<'_> {
+    unsafe fn free(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: the caller makes no byte uninitialised.
+        unsafe { self.unfilled_mut() }
+    }
+
+    unsafe fn advance(&mut self, len: usize) {
+        // SAFETY: the caller has initialised as many unfilled bytes.
+        unsafe { self.assume_init(len) };
+        self.advance(len);
+    }
+}
+
+#[cfg(feature = "hyper")]
+impl Unfilled for hyper::rt::ReadBufCursor<'_> {
+    unsafe fn free(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: the caller makes no byte uninitialised.
+        unsafe { self.as_mut() }
+    }
+
+    unsafe fn advance(&mut self, len: usize) {
+        // SAFETY: the caller has initialised as many bytes.
+        unsafe { self.advance(len) };
     }
 }

@@ -40,10 +40,10 @@ use rustix::buffer::Buffer;
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::net::block::futures_io::{async_read, async_write};
 use crate::net::block::kind::{Reads, Writes};
 use crate::net::block::methods::{read_methods, ready_method, try_io_method, write_methods};
 use crate::net::block::stream::Stream;
+use crate::net::block::traits::{futures_read, futures_write, read_traits, write_traits};
 use crate::reactor::{Direction, Interest, Ready, write_to_pipe};
 use crate::runtime::context;
 
@@ -399,7 +399,7 @@ try_io_method!(Receiver);
 try_io_method!(Sender);
 read_methods!(Receiver);
 write_methods!(Sender);
-async_read!(Receiver);
-async_read!(&Receiver);
-async_write!(Sender);
-async_write!(&Sender);
+read_traits!(Receiver);
+futures_read!(&Receiver);
+write_traits!(Sender);
+futures_write!(&Sender);
