@@ -54,7 +54,18 @@
 //! | [`io`] | the traits for reading and writing, from the `futures` crate |
 //! | [`runtime`] | [`Runtime`], its [`Builder`], its [`Handle`] for other threads, its [`Metrics`] |
 //!
-//! There are no Cargo features to switch on.
+//! # Features
+//!
+//! None is on by default. They add to what there is, and change nothing.
+//!
+//! | | |
+//! |---|---|
+//! | `tokio-io` | Streams, their halves and the ends of pipes implement tokio's `AsyncRead` and `AsyncWrite` too, so that tokio-rustls, tokio-tungstenite, `tokio_util::codec` and `tokio::io` take them as they are. Datagram sockets and peeking get the methods that take tokio's `ReadBuf`. It needs tokio without any of its features: not its runtime. |
+//! | `hyper` | The same types implement [`hyper::rt::Read`](https://docs.rs/hyper/1/hyper/rt/trait.Read.html) and `Write`, and module `hyper` has an executor and a timer for hyper, so that it serves and connects without an adapter. |
+//!
+//! If you know tokio, switch on `tokio-io`, and use the extension traits of `tokio::io` in place of
+//! those of [`io`]: `shutdown` and `split` then mean what you expect, and `read_buf`, `read_u32`,
+//! `copy_bidirectional`, `BufReader::lines` and the others are there.
 //!
 //! # Limits
 //!
@@ -65,6 +76,8 @@
 //!   pool. File I/O cannot be cancelled.
 //! - `fs.aio-max-nr` counts for the whole host. It limits a runtime's speed, not the number of its
 //!   connections; see [`Builder::capacity`].
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("aio-runtime is built on Linux native AIO (io_submit, IOCB_CMD_POLL): it runs on Linux only");
@@ -78,6 +91,9 @@ mod reactor;
 pub mod runtime;
 
 pub use aio_runtime_macros::{main, test};
+#[cfg(feature = "hyper")]
+#[doc(inline)]
+pub use runtime::hyper;
 #[doc(inline)]
 pub use runtime::task::spawn;
 #[doc(inline)]

@@ -59,6 +59,8 @@ pub(crate) mod blocking;
 mod builder;
 pub(crate) mod context;
 mod handle;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod own_waker;
 mod scheduler;
 mod shared;
