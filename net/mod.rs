@@ -3,7 +3,8 @@
 //!
 //! Names and meanings are those of `tokio::net`. Streams, their halves and the ends of pipes
 //! implement [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`]; the extension traits are
-//! in [`io`](crate::io).
+//! in [`io`](crate::io). With feature `tokio-io` they implement tokio's traits too, and with
+//! feature `hyper` hyper's.
 //!
 //! - Every operation is tried first. Only if it would block does its task wait.
 //! - Futures cancel by being dropped. A read that is dropped before it is ready has taken no data,
@@ -11,9 +12,9 @@
 //!   later, unless somebody waits again. (Reads and writes by the traits give no notice when they
 //!   are dropped: their wait ends with the next event, or with the socket.)
 //! - Dropping a socket closes it, and the peer sees that at once.
-//! - The traits are implemented for shared references too, so that one task may read while another
-//!   writes. If several tasks read (or write) by the traits at the same time, only the latest is
-//!   woken; `readable` and `writable` wake all.
+//! - The traits of `futures` are implemented for shared references too, so that one task may read
+//!   while another writes. If several tasks read (or write) by the traits at the same time, only
+//!   the latest is woken; `readable` and `writable` wake all.
 //! - Writing to a peer that has gone is an error (`BrokenPipe`) and never a signal.
 //!
 //! # Datagrams

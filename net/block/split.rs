@@ -92,7 +92,8 @@ macro_rules! split_types {
             impl $Stream {
                 /// Splits the stream into halves that borrow it.
                 ///
-                /// With `AsyncReadExt` in scope, `stream.split()` is that trait's method, which
+                /// With the `AsyncReadExt` of `futures` in scope, `stream.split()` is that trait's
+                /// method, which
                 #[doc = concat!("takes the stream. Call this one as `", stringify!($Stream), "::split(&mut stream)`.")]
                 pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
                     (ReadHalf(self), WriteHalf(self))

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aio_runtime::hyper::AioTimer;
 use aio_runtime::net::TcpStream;
 use aio_runtime::time::sleep;
 use axum::Router;
@@ -18,7 +19,6 @@ use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use tower::ServiceExt;
 
-use super::rt::{Io, Timer};
 use super::{LARGE, TEST_LIMIT, connect, limits, listen, request};
 
 /// axum asks for `Send` of a handler's future, so of all that it holds while it waits.
@@ -60,11 +60,11 @@ async fn a_router_serves_a_connection() {
     let address = listen(move |stream| {
         let router = router.clone();
         let service = service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
-        async move { http1::Builder::new().timer(Timer).serve_connection(Io(stream), service).await.unwrap() }
+        async move { http1::Builder::new().timer(AioTimer).serve_connection(stream, service).await.unwrap() }
     })
     .await;
     let stream = connect(address).await;
-    let (mut sender, connection) = handshake(Io(stream)).await.unwrap();
+    let (mut sender, connection) = handshake(stream).await.unwrap();
     let connection = aio_runtime::spawn(connection);
 
     let mut answer = async |request| {

@@ -1,12 +1,13 @@
-//! hyper, axum and tokio-rustls on our streams, sleeps and tasks. They ask for `Send`, and for
-//! nothing else: there is no wrapper and no `unsafe` here.
+//! hyper, axum, tokio-rustls, `tokio::io` and tokio-util on our streams, sleeps and tasks, with the
+//! library's features on. There is no adapter here, and no runtime but ours.
 
 mod axum;
 mod hyper;
 #[path = "../../reactor/tests/limits.rs"]
 mod limits;
-mod rt;
+mod read_buf;
 mod tls;
+mod tokio_io;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,18 +1,19 @@
-//! tokio-rustls: TLS over our streams, by the adapter of tokio-util between the two I/O traits.
+//! tokio-rustls: TLS over our streams, by tokio's traits.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use futures::io::{AsyncReadExt, AsyncWriteExt};
+use aio_runtime::net::TcpStream;
 use hyper::client::conn::http1::handshake;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
-use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 
-use super::rt::Io;
 use super::{LARGE, TEST_LIMIT, assert_echo, echo, limits, listen, request};
 
 /// The two ends' configurations, with a certificate made for this test.
@@ -31,13 +32,10 @@ fn ends() -> (TlsAcceptor, TlsConnector) {
 }
 
 /// Connects, and says who it wants to speak with.
-async fn connect(
-    connector: &TlsConnector,
-    address: std::net::SocketAddr,
-) -> impl futures::AsyncRead + futures::AsyncWrite + Send + Unpin + 'static {
+async fn connect(connector: &TlsConnector, address: SocketAddr) -> client::TlsStream<TcpStream> {
     let stream = super::connect(address).await;
     let name = ServerName::try_from("localhost").unwrap();
-    connector.connect(name, stream.compat()).await.unwrap().compat()
+    connector.connect(name, stream).await.unwrap()
 }
 
 #[aio_runtime::test]
@@ -47,18 +45,17 @@ async fn bytes_go_both_ways_and_end() {
     let address = listen(move |stream| {
         let acceptor = acceptor.clone();
         async move {
-            let stream = acceptor.accept(stream.compat()).await.unwrap().compat();
-            let (read, mut write) = stream.split();
-            futures::io::copy(read, &mut write).await.unwrap();
-            write.close().await.unwrap();
+            let (mut read, mut write) = tokio::io::split(acceptor.accept(stream).await.unwrap());
+            tokio::io::copy(&mut read, &mut write).await.unwrap();
+            write.shutdown().await.unwrap();
         }
     })
     .await;
-    let (mut read, mut write) = connect(&connector, address).await.split();
+    let (mut read, mut write) = tokio::io::split(connect(&connector, address).await);
     let sent: Vec<u8> = (0..LARGE).map(|at| at as u8).collect();
     let writing = async {
         write.write_all(&sent).await.unwrap();
-        write.close().await.unwrap();
+        write.shutdown().await.unwrap();
     };
     let mut received = Vec::new();
     futures::join!(writing, async { read.read_to_end(&mut received).await.unwrap() });
@@ -72,13 +69,13 @@ async fn hyper_serves_over_tls() {
     let address = listen(move |stream| {
         let acceptor = acceptor.clone();
         async move {
-            let stream = acceptor.accept(stream.compat()).await.unwrap();
-            http1::Builder::new().serve_connection(Io(stream.compat()), service_fn(echo)).await.unwrap();
+            let stream = acceptor.accept(stream).await.unwrap();
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(echo)).await.unwrap();
         }
     })
     .await;
     let stream = connect(&connector, address).await;
-    let (mut sender, connection) = handshake(Io(stream)).await.unwrap();
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
     let connection = aio_runtime::spawn(connection);
     for length in [1, LARGE] {
         let body = vec![b'x'; length];
