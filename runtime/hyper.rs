@@ -33,6 +33,21 @@
 //!
 //! HTTP/2 starts tasks of its own, so it asks for the executor too:
 //! `http2::Builder::new(AioExecutor).timer(AioTimer)`.
+//!
+//! # axum and tonic
+//!
+//! `axum::serve` and tonic's `transport::Server` use tokio's timers or sockets, and so need a tokio
+//! runtime. The services themselves need none. `hyper_util::service::TowerToHyperService` makes
+//! hyper's service of an `axum::Router`, or of `tonic::service::Routes` (tonic without its default
+//! features, but with `router`), and hyper's connections serve it as above.
+//!
+//! The repository's `examples/axum_app.rs` is such a program. Its module `serve` accepts
+//! connections until the process is told to stop, and then waits for the requests that have begun,
+//! by `hyper_util::server::graceful`. Nothing of this starts a tokio runtime.
+//!
+//! hyper-util's `server::conn::auto` finds out by itself which version of HTTP a client speaks. But
+//! `header_read_timeout` does not limit how long it waits for that. A server for strangers is safer
+//! with one version to a port.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};

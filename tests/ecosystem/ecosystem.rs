@@ -1,13 +1,16 @@
-//! hyper, axum, tokio-rustls, `tokio::io` and tokio-util on our streams, sleeps and tasks, with the
-//! library's features on. There is no adapter here, and no runtime but ours.
+//! hyper, axum, tonic, tokio-rustls, `tokio::io` and tokio-util on our streams, sleeps and tasks,
+//! with the library's features on. There is no adapter here, and no runtime but ours.
 
 mod axum;
 mod hyper;
 #[path = "../../reactor/tests/limits.rs"]
 mod limits;
 mod read_buf;
+#[path = "../../examples/serve.rs"]
+mod serve;
 mod tls;
 mod tokio_io;
+mod tonic;
 
 use std::convert::Infallible;
 use std::future::Future;
