@@ -16,6 +16,7 @@
 //!   while another writes. If several tasks read (or write) by the traits at the same time, only
 //!   the latest is woken; `readable` and `writable` wake all.
 //! - Writing to a peer that has gone is an error (`BrokenPipe`) and never a signal.
+//! - A connection that waits need not own a buffer: see [`pool`].
 //!
 //! # Datagrams
 //!
@@ -96,6 +97,7 @@
 
 mod addr;
 mod block;
+pub mod pool;
 pub mod tcp;
 mod udp;
 pub mod unix;

@@ -13,6 +13,7 @@ use std::path::Path;
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::io::unix::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt, Interest, Ready};
+use aio_runtime::net::pool::{Chunk, Pool};
 use aio_runtime::net::{
     TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host, tcp, unix,
 };
@@ -58,6 +59,8 @@ const _: () = {
     send_and_sync::<AsyncFdReadyGuard<'_, OwnedFd>>();
     send_and_sync::<AsyncFdReadyMutGuard<'_, OwnedFd>>();
     send_and_sync::<Interest>();
+    send_and_sync::<Pool>();
+    send_and_sync::<Chunk>();
     send_and_sync::<Ready>();
 
     send_and_sync::<Sleep>();

@@ -6,6 +6,9 @@ macro_rules! read_methods {
     ($Type:ty) => {
         const _: () = {
             use std::io::{self, IoSliceMut};
+            use std::task::{Context, Poll};
+
+            use $crate::net::pool::{Chunk, Pool, PooledRead};
 
             use bytes::BufMut;
 
@@ -57,6 +60,12 @@ macro_rules! read_methods {
                 /// `WouldBlock` if there is nothing to read; otherwise those of `readv(2)`.
                 pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
                     self.block().try_read_vectored(bufs)
+                }
+            }
+
+            impl PooledRead for $Type {
+                fn poll_read_pooled(&self, cx: &mut Context<'_>, pool: &Pool) -> Poll<io::Result<Chunk>> {
+                    self.block().poll_read_pooled(cx, pool)
                 }
             }
         };

@@ -11,9 +11,10 @@ use rustix::net::{RecvFlags, Shutdown};
 
 use super::kind::{MAX_BUFS, Reads, Socket, Writes};
 use super::socket::register_blocking;
+use super::unfilled;
 #[cfg(any(feature = "tokio-io", feature = "hyper"))]
 use super::unfilled::Unfilled;
-use super::unfilled::{self, Chunk};
+use crate::net::pool::{Chunk, Pool};
 use crate::reactor::{Close, Direction, Home, Io};
 
 const CLOSE: Close = Close::Soon;
@@ -57,11 +58,16 @@ impl<K> Stream<K> {
         attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let moved = ready!(self.io.poll_io(cx, direction, attempt))?;
-        // It is a stream of bytes: the next attempt would find nothing, or no room.
+        self.note_moved(direction, moved, wanted);
+        Poll::Ready(Ok(moved))
+    }
+
+    /// It is a stream of bytes: if less was moved than was wanted, the next attempt would find
+    /// nothing, or no room.
+    fn note_moved(&self, direction: Direction, moved: usize, wanted: usize) {
         if 0 < moved && moved < wanted {
             self.io.clear_ready(direction);
         }
-        Poll::Ready(Ok(moved))
     }
 }
 
@@ -92,12 +98,19 @@ impl<K: Reads> Stream<K> {
         self.poll_transfer(cx, Direction::Read, wanted, |fd| K::read_vectored(fd, bufs))
     }
 
+    pub(crate) fn poll_read_pooled(&self, cx: &mut Context<'_>, pool: &Pool) -> Poll<io::Result<Chunk>> {
+        let attempt = |fd: BorrowedFd<'_>| pool.fill(|buf| K::read(fd, buf));
+        let chunk = ready!(self.io.poll_io(cx, Direction::Read, attempt))?;
+        self.note_moved(Direction::Read, chunk.len(), pool.buffer_len());
+        Poll::Ready(Ok(chunk))
+    }
+
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.io.try_io(Direction::Read, |fd| K::read(fd, buf))
     }
 
     pub(crate) fn try_read_buf(&self, buf: &mut impl BufMut) -> io::Result<usize> {
-        self.io.try_io(Direction::Read, |fd| unfilled::read::<K>(fd, &mut Chunk(buf)))
+        self.io.try_io(Direction::Read, |fd| unfilled::read::<K>(fd, &mut unfilled::Chunk(buf)))
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {

@@ -7,6 +7,7 @@ mod growing;
 mod halves;
 mod interest;
 mod listening;
+mod pooled;
 mod ready;
 mod sigpipe;
 mod socket;
