@@ -11,6 +11,11 @@ pub(crate) fn byte(value: u32) -> io::Result<u8> {
     Ok(u8::try_from(value).map_err(|_| Errno::INVAL)?)
 }
 
+/// As C's `int`, which the kernel counts in; the largest one if it does not fit.
+pub(crate) fn as_int(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
 /// `IP_TTL`.
 macro_rules! ttl_option {
     ($Type:ty) => {

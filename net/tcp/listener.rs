@@ -5,11 +5,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use super::socket::{TcpSocket, as_int};
+use super::socket::TcpSocket;
 use super::{Tcp, TcpStream};
 use crate::net::addr::{ToSocketAddrs, first_success};
 use crate::net::block::listener::{BACKLOG, Listener, listener_surface};
-use crate::net::block::options::ttl_option;
+use crate::net::block::options::{as_int, ttl_option};
 use crate::reactor::Home;
 use crate::runtime::context::{self, InRuntime};
 

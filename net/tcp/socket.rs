@@ -12,7 +12,7 @@ use super::Tcp;
 use super::options::connection_options;
 use crate::net::addr::family_of;
 use crate::net::block::kind::Socket;
-use crate::net::block::options::route_options;
+use crate::net::block::options::{as_int, route_options};
 use crate::net::block::socket::new_socket;
 
 /// A TCP socket that is neither connected nor listens yet: its options can be set, and it can be
@@ -253,11 +253,6 @@ impl TcpSocket {
 pub(super) fn explain_family(fd: impl AsFd, addr: &SocketAddr, errno: Errno) -> Errno {
     let is_for_v6 = || sockopt::socket_domain(fd) == Ok(AddressFamily::INET6);
     if errno == Errno::INVAL && addr.is_ipv4() && is_for_v6() { Errno::AFNOSUPPORT } else { errno }
-}
-
-/// As C's `int`, which the kernel counts in; the largest one if it does not fit.
-pub(super) fn as_int(number: u32) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 impl AsFd for TcpSocket {
