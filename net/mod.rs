@@ -1,5 +1,6 @@
 //! Sockets: TCP ([`TcpListener`], [`TcpStream`], [`TcpSocket`]), UDP ([`UdpSocket`]) and Unix
-//! ([`UnixListener`], [`UnixStream`], [`UnixDatagram`]); and pipes ([`unix::pipe`]).
+//! ([`UnixListener`], [`UnixStream`], [`UnixDatagram`], [`UnixSocket`]); and pipes
+//! ([`unix::pipe`]).
 //!
 //! Names and meanings are those of `tokio::net`. Streams, their halves and the ends of pipes
 //! implement [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`]; the extension traits are
@@ -81,7 +82,7 @@
 //       └───────────┬──────────┴─────────────────────────┘
 //                   Io                                                    reactor
 //
-// `TcpSocket` is a bare descriptor, registered when it becomes a stream or a listener.
+// `TcpSocket` and `UnixSocket` are bare descriptors, registered when they become one of these.
 //
 // The ends of a pipe, `Receiver` and `Sender`, are newtypes of `Stream<PipeRead>` and
 // `Stream<PipeWrite>`, with one direction each.
@@ -108,4 +109,4 @@ pub use tcp::{TcpListener, TcpSocket, TcpStream};
 #[doc(inline)]
 pub use udp::UdpSocket;
 #[doc(inline)]
-pub use unix::{UnixDatagram, UnixListener, UnixStream};
+pub use unix::{UnixDatagram, UnixListener, UnixSocket, UnixStream};

@@ -15,7 +15,8 @@ use aio_runtime::io::unix::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard};
 use aio_runtime::io::{AsyncReadExt, AsyncWriteExt, Interest, Ready};
 use aio_runtime::net::pool::{Chunk, Pool};
 use aio_runtime::net::{
-    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host, tcp, unix,
+    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixSocket, UnixStream, lookup_host, tcp,
+    unix,
 };
 use aio_runtime::task::{self, JoinError, JoinHandle};
 use aio_runtime::time::{self, Duration, Instant, Sleep, Timeout};
@@ -44,6 +45,7 @@ const _: () = {
     send_and_sync::<UdpSocket>();
     send_and_sync::<UnixDatagram>();
     send_and_sync::<UnixListener>();
+    send_and_sync::<UnixSocket>();
     send_and_sync::<UnixStream>();
     send_and_sync::<unix::ReadHalf<'_>>();
     send_and_sync::<unix::WriteHalf<'_>>();
@@ -122,6 +124,7 @@ async fn futures_of_unix_datagram_sockets(socket: &UnixDatagram, path: &Path) {
 
 async fn futures_of_unix_sockets(listener: &UnixListener, path: &Path) {
     is_send_and_sync(UnixStream::connect(path)).await.unwrap();
+    is_send_and_sync(UnixSocket::new_stream().unwrap().connect(path)).await.unwrap();
     is_send_and_sync(listener.accept()).await.unwrap();
 }
 

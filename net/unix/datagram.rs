@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketType};
 
-use super::SocketAddr;
+use super::{SocketAddr, UnixSocket};
 use crate::net::block::datagram::{self, Datagram, datagram_surface};
 use crate::net::block::kind::{Datagrams, End, Socket};
-use crate::net::block::socket::{FLAGS, new_socket};
+use crate::net::block::socket::FLAGS;
 use crate::reactor::Direction;
 use crate::runtime::context;
 
@@ -92,9 +92,9 @@ impl UnixDatagram {
     pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         // First, so that a panic leaves no path behind.
         let home = context::home();
-        let fd = new_socket(AddressFamily::UNIX, SocketType::DGRAM)?;
-        rustix::net::bind(&fd, &named(path)?)?;
-        Ok(Self(Datagram::new(home, fd)?))
+        let socket = UnixSocket::new_datagram()?;
+        socket.bind(path)?;
+        Ok(Self(Datagram::new(home, socket.into())?))
     }
 
     /// A socket without a name: nobody can answer what it sends.
@@ -109,7 +109,7 @@ impl UnixDatagram {
     #[track_caller]
     pub fn unbound() -> io::Result<Self> {
         let home = context::home();
-        Ok(Self(Datagram::new(home, new_socket(AddressFamily::UNIX, SocketType::DGRAM)?)?))
+        Ok(Self(Datagram::new(home, UnixSocket::new_datagram()?.into())?))
     }
 
     /// Two sockets without names that are connected to each other.
@@ -195,6 +195,23 @@ impl UnixDatagram {
             Shutdown::Both => rustix::net::Shutdown::Both,
         };
         Ok(rustix::net::shutdown(self, how)?)
+    }
+}
+
+impl UnixSocket {
+    /// Makes it a datagram socket that sends and receives, bound or not.
+    ///
+    /// # Errors
+    ///
+    /// An error of the kind `Other` if it is a stream socket.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn datagram(self) -> io::Result<UnixDatagram> {
+        let home = context::home();
+        Ok(UnixDatagram(Datagram::new(home, self.into_nonblocking("datagram", SocketType::STREAM)?)?))
     }
 }
 

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::SocketType;
 
-use super::{SocketAddr, Unix, UnixStream};
+use super::{SocketAddr, Unix, UnixSocket, UnixStream};
 use crate::net::block::listener::{BACKLOG, Listener, listener_surface};
-use crate::net::block::socket::new_socket;
+use crate::net::block::options::as_int;
 use crate::runtime::context;
 
 /// A Unix socket that accepts connections.
@@ -65,9 +65,34 @@ impl UnixListener {
     pub fn bind_addr(socket_addr: &SocketAddr) -> io::Result<Self> {
         // First, so that a panic leaves no path behind.
         let home = context::home();
-        let fd = new_socket(AddressFamily::UNIX, SocketType::STREAM)?;
-        rustix::net::bind(&fd, &socket_addr.to_kernel()?)?;
-        Ok(Self(Listener::listen(home, fd, BACKLOG)?))
+        let socket = UnixSocket::new_stream()?;
+        socket.bind_addr(socket_addr)?;
+        Ok(Self(Listener::listen(home, socket.into(), BACKLOG)?))
+    }
+}
+
+impl UnixSocket {
+    /// Listens. The kernel keeps one connection more than `backlog` for
+    /// [`accept`](UnixListener::accept), but not more than `net.core.somaxconn`. If the queue is
+    /// full, clients that connect have to wait.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it is not bound, or connected; an error of the kind `Other` if it is a datagram
+    /// socket.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # References
+    ///
+    /// `listen(2)`.
+    #[track_caller]
+    pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
+        let home = context::home();
+        let fd = self.into_nonblocking("listen", SocketType::DGRAM)?;
+        Ok(UnixListener(Listener::listen(home, fd, as_int(backlog))?))
     }
 }
 

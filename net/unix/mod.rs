@@ -1,6 +1,6 @@
-//! Unix sockets: [`UnixListener`], [`UnixStream`] and [`UnixDatagram`], which `net` exports too,
-//! their addresses, and the halves that [`UnixStream::split`] and [`UnixStream::into_split`]
-//! return. And pipes, in [`pipe`].
+//! Unix sockets: [`UnixListener`], [`UnixStream`], [`UnixDatagram`] and [`UnixSocket`], which `net`
+//! exports too, their addresses, and the halves that [`UnixStream::split`] and
+//! [`UnixStream::into_split`] return. And pipes, in [`pipe`].
 //!
 //! A socket is named by a path of the file system or, if the path starts with a zero byte, in
 //! Linux's abstract namespace: `"\0name"`. A name of the file system stays when its socket has
@@ -34,12 +34,14 @@ mod addr;
 mod datagram;
 mod listener;
 pub mod pipe;
+mod socket;
 mod stream;
 mod ucred;
 
 pub use addr::SocketAddr;
 pub use datagram::UnixDatagram;
 pub use listener::UnixListener;
+pub use socket::UnixSocket;
 pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, UnixStream, WriteHalf};
 pub use ucred::{UCred, gid_t, pid_t, uid_t};
 

@@ -1,15 +1,15 @@
 //! Connections between Unix sockets.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 
-use super::{SocketAddr, UCred, Unix};
-use crate::net::block::socket::{FLAGS, new_socket};
+use super::{SocketAddr, UCred, Unix, UnixSocket};
+use crate::net::block::socket::FLAGS;
 use crate::net::block::stream::Stream;
 use crate::net::block::surface::stream_surface;
 use crate::runtime::context::{self, InRuntime};
@@ -87,8 +87,12 @@ impl UnixStream {
     }
 
     async fn connect_to(address: &SocketAddr) -> io::Result<Self> {
+        Self::establish(UnixSocket::new_stream()?.into(), address).await
+    }
+
+    /// Connects a socket that is in non-blocking mode.
+    async fn establish(fd: OwnedFd, address: &SocketAddr) -> io::Result<Self> {
         let address = address.to_kernel()?;
-        let fd = new_socket(AddressFamily::UNIX, SocketType::STREAM)?;
         let mut pause = FIRST_PAUSE;
         loop {
             match rustix::net::connect(&fd, &address) {
@@ -126,6 +130,33 @@ impl UnixStream {
     /// Those of `getsockopt(2)`.
     pub fn peer_cred(&self) -> io::Result<UCred> {
         UCred::of_peer(self.0.as_fd())
+    }
+}
+
+impl UnixSocket {
+    /// Connects to the listener at a path, or at an abstract name (`"\0name"`), as
+    /// [`UnixStream::connect`] does: while the listener's queue is full, it tries again.
+    ///
+    /// # Errors
+    ///
+    /// As for `UnixStream::connect`; an error of the kind `Other` if it is a datagram socket.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, it closes the socket.
+    ///
+    /// # References
+    ///
+    /// `connect(2)`, `unix(7)`.
+    pub fn connect(self, path: impl AsRef<Path>) -> impl Future<Output = io::Result<UnixStream>> {
+        InRuntime::new(async move {
+            let fd = self.into_nonblocking("connect", SocketType::DGRAM)?;
+            UnixStream::establish(fd, &SocketAddr::named(path.as_ref())?).await
+        })
     }
 }
 
