@@ -120,9 +120,16 @@ async fn futures_of_unix_datagram_sockets(socket: &UnixDatagram, path: &Path) {
     is_send_and_sync(socket.send_to(&[0], path)).await.unwrap();
     is_send_and_sync(socket.recv(&mut [0])).await.unwrap();
     is_send_and_sync(socket.recv_from(&mut [0])).await.unwrap();
+    is_send_and_sync(socket.send_with_fds(&[0], &[])).await.unwrap();
+    is_send_and_sync(socket.send_to_with_fds(&[0], &[], path)).await.unwrap();
+    is_send_and_sync(socket.recv_with_fds(&mut [0])).await.unwrap();
+    is_send_and_sync(socket.recv_from_with_fds(&mut [0])).await.unwrap();
 }
 
 async fn futures_of_unix_sockets(listener: &UnixListener, path: &Path) {
+    let (stream, _) = UnixStream::pair().unwrap();
+    is_send_and_sync(stream.send_with_fds(&[0], &[])).await.unwrap();
+    is_send_and_sync(stream.recv_with_fds(&mut [0])).await.unwrap();
     is_send_and_sync(UnixStream::connect(path)).await.unwrap();
     is_send_and_sync(UnixSocket::new_stream().unwrap().connect(path)).await.unwrap();
     is_send_and_sync(listener.accept()).await.unwrap();

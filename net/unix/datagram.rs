@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::task::{Context, Poll};
 
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketType};
 
-use super::{SocketAddr, UnixSocket};
+use super::{SocketAddr, UnixSocket, descriptors};
 use crate::net::block::datagram::{self, Datagram, datagram_surface};
 use crate::net::block::kind::{Datagrams, End, Socket};
 use crate::net::block::socket::FLAGS;
@@ -179,6 +179,91 @@ impl UnixDatagram {
     pub fn try_send_to(&self, buf: &[u8], target: impl AsRef<Path>) -> io::Result<usize> {
         let target = named(target)?;
         self.0.io().try_io(Direction::Write, |fd| datagram::send_to(fd, buf, &target))
+    }
+
+    /// [`send`](Self::send), and descriptors along with it: see
+    /// [passing descriptors](super#passing-descriptors). The datagram may be empty.
+    ///
+    /// # Errors
+    ///
+    /// As for `send`; `InvalidInput` for more than 253 descriptors; `ETOOMANYREFS` if too many of
+    /// this user are under way.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing was sent.
+    pub async fn send_with_fds(&self, buf: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        self.0.io().io(Direction::Write, |fd| descriptors::send(fd, buf, fds, None)).await
+    }
+
+    /// [`send_with_fds`](Self::send_with_fds) without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is no room; otherwise as for `send_with_fds`.
+    pub fn try_send_with_fds(&self, buf: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        self.0.io().try_io(Direction::Write, |fd| descriptors::send(fd, buf, fds, None))
+    }
+
+    /// [`send_to`](Self::send_to), and descriptors along with it.
+    ///
+    /// # Errors
+    ///
+    /// As for `send_to` and [`send_with_fds`](Self::send_with_fds).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing was sent.
+    pub async fn send_to_with_fds(
+        &self,
+        buf: &[u8],
+        fds: &[BorrowedFd<'_>],
+        target: impl AsRef<Path>,
+    ) -> io::Result<usize> {
+        let target = named(target)?;
+        self.0.io().io(Direction::Write, |fd| descriptors::send(fd, buf, fds, Some(&target))).await
+    }
+
+    /// [`recv`](Self::recv), and the descriptors that have come with the datagram, often none: see
+    /// [passing descriptors](super#passing-descriptors).
+    ///
+    /// # Errors
+    ///
+    /// As for `recv`; one of the kind `Other` if descriptors were lost: those that did come are
+    /// closed, and the datagram is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, no datagram is lost, and no descriptor.
+    pub async fn recv_with_fds(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        let attempt = |fd: BorrowedFd<'_>| descriptors::recv(fd, buf);
+        let received = self.0.io().io(Direction::Read, attempt).await?;
+        Ok((received.len, received.fds))
+    }
+
+    /// [`recv_with_fds`](Self::recv_with_fds) without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is nothing to receive; otherwise as for `recv_with_fds`.
+    pub fn try_recv_with_fds(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        let received = self.0.io().try_io(Direction::Read, |fd| descriptors::recv(fd, buf))?;
+        Ok((received.len, received.fds))
+    }
+
+    /// [`recv_with_fds`](Self::recv_with_fds), and who has sent the datagram.
+    ///
+    /// # Errors
+    ///
+    /// As for `recv_with_fds`.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, no datagram is lost, and no descriptor.
+    pub async fn recv_from_with_fds(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>, SocketAddr)> {
+        let attempt = |fd: BorrowedFd<'_>| descriptors::recv(fd, buf);
+        let received = self.0.io().io(Direction::Read, attempt).await?;
+        Ok((received.len, received.fds, SocketAddr::of_sender(received.sender)?))
     }
 
     /// Ends a direction, or both. Where sending was ended, sends fail with `EPIPE`; where receiving

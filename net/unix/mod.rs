@@ -29,9 +29,56 @@
 //! std::fs::remove_file(&path)
 //! # }
 //! ```
+//!
+//! # Passing descriptors
+//!
+//! Bytes can take descriptors along to another process, which then has duplicates of them
+//! (`SCM_RIGHTS`): [`UnixStream::send_with_fds`] and [`recv_with_fds`](UnixStream::recv_with_fds),
+//! and the methods of the same names of [`UnixDatagram`]. (The halves of a stream have them by
+//! [`AsRef`].) tokio has nothing like it.
+//!
+//! - The sender's descriptors stay its own, and may be closed as soon as the send is ready.
+//! - A message carries 253 at most. A receive has room for all of them, so there is no number to
+//!   agree upon: what is not wanted is dropped, which closes it.
+//! - On a stream they travel with the first byte of a send, so there has to be one, and they come
+//!   with the receive that takes it. Bytes that were sent before may come in the same receive.
+//!   Bytes of a later send never do: two sends' descriptors are not mixed.
+//! - Received descriptors are closed on exec. They have the mode of the description that they
+//!   share, so a socket that is non-blocking for the sender is so for the receiver.
+//! - If the receiving process cannot have them (`RLIMIT_NOFILE`), the receive is an error, and
+//!   those that did come are closed. The bytes have been taken, so a stream is of no use after
+//!   that.
+//! - Bytes that are received in any other way lose their descriptors; the kernel closes them.
+//! - A future that is dropped before it is ready has neither sent nor received one.
+//!
+//! ```
+//! use std::io::Read;
+//! use std::os::fd::AsFd;
+//!
+//! use aio_runtime::net::UnixStream;
+//!
+//! # #[aio_runtime::main]
+//! # async fn main() -> std::io::Result<()> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("letter");
+//! # std::fs::write(&path, "hello")?;
+//! let (left, right) = UnixStream::pair()?;
+//! let file = std::fs::File::open(&path)?;
+//! left.send_with_fds(b"a letter", &[file.as_fd()]).await?;
+//!
+//! let mut buf = [0; 16];
+//! let (len, mut fds) = right.recv_with_fds(&mut buf).await?;
+//! assert_eq!(&buf[..len], b"a letter");
+//! let mut text = String::new();
+//! std::fs::File::from(fds.remove(0)).read_to_string(&mut text)?;
+//! assert_eq!(text, "hello");
+//! # Ok(())
+//! # }
+//! ```
 
 mod addr;
 mod datagram;
+mod descriptors;
 mod listener;
 pub mod pipe;
 mod socket;

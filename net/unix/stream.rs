@@ -1,17 +1,18 @@
 //! Connections between Unix sockets.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 
-use super::{SocketAddr, UCred, Unix, UnixSocket};
+use super::{SocketAddr, UCred, Unix, UnixSocket, descriptors};
 use crate::net::block::socket::FLAGS;
 use crate::net::block::stream::Stream;
 use crate::net::block::surface::stream_surface;
+use crate::reactor::Direction;
 use crate::runtime::context::{self, InRuntime};
 use crate::runtime::time::sleep;
 
@@ -120,6 +121,60 @@ impl UnixStream {
         let home = context::home();
         let (left, right) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
         Ok((Self(Stream::new(home, left)?), Self(Stream::new(home, right)?)))
+    }
+
+    /// Writes bytes, and sends descriptors along with the first of them: see
+    /// [passing descriptors](super#passing-descriptors). Returns how many bytes were written, at
+    /// least one. They may be fewer than all, as with any write; the descriptors have gone then,
+    /// and only the other bytes are left to be written. Without descriptors it is just a write.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for more than 253 descriptors, or for descriptors without a byte;
+    /// `ETOOMANYREFS` if too many of this user are under way; see `sendmsg(2)` and `unix(7)`.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing was sent.
+    pub async fn send_with_fds(&self, buf: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        self.0.io().io(Direction::Write, |fd| descriptors::send_on_stream(fd, buf, fds)).await
+    }
+
+    /// [`send_with_fds`](Self::send_with_fds) without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is no room; otherwise as for `send_with_fds`.
+    pub fn try_send_with_fds(&self, buf: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        self.0.io().try_io(Direction::Write, |fd| descriptors::send_on_stream(fd, buf, fds))
+    }
+
+    /// Reads bytes, and receives the descriptors that have come with them: see
+    /// [passing descriptors](super#passing-descriptors). Returns how many bytes it were, and the
+    /// descriptors, often none. 0 bytes are the end of the stream, unless the buffer is empty.
+    ///
+    /// # Errors
+    ///
+    /// One of the kind `Other` if descriptors were lost: those that did come are closed, and how
+    /// many bytes came with them is not known; see `recvmsg(2)` otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, neither bytes nor descriptors are lost.
+    pub async fn recv_with_fds(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        let attempt = |fd: BorrowedFd<'_>| descriptors::recv(fd, buf);
+        let received = self.0.io().io(Direction::Read, attempt).await?;
+        Ok((received.len, received.fds))
+    }
+
+    /// [`recv_with_fds`](Self::recv_with_fds) without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is nothing to read; otherwise as for `recv_with_fds`.
+    pub fn try_recv_with_fds(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        let received = self.0.io().try_io(Direction::Read, |fd| descriptors::recv(fd, buf))?;
+        Ok((received.len, received.fds))
     }
 
     /// The credentials of the process at the other end, as they were when it called `connect`,
