@@ -1,6 +1,6 @@
-//! Sockets: TCP ([`TcpListener`], [`TcpStream`], [`TcpSocket`]), UDP ([`UdpSocket`]) and Unix
-//! ([`UnixListener`], [`UnixStream`], [`UnixDatagram`], [`UnixSocket`]); and pipes
-//! ([`unix::pipe`]).
+//! Sockets: TCP ([`TcpListener`], [`TcpStream`], [`TcpSocket`]), UDP ([`UdpSocket`], and [`udp`]
+//! for many datagrams at once) and Unix ([`UnixListener`], [`UnixStream`], [`UnixDatagram`],
+//! [`UnixSocket`]); and pipes ([`unix::pipe`]).
 //!
 //! Names and meanings are those of `tokio::net`. Streams, their halves and the ends of pipes
 //! implement [`futures::io::AsyncRead`] and [`futures::io::AsyncWrite`]; the extension traits are
@@ -100,7 +100,7 @@ mod addr;
 mod block;
 pub mod pool;
 pub mod tcp;
-mod udp;
+pub mod udp;
 pub mod unix;
 
 pub use addr::{ToSocketAddrs, lookup_host};

@@ -16,7 +16,7 @@ use aio_runtime::io::{AsyncReadExt, AsyncWriteExt, Interest, Ready};
 use aio_runtime::net::pool::{Chunk, Pool};
 use aio_runtime::net::{
     TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixSocket, UnixStream, lookup_host, tcp,
-    unix,
+    udp, unix,
 };
 use aio_runtime::task::{self, JoinError, JoinHandle};
 use aio_runtime::time::{self, Duration, Instant, Sleep, Timeout};
@@ -43,6 +43,10 @@ const _: () = {
     send_and_sync::<tcp::OwnedWriteHalf>();
     send_and_sync::<tcp::ReuniteError>();
     send_and_sync::<UdpSocket>();
+    send_and_sync::<udp::BatchSocket>();
+    send_and_sync::<udp::Transmit<'_>>();
+    send_and_sync::<udp::RecvMeta>();
+    send_and_sync::<udp::Ecn>();
     send_and_sync::<UnixDatagram>();
     send_and_sync::<UnixListener>();
     send_and_sync::<UnixSocket>();
@@ -113,6 +117,11 @@ async fn futures_of_datagram_sockets(socket: &UdpSocket, addr: SocketAddr) {
     is_send_and_sync(socket.peek_sender()).await.unwrap();
     // A name is looked up on the pool.
     is_send(socket.send_to(&[0], "localhost:80")).await.unwrap();
+}
+
+async fn futures_of_batch_sockets(socket: &udp::BatchSocket) {
+    is_send_and_sync(socket.send_many(&[])).await.unwrap();
+    is_send_and_sync(socket.recv_many(&mut [], &mut [])).await.unwrap();
 }
 
 async fn futures_of_unix_datagram_sockets(socket: &UnixDatagram, path: &Path) {

@@ -1,6 +1,16 @@
-//! UDP sockets.
+//! UDP: [`UdpSocket`], which `net` exports too; and [`BatchSocket`], which moves many datagrams at
+//! once.
+//!
+//! QUIC implementations that bring quinn-udp along need no `BatchSocket`: quinn-udp does its calls
+//! on a `&UdpSocket`, as an attempt of [`try_io`](UdpSocket::try_io) or of
+//! [`async_io`](UdpSocket::async_io).
 
+mod batches;
 mod options;
+mod transmit;
+
+pub use batches::BatchSocket;
+pub use transmit::{Ecn, RecvMeta, Transmit};
 
 use std::future::ready;
 use std::io;
@@ -47,6 +57,8 @@ impl Datagrams for Udp {
 /// A datagram that was sent may be lost, may come twice, and may come late. If its peer's host
 /// answers that nobody listens there, a connected socket's next operation fails with
 /// `ConnectionRefused`, once. The socket stays usable.
+///
+/// Whoever sends or receives thousands of datagrams a second makes a [`BatchSocket`] of it.
 ///
 /// Dropping it on its runtime's thread closes it at once: its port is free for the next `bind` when
 /// `drop` returns.
