@@ -52,6 +52,7 @@
 //! | [`net`] | TCP, UDP and Unix sockets, pipes |
 //! | [`fs`] | files, and [which of their operations need no thread](fs#how-an-operation-runs) |
 //! | [`io`] | the traits for reading and writing, from the `futures` crate |
+//! | [`per_core`] | a runtime on each core, in one call |
 //! | [`runtime`] | [`Runtime`], its [`Builder`], its [`Handle`] for other threads, its [`Metrics`] |
 //!
 //! # Features
@@ -71,7 +72,7 @@
 //!
 //! - Linux 5.16 or later (earlier kernels could lose a wake-up), except 6.8.0 to 6.8.4, which can
 //!   crash; x86-64, aarch64, riscv64. Not gVisor, which cannot poll by AIO.
-//! - One thread per runtime. For more cores, build a runtime on each.
+//! - One thread per runtime. For more cores there is [`per_core`].
 //! - Only direct file I/O is asynchronous in the kernel. Operations that would block go to a thread
 //!   pool. File I/O cannot be cancelled.
 //! - `fs.aio-max-nr` counts for the whole host. It limits a runtime's speed, not the number of its
@@ -97,7 +98,7 @@ pub use runtime::hyper;
 #[doc(inline)]
 pub use runtime::task::spawn;
 #[doc(inline)]
-pub use runtime::{Builder, Handle, Metrics, Runtime, task, time};
+pub use runtime::{Builder, Core, Handle, Metrics, PerCore, Runtime, per_core, task, time};
 
 /// Makes the examples of the README tests.
 #[cfg(doctest)]

@@ -71,6 +71,7 @@ pub(crate) use io::Io;
 pub(crate) use kernel::credentials::peer_credentials;
 #[cfg(test)]
 pub(crate) use kernel::fault;
+pub(crate) use kernel::kioctx::quota as aio_quota;
 pub(crate) use kernel::process::number as process_number;
 pub(crate) use kernel::sigpipe::write_to_pipe;
 pub(crate) use metrics::{Counters, Detour};

@@ -4,10 +4,12 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use rustix::thread::CpuSet;
+
 use super::Runtime;
 use super::blocking;
 use super::scheduler::Scheduler;
-use crate::reactor::{Config, Reactor};
+use crate::reactor::{Config, Reactor, aio_quota};
 
 /// Requests to begin with: enough for about a thousand connections, and little of the default
 /// `fs.aio-max-nr` of 65,536, which the whole host shares: 32 idle runtimes leave more than half of
@@ -18,6 +20,9 @@ const INITIAL_CAPACITY: u32 = 1_000;
 /// `fs.aio-max-nr`, so that not even a runtime with very many connections takes most of it.
 /// Connections beyond it work, and cost a little more.
 const DEFAULT_CAPACITY: u32 = 16_000;
+
+/// The fewest requests that are worth a context of their own.
+const LEAST_CAPACITY: u64 = 64;
 
 /// Tasks to run between two looks at the reactor. A longer interval makes larger batches for
 /// `io_submit`, and completions wait longer.
@@ -48,6 +53,8 @@ const FORCE_SYSCALLS: &str = "AIO_RUNTIME_FORCE_SYSCALLS";
 #[derive(Clone)]
 pub struct Builder {
     config: Config,
+    /// Whether the capacity is the default one.
+    is_default_capacity: bool,
     event_interval: u32,
     blocking: blocking::Config,
 }
@@ -67,8 +74,9 @@ impl Builder {
             max_threads: DEFAULT_BLOCKING_THREADS,
             keep_alive: DEFAULT_KEEP_ALIVE,
             thread_name: "aio-blocking".to_owned(),
+            cpus: None,
         };
-        Self { config, event_interval: DEFAULT_EVENT_INTERVAL, blocking }
+        Self { config, is_default_capacity: true, event_interval: DEFAULT_EVENT_INTERVAL, blocking }
     }
 
     /// The same as [`new`](Self::new), under tokio's name.
@@ -114,6 +122,7 @@ impl Builder {
     pub fn capacity(&mut self, requests: u32) -> &mut Self {
         assert!(requests > 0, "Builder::capacity: a runtime needs at least one request");
         self.config.capacity = requests;
+        self.is_default_capacity = false;
         self
     }
 
@@ -206,6 +215,20 @@ impl Builder {
         self
     }
 
+    /// For one of several runtimes of the process: all together take at most half of the host's
+    /// quota, unless the capacity was set. `cpus`: where the threads of its blocking pool may run,
+    /// if its own thread is pinned.
+    pub(super) fn share(&mut self, runtimes: usize, cpus: Option<CpuSet>) -> &mut Self {
+        if self.is_default_capacity
+            && let Some(quota) = aio_quota("aio-max-nr")
+        {
+            let share = quota / 2 / runtimes as u64;
+            self.config.capacity = share.clamp(LEAST_CAPACITY, DEFAULT_CAPACITY.into()) as u32;
+        }
+        self.blocking.cpus = cpus;
+        self
+    }
+
     /// Builds the runtime: one AIO context, one eventfd and one epoll. It starts no threads.
     ///
     /// Where the host's quota of AIO requests (`fs.aio-max-nr`) has nothing left, the runtime
@@ -259,5 +282,24 @@ impl fmt::Debug for Builder {
             .field("event_interval", &self.event_interval)
             .field("blocking", &self.blocking)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share_of(runtimes: usize) -> u64 {
+        Builder::new().share(runtimes, None).config.capacity.into()
+    }
+
+    #[test]
+    fn runtimes_that_share_the_quota_take_half_of_it() {
+        let half = aio_quota("aio-max-nr").unwrap() / 2;
+        assert_eq!(share_of(1), half.min(DEFAULT_CAPACITY.into()));
+        let all = 100 * share_of(100);
+        assert!(all <= half && half - all < 100, "{all} of {half}");
+        assert_eq!(share_of(half as usize), LEAST_CAPACITY);
+        assert_eq!(Builder::new().capacity(7).share(100, None).config.capacity, 7, "what was set stays");
     }
 }

@@ -8,31 +8,7 @@
 //!
 //! # More cores
 //!
-//! A runtime stays on its thread. To use more cores, build one on each of several threads:
-//!
-//! ```
-//! use std::thread;
-//!
-//! use aio_runtime::Runtime;
-//!
-//! async fn serve(shard: usize) -> usize {
-//!     // ... listen, accept, aio_runtime::spawn ...
-//!     shard
-//! }
-//!
-//! let shards: Vec<_> = (0..2)
-//!     .map(|shard| {
-//!         thread::spawn(move || {
-//!             let runtime = Runtime::new()?;
-//!             Ok::<_, std::io::Error>(runtime.block_on(serve(shard)))
-//!         })
-//!     })
-//!     .collect();
-//! for (shard, thread) in shards.into_iter().enumerate() {
-//!     assert_eq!(thread.join().unwrap()?, shard);
-//! }
-//! # Ok::<(), std::io::Error>(())
-//! ```
+//! A runtime stays on its thread. [`per_core`] runs one on each core, and [`PerCore`] says how.
 
 // How it works:
 //
@@ -54,6 +30,7 @@
 //   task/, time/   tasks, sleeps and time limits, as users see them
 //   handle.rs, mod.rs, builder.rs
 //                  the runtime as users see it: from other threads, on its own, before it exists
+//   per_core/      a runtime on each core
 
 pub(crate) mod blocking;
 mod builder;
@@ -62,6 +39,7 @@ mod handle;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod own_waker;
+mod per_core;
 mod scheduler;
 mod shared;
 pub mod task;
@@ -75,6 +53,7 @@ use std::task::Waker;
 
 pub use builder::Builder;
 pub use handle::{Handle, TryCurrentError};
+pub use per_core::{Core, PerCore, Stopped, per_core};
 
 pub use crate::reactor::Metrics;
 

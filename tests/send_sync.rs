@@ -20,7 +20,7 @@ use aio_runtime::net::{
 };
 use aio_runtime::task::{self, JoinError, JoinHandle};
 use aio_runtime::time::{self, Duration, Instant, Sleep, Timeout};
-use aio_runtime::{Handle, Metrics};
+use aio_runtime::{Core, Handle, Metrics, PerCore, runtime};
 use common::run;
 
 fn is_send<T: Send>(value: T) -> T {
@@ -68,6 +68,10 @@ const _: () = {
     send_and_sync::<Pool>();
     send_and_sync::<Chunk>();
     send_and_sync::<Ready>();
+
+    send_and_sync::<Core>();
+    send_and_sync::<PerCore>();
+    send_and_sync::<runtime::Stopped>();
 
     send_and_sync::<Sleep>();
     send_and_sync::<Timeout<Sleep>>();

@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::thread::{CpuSet, sched_setaffinity};
+
 use super::call::{Call, Job, Pooled};
 use crate::reactor::{explain_as, gone, process_number};
 
@@ -18,6 +20,9 @@ pub(crate) struct Config {
     /// How long a thread stays without work.
     pub(crate) keep_alive: Duration,
     pub(crate) thread_name: String,
+    /// Where the threads may run. `None`: where the thread may that starts them, whose mask they
+    /// inherit.
+    pub(crate) cpus: Option<CpuSet>,
 }
 
 /// The blocking pool of a runtime; see the [module](super). Any thread may use it.
@@ -207,6 +212,10 @@ impl Workers {
 
     /// A thread's life.
     fn work(self: Arc<Self>) {
+        if let Some(cpus) = &self.config.cpus {
+            // If it fails they compete with the loop for its CPU, and work anyway.
+            let _ = sched_setaffinity(None, cpus);
+        }
         let mut state = self.state();
         state.starting = false;
         loop {
@@ -269,7 +278,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     fn pool(keep_alive: Duration) -> BlockingPool {
-        BlockingPool::new(Config { max_threads: 8, keep_alive, thread_name: "pool-test".to_owned() })
+        BlockingPool::new(Config { max_threads: 8, keep_alive, thread_name: "pool-test".to_owned(), cpus: None })
     }
 
     /// Runs a function; the receiver gets a word when it has begun, and the sender ends it.
