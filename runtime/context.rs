@@ -77,6 +77,24 @@ where
     current().blocking().run(argument, function)
 }
 
+/// Runs a function on the blocking pool of the current runtime, whose drop waits for it; see
+/// [`BlockingPool::run_surely`].
+///
+/// [`BlockingPool::run_surely`]: super::blocking::BlockingPool::run_surely
+///
+/// # Panics
+///
+/// At the caller's location, if there is no current runtime.
+#[track_caller]
+pub(crate) fn surely_on_pool<A, F, T>(argument: A, function: F) -> Pooled<A, T>
+where
+    A: Send + 'static,
+    F: FnOnce(A) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    current().blocking().run_surely(argument, function)
+}
+
 /// Whether this thread is in a runtime.
 pub(crate) fn is_inside() -> bool {
     with(|_| ()).is_some()

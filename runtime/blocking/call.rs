@@ -36,6 +36,16 @@ impl<A> From<Failure<A>> for io::Error {
 /// the lock.
 pub(super) struct Call<A, F, T> {
     stage: Mutex<Stage<A, F, T>>,
+    /// What happens to a function that has not begun when nobody waits for it any more.
+    unwanted: Unwanted,
+}
+
+/// What happens to a function that has not begun when its future is dropped, or its pool closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unwanted {
+    Dropped,
+    /// It runs anyway.
+    Run,
 }
 
 enum Stage<A, F, T> {
@@ -60,19 +70,22 @@ pub(super) trait Job: Send + Sync {
 
     /// Ends the call with an error, if the function has not begun.
     fn refuse(&self, error: io::Error);
+
+    /// What happens to the function when its pool is closed.
+    fn unwanted(&self) -> Unwanted;
 }
 
 /// A call, as its future sees it.
 trait Pending<A, T>: Send + Sync {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Failure<A>>>;
 
-    /// The future is gone. A function that has not begun is dropped here.
+    /// The future is gone. A function that has not begun is dropped here, unless it must run.
     fn abandon(&self);
 }
 
 impl<A, F, T> Call<A, F, T> {
-    pub(super) fn new(argument: A, function: F) -> Self {
-        Self { stage: Mutex::new(Stage::Queued { argument, function, waker: None }) }
+    pub(super) fn new(argument: A, function: F, unwanted: Unwanted) -> Self {
+        Self { stage: Mutex::new(Stage::Queued { argument, function, waker: None }), unwanted }
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage<A, F, T>> {
@@ -127,6 +140,10 @@ where
             self.finish(Err(Failure::Refused { error, argument }));
         }
     }
+
+    fn unwanted(&self) -> Unwanted {
+        self.unwanted
+    }
 }
 
 impl<A: Send, F: Send, T: Send> Pending<A, T> for Call<A, F, T> {
@@ -155,7 +172,13 @@ impl<A: Send, F: Send, T: Send> Pending<A, T> for Call<A, F, T> {
     }
 
     fn abandon(&self) {
-        let _dropped_outside_the_lock = mem::replace(&mut *self.stage(), Stage::Over);
+        match self.unwanted {
+            Unwanted::Dropped => {
+                let _dropped_outside_the_lock = mem::replace(&mut *self.stage(), Stage::Over);
+            }
+            // The output will be dropped with the call.
+            Unwanted::Run => {}
+        }
     }
 }
 
@@ -221,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_a_forked_child_inherits_is_not_locked() {
-        let call = Arc::new(Call::new((), |()| ()));
+        let call = Arc::new(Call::new((), |()| (), Unwanted::Dropped));
         let mut inherited: Pooled<(), ()> = Pooled::new(Arc::clone(&call));
         inherited.process += 1;
         // As a thread of the parent may have held it at the fork.

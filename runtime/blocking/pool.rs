@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use super::call::{Call, Job, Pooled};
+use super::call::{Call, Job, Pooled, Unwanted};
 use crate::reactor::{explain_as, gone, process_number};
 
 /// What a pool is made with.
@@ -48,7 +48,27 @@ impl BlockingPool {
         F: FnOnce(A) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let call = Arc::new(Call::new(argument, function));
+        self.start(argument, function, Unwanted::Dropped)
+    }
+
+    /// The same for a function that runs even if its future is dropped or the pool is closed before
+    /// it has begun.
+    pub(crate) fn run_surely<A, F, T>(&self, argument: A, function: F) -> Pooled<A, T>
+    where
+        A: Send + 'static,
+        F: FnOnce(A) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.start(argument, function, Unwanted::Run)
+    }
+
+    fn start<A, F, T>(&self, argument: A, function: F, unwanted: Unwanted) -> Pooled<A, T>
+    where
+        A: Send + 'static,
+        F: FnOnce(A) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let call = Arc::new(Call::new(argument, function, unwanted));
         let pooled = Pooled::new(Arc::clone(&call));
         if self.is_ours() {
             self.workers.submit(call);
@@ -58,19 +78,23 @@ impl BlockingPool {
         pooled
     }
 
-    /// Ends the pool with its runtime. Functions that have not begun are dropped, those that have
-    /// run to their end. Idle threads end at once, the others with their functions.
+    /// Ends the pool with its runtime. Functions that have not begun are dropped, unless they must
+    /// run. Those that have begun run to their end. Idle threads end at once, the others with their
+    /// functions.
     pub(crate) fn close(&self) {
         if !self.is_ours() {
             return;
         }
-        let queue = {
+        let unwanted: VecDeque<_> = {
             let mut state = self.workers.state();
             state.closed = true;
-            mem::take(&mut state.queue)
+            let queue = mem::take(&mut state.queue);
+            let (kept, unwanted) = queue.into_iter().partition(|job| job.unwanted() == Unwanted::Run);
+            state.queue = kept;
+            unwanted
         };
         self.workers.called.notify_all();
-        queue.iter().for_each(|job| contain(|| job.refuse(gone())));
+        unwanted.iter().for_each(|job| contain(|| job.refuse(gone())));
     }
 
     /// Waits, once the pool is closed, until all functions have ended. A function of the pool must
@@ -323,6 +347,28 @@ mod tests {
         let (begun, _release) = occupy(&pool);
         pool.workers.start_failed(&io::ErrorKind::WouldBlock.into());
         begun.recv_timeout(LONG / 2).expect("the job waits beside an idle thread");
+    }
+
+    #[test]
+    fn a_closed_pool_runs_what_must_run() {
+        let pool = BlockingPool::new(Config {
+            max_threads: 1,
+            keep_alive: LONG,
+            thread_name: "pool-test".to_owned(),
+            cpus: None,
+        });
+        let (begun, release) = occupy(&pool);
+        begun.recv_timeout(LONG).unwrap();
+        let (report, reports) = mpsc::channel();
+        let also = report.clone();
+        let dropped = pool.run((), move |()| report.send("dropped").unwrap());
+        // Nobody waits for it either.
+        drop(pool.run_surely((), move |()| also.send("run").unwrap()));
+        pool.close();
+        drop(release);
+        pool.join();
+        assert_eq!(reports.iter().collect::<Vec<_>>(), ["run"]);
+        drop(dropped);
     }
 
     #[test]
