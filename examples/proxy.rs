@@ -4,10 +4,8 @@
 use std::env;
 use std::time::Duration;
 
-use aio_runtime::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt};
 use aio_runtime::net::{TcpListener, TcpStream};
-use aio_runtime::time;
-use futures::future::try_join;
+use aio_runtime::{io, time};
 
 #[aio_runtime::main]
 async fn main() -> Result<(), String> {
@@ -33,19 +31,10 @@ async fn main() -> Result<(), String> {
     }
 }
 
-async fn relay(client: TcpStream, to: &str) -> io::Result<()> {
-    let server = TcpStream::connect(to).await?;
+async fn relay(mut client: TcpStream, to: &str) -> io::Result<()> {
+    let mut server = TcpStream::connect(to).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    try_join(pump(from_client, to_server), pump(from_server, to_client)).await?;
+    io::copy_bidirectional(&mut client, &mut server).await?;
     Ok(())
-}
-
-/// Copies to the end, and passes the end on.
-async fn pump(from: impl AsyncRead, to: impl AsyncWrite) -> io::Result<()> {
-    let mut to = std::pin::pin!(to);
-    io::copy(from, &mut to).await?;
-    to.close().await
 }
