@@ -15,6 +15,7 @@
 //! | [`BufStream`] | a buffer for each direction | here |
 //! | [`duplex`] | a pair of streams in memory | here |
 //! | [`empty`], [`repeat`], [`sink`], [`Cursor`] | streams for tests and ends | `futures` |
+//! | [`stdin`], [`stdout`], [`stderr`] | the standard streams, on threads | here |
 //! | [`Interest`], [`Ready`] | what one can wait for, and what has come | here |
 //! | [`unix::AsyncFd`] | any descriptor | here |
 //! | [`Error`], [`ErrorKind`], [`Result`], [`IoSlice`], [`IoSliceMut`], [`SeekFrom`] | | `std` |
@@ -24,6 +25,7 @@ mod copy_bidirectional;
 mod duplex;
 mod forward;
 mod join;
+mod stdio;
 pub mod unix;
 
 pub use buf_stream::BufStream;
@@ -31,5 +33,6 @@ pub use copy_bidirectional::{copy_bidirectional, copy_bidirectional_with_sizes};
 pub use duplex::{DuplexStream, duplex};
 pub use futures::io::*;
 pub use join::{Join, join, split};
+pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 
 pub use crate::reactor::{Interest, Ready};

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use aio_runtime::fs::{Buf, File, OpenOptions};
 use aio_runtime::io::unix::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard};
-use aio_runtime::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Interest, Ready};
+use aio_runtime::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Interest, Ready, Stderr, Stdin, Stdout};
 use aio_runtime::net::pool::{Chunk, Pool};
 use aio_runtime::net::{
     TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixSocket, UnixStream, lookup_host, tcp,
@@ -70,6 +70,9 @@ const _: () = {
     send_and_sync::<Ready>();
 
     send_and_sync::<DuplexStream>();
+    send_and_sync::<Stdin>();
+    send_and_sync::<Stdout>();
+    send_and_sync::<Stderr>();
 
     send_and_sync::<Core>();
     send_and_sync::<PerCore>();
