@@ -51,7 +51,7 @@
 //! | [`time`] | sleeps and time limits, with nanosecond deadlines |
 //! | [`net`] | TCP, UDP and Unix sockets, pipes |
 //! | [`fs`] | files, and [which of their operations need no thread](fs#how-an-operation-runs) |
-//! | [`io`] | the traits for reading and writing, from the `futures` crate |
+//! | [`io`] | the traits for reading and writing, copying, streams in memory, the standard streams |
 //! | [`per_core`] | a runtime on each core, in one call |
 //! | [`runtime`] | [`Runtime`], its [`Builder`], its [`Handle`] for other threads, its [`Metrics`] |
 //!

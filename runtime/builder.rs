@@ -100,8 +100,8 @@ impl Builder {
     }
 
     /// Sets how many requests (waits on sockets, file operations) can be in flight at a time at
-    /// most. The default is 16000. There is no largest value: what the host does not grant is never
-    /// reached.
+    /// most. The default is 16000, or less for [one of several](crate::PerCore#the-hosts-quota).
+    /// There is no largest value: what the host does not grant is never reached.
     ///
     /// The capacity limits the speed, not the number of connections or of file operations: requests
     /// beyond it wait in an epoll or in a queue. It is limited at all because all processes and

@@ -69,7 +69,8 @@ use task::JoinHandle;
 /// of a second, then destroyed by a thread.) Of the functions on the blocking pool, those that have
 /// not begun are dropped too. Then the drop waits for those that have begun, so that none is cut
 /// off at the end of `main`. It waits without a limit: a function that never returns (it reads the
-/// standard input, say) keeps the program from ending.
+/// standard input by std, say; [`io::stdin`](crate::io::stdin) does not) keeps the program from
+/// ending.
 ///
 /// A forked child that drops the runtime waits for nothing, and neither does
 /// [`std::process::exit`] in a task.

@@ -15,7 +15,7 @@ use aio_runtime::task::yield_now;
 use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Runtime, spawn};
 use common::fork::{fork, reap};
-use common::{assert_passed, child, is_child, panic_of, run, soon, wait_until};
+use common::{Clean, assert_passed, child, is_child, panic_of, run, soon, wait_until};
 use futures::StreamExt;
 use futures::future::join_all;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -144,10 +144,11 @@ fn a_terminal_is_read_by_lines() {
 #[test]
 fn a_pending_read_keeps_nothing_from_ending() {
     if is_child() {
+        let clean = Clean::begin();
         let runtime = Runtime::new().unwrap();
         let read = runtime.block_on(async { timeout(Duration::from_millis(20), stdin().read(&mut [0])).await });
         assert!(read.is_err());
-        drop(runtime);
+        clean.end(runtime);
         println!("the runtime has ended");
         return;
     }
