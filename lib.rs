@@ -85,18 +85,24 @@ compile_error!("aio-runtime is built on Linux native AIO (io_submit, IOCB_CMD_PO
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 compile_error!("aio-runtime knows the system call numbers and structures of x86-64, aarch64 and riscv64 only");
 
+#[cfg(feature = "facade")]
+mod facade;
 pub mod fs;
 pub mod io;
 pub mod net;
 mod reactor;
 pub mod runtime;
 
+#[cfg(not(feature = "facade"))]
 pub use aio_runtime_macros::{main, test};
+#[cfg(feature = "facade")]
+pub use facade::*;
 #[cfg(feature = "hyper")]
 #[doc(inline)]
 pub use runtime::hyper;
 #[doc(inline)]
 pub use runtime::task::spawn;
+#[cfg(not(feature = "facade"))]
 #[doc(inline)]
 pub use runtime::{Builder, Core, Handle, Metrics, PerCore, Runtime, per_core, task, time};
 

@@ -20,19 +20,14 @@
 //! | [`unix::AsyncFd`] | any descriptor | here |
 //! | [`Error`], [`ErrorKind`], [`Result`], [`IoSlice`], [`IoSliceMut`], [`SeekFrom`] | | `std` |
 
-mod buf_stream;
-mod copy_bidirectional;
-mod duplex;
-mod forward;
-mod join;
-mod stdio;
+// Under the name of tokio, the traits are tokio's, and so is what is built on them.
+#[cfg(not(feature = "facade"))]
+mod on_futures;
 pub mod unix;
 
-pub use buf_stream::BufStream;
-pub use copy_bidirectional::{copy_bidirectional, copy_bidirectional_with_sizes};
-pub use duplex::{DuplexStream, duplex};
-pub use futures::io::*;
-pub use join::{Join, join, split};
-pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
+#[cfg(not(feature = "facade"))]
+pub use on_futures::*;
+#[cfg(feature = "facade")]
+pub use real_tokio::io::*;
 
 pub use crate::reactor::{Interest, Ready};

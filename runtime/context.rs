@@ -18,9 +18,13 @@ thread_local! {
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Scheduler>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
+#[cfg(not(feature = "facade"))]
 const OUTSIDE: &str = "there is no aio-runtime on this thread: call this from a function under \
                        #[aio_runtime::main], from Runtime::block_on, or from a task of the runtime \
                        (Handle::spawn starts one from another thread)";
+/// tokio's tests expect tokio's words.
+#[cfg(feature = "facade")]
+const OUTSIDE: &str = "there is no reactor running, must be called from the context of a Tokio 1.x runtime";
 
 /// Runs `f` with the current runtime, if there is one. `f` must not run user code.
 pub(crate) fn with<R>(f: impl FnOnce(&Rc<Scheduler>) -> R) -> Option<R> {
