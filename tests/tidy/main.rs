@@ -10,6 +10,7 @@ mod calls;
 mod circles;
 mod doors;
 mod length;
+mod manifests;
 mod map;
 mod names;
 mod tokens;
