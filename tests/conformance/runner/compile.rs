@@ -26,7 +26,9 @@ impl Compiled {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
         cargo.args(["build", "--tests", "--quiet", "--keep-going", "--message-format", "json", "--target-dir"]);
         cargo.arg(&suite.target).arg("--manifest-path").arg(suite.scratch.join("Cargo.toml"));
-        let mut cargo = cargo.stdout(Stdio::piped()).spawn()?;
+        // It would say of each file that does not compile that it does not.
+        let log = suite.scratch.join("cargo.log");
+        let mut cargo = cargo.stdout(Stdio::piped()).stderr(fs::File::create(&log)?).spawn()?;
         let messages = BufReader::new(cargo.stdout.take().context("piped")?);
 
         let mut compiled = Self { executables: HashMap::new(), errors: HashMap::new() };
@@ -44,12 +46,16 @@ impl Compiled {
             }
         }
         cargo.wait()?;
-        for (file, text) in said {
+        for (file, text) in &said {
             fs::write(suite.scratch.join(file).with_extension("errors"), text)?;
         }
         match files.iter().find(|file| !compiled.is_accounted_for(&file.name)) {
             None => Ok(compiled),
-            Some(file) => bail!("{} was neither built nor refused: the library did not compile", file.name),
+            Some(file) => {
+                let is_other = |target: &&String| files.iter().all(|file| file.name != **target);
+                let others: String = said.keys().filter(is_other).map(|target| said[target].as_str()).collect();
+                bail!("{} was not even tried:\n{others}{}", file.name, fs::read_to_string(log)?)
+            }
         }
     }
 
