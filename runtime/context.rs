@@ -5,6 +5,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 
 use super::blocking::Pooled;
 use super::scheduler::Scheduler;
@@ -15,7 +16,16 @@ thread_local! {
     /// Empty unless an `Entered` exists, so `ManuallyDrop` leaks nothing. It is there because a
     /// thread-local that needs a drop cannot be used while its thread ends, and a runtime that is
     /// kept in a thread-local is dropped just then.
-    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Scheduler>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
+    static CURRENT: ManuallyDrop<RefCell<Option<Place>>> = const { ManuallyDrop::new(RefCell::new(None)) };
+}
+
+/// A runtime that the thread is in.
+struct Place {
+    scheduler: Rc<Scheduler>,
+    /// Whether the thread runs it, or has only entered it.
+    runs: bool,
+    /// How many places there are, each inside the one before: this one and those around it.
+    depth: usize,
 }
 
 #[cfg(not(feature = "facade"))]
@@ -28,7 +38,7 @@ const OUTSIDE: &str = "there is no reactor running, must be called from the cont
 
 /// Runs `f` with the current runtime, if there is one. `f` must not run user code.
 pub(crate) fn with<R>(f: impl FnOnce(&Rc<Scheduler>) -> R) -> Option<R> {
-    CURRENT.with(|current| current.borrow().as_ref().map(f))
+    CURRENT.with(|current| current.borrow().as_ref().map(|place| f(&place.scheduler)))
 }
 
 /// The runtime of `shared`, if this thread is in that one.
@@ -104,20 +114,49 @@ pub(crate) fn is_inside() -> bool {
     with(|_| ()).is_some()
 }
 
+/// Whether this thread runs a runtime.
+pub(super) fn is_running() -> bool {
+    CURRENT.with(|current| current.borrow().as_ref().is_some_and(|place| place.runs))
+}
+
 /// Makes `scheduler`'s runtime the current one of this thread, until the guard is dropped.
-pub(crate) fn enter(scheduler: &Rc<Scheduler>) -> Entered {
-    Entered { outer: CURRENT.with(|current| current.replace(Some(Rc::clone(scheduler)))) }
+pub(super) fn enter(scheduler: &Rc<Scheduler>) -> Entered {
+    Entered::new(scheduler, false)
+}
+
+/// The same, to run the runtime.
+pub(super) fn enter_to_run(scheduler: &Rc<Scheduler>) -> Entered {
+    Entered::new(scheduler, true)
 }
 
 /// See [`enter`].
-pub(crate) struct Entered {
-    outer: Option<Rc<Scheduler>>,
+pub(super) struct Entered {
+    outer: Option<Place>,
+    runs: bool,
+    depth: usize,
+}
+
+impl Entered {
+    fn new(scheduler: &Rc<Scheduler>, runs: bool) -> Self {
+        CURRENT.with(|current| {
+            let depth = current.borrow().as_ref().map_or(0, |place| place.depth) + 1;
+            let outer = current.replace(Some(Place { scheduler: Rc::clone(scheduler), runs, depth }));
+            Self { outer, runs, depth }
+        })
+    }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        // Dropped with the borrow released.
-        let _left = CURRENT.with(|current| current.replace(self.outer.take()));
+        // The loop leaves anyway: somebody may have leaked a guard inside.
+        let is_innermost =
+            CURRENT.with(|current| current.borrow().as_ref().map(|place| place.depth)) == Some(self.depth);
+        if is_innermost || self.runs {
+            // Dropped with the borrow released.
+            let _left = CURRENT.with(|current| current.replace(self.outer.take()));
+        } else if !thread::panicking() {
+            panic!("a guard of Runtime::enter was dropped before one that was made after it");
+        }
     }
 }
 

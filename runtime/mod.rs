@@ -46,6 +46,7 @@ pub mod task;
 pub mod time;
 mod wake;
 
+use std::marker::PhantomData;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub use per_core::{Core, PerCore, Stopped, per_core};
 
 pub use crate::reactor::Metrics;
 
+use context::Entered;
 use scheduler::Scheduler;
 use task::JoinHandle;
 
@@ -107,12 +109,12 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         assert!(
-            !context::is_inside(),
+            !context::is_running(),
             "cannot block_on within a runtime: this thread is already driving one; use .await or aio_runtime::spawn \
              here, or a runtime on another thread"
         );
         self.scheduler.assert_ours();
-        let _entered = context::enter(&self.scheduler);
+        let _entered = context::enter_to_run(&self.scheduler);
         let _in_loop = self.scheduler.reactor().enter_loop();
         // Dropped before the guards, so what it holds open is closed when this returns.
         let future = pin!(future);
@@ -129,6 +131,41 @@ impl Runtime {
         task::spawn_on(&self.scheduler, future)
     }
 
+    /// Makes this runtime the current one of the thread until the guard is dropped, so that
+    /// sockets, sleeps and tasks can be made. They make progress in [`block_on`](Self::block_on),
+    /// as always.
+    ///
+    /// Drop guards in the reverse order of their creation, and do not hold one across an `.await`.
+    ///
+    /// # Panics
+    ///
+    /// - Inside a `block_on` of another runtime.
+    /// - When a guard is dropped before one that was made after it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use aio_runtime::Runtime;
+    /// use aio_runtime::net::UdpSocket;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let socket = {
+    ///     let _guard = runtime.enter();
+    ///     UdpSocket::from_std(std::net::UdpSocket::bind("127.0.0.1:0")?)?
+    /// };
+    /// let addr = socket.local_addr()?;
+    /// assert_eq!(runtime.block_on(socket.send_to(b"to itself", addr))?, 9);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn enter(&self) -> EnterGuard<'_> {
+        assert!(
+            !context::is_running() || context::is_inside_of(self.scheduler.shared()),
+            "cannot enter a runtime inside the block_on of another one, which would go on in the wrong one"
+        );
+        EnterGuard { _entered: context::enter(&self.scheduler), _runtime: PhantomData }
+    }
+
     /// A handle by which other threads start tasks on the runtime.
     pub fn handle(&self) -> &Handle {
         &self.handle
@@ -140,9 +177,17 @@ impl Runtime {
     }
 }
 
+/// The thread is in a runtime until this is dropped: see [`Runtime::enter`].
+#[must_use = "the thread leaves the runtime when the guard is dropped"]
+#[derive(Debug)]
+pub struct EnterGuard<'a> {
+    _entered: Entered,
+    _runtime: PhantomData<&'a Runtime>,
+}
+
 impl Drop for Runtime {
     fn drop(&mut self) {
-        let _entered = context::enter(&self.scheduler);
+        let _entered = context::enter_to_run(&self.scheduler);
         self.scheduler.shutdown();
     }
 }
