@@ -34,9 +34,26 @@ pub(crate) fn explain_as(kind: io::ErrorKind, cause: io::Error, text: impl Into<
     io::Error::new(kind, Explained { text: text.into(), cause })
 }
 
+/// The runtime has ended, or is another process's.
+#[derive(Debug)]
+struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the aio-runtime this was registered with has been dropped, or belongs to the process before the fork",
+        )
+    }
+}
+
+impl Error for Gone {}
+
 /// The error of anything that was registered with a reactor that has gone.
 pub(crate) fn gone() -> io::Error {
-    io::Error::other(
-        "the aio-runtime this was registered with has been dropped, or belongs to the process before the fork",
-    )
+    io::Error::other(Gone)
+}
+
+/// Whether an error is that of [`gone`].
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Gone>())
 }

@@ -65,7 +65,7 @@ pub use metrics::Metrics;
 pub use readiness::{Interest, Ready};
 
 pub(crate) use driver::{Close, Config, Round};
-pub(crate) use error::{explain, explain_as, gone};
+pub(crate) use error::{explain, explain_as, gone, is_gone};
 pub(crate) use ids::{Direction, Home};
 pub(crate) use io::Io;
 pub(crate) use kernel::credentials::peer_credentials;

@@ -46,6 +46,7 @@ pub mod task;
 pub mod time;
 mod wake;
 
+use std::io;
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::rc::Rc;
@@ -58,6 +59,7 @@ pub use per_core::{Core, PerCore, Stopped, per_core};
 
 pub use crate::reactor::Metrics;
 
+use crate::reactor::is_gone;
 use context::Entered;
 use scheduler::Scheduler;
 use task::JoinHandle;
@@ -183,6 +185,27 @@ impl Runtime {
 pub struct EnterGuard<'a> {
     _entered: Entered,
     _runtime: PhantomData<&'a Runtime>,
+}
+
+/// Whether an error says that the runtime of a socket or file has been dropped (or is another
+/// process's, before a fork).
+///
+/// # Examples
+///
+/// ```
+/// use aio_runtime::Runtime;
+/// use aio_runtime::net::TcpListener;
+/// use aio_runtime::runtime::is_rt_shutdown_err;
+///
+/// let (first, second) = (Runtime::new()?, Runtime::new()?);
+/// let listener = first.block_on(TcpListener::bind("127.0.0.1:0"))?;
+/// drop(first);
+/// let error = second.block_on(listener.accept()).unwrap_err();
+/// assert!(is_rt_shutdown_err(&error));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
+    is_gone(error)
 }
 
 impl Drop for Runtime {
