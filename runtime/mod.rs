@@ -89,13 +89,21 @@ use task::JoinHandle;
 /// ```
 #[derive(Debug)]
 pub struct Runtime {
-    scheduler: Rc<Scheduler>,
+    scheduler: OwnThread<Rc<Scheduler>>,
     handle: Handle,
 }
+
+#[cfg(not(feature = "facade"))]
+type OwnThread<T> = T;
+/// Tokio's tests move runtimes to other threads now and then. That compiles, and panics there.
+#[cfg(feature = "facade")]
+type OwnThread<T> = send_wrapper::SendWrapper<T>;
 
 impl Runtime {
     fn with_scheduler(scheduler: Rc<Scheduler>) -> Self {
         let handle = Handle::new(scheduler.shared());
+        #[cfg(feature = "facade")]
+        let scheduler = OwnThread::new(scheduler);
         Self { scheduler, handle }
     }
 

@@ -1,5 +1,5 @@
 //! The library has two manifests: its own, and the one under the name of tokio, for tokio's tests.
-//! Their dependencies are the same, but for tokio itself.
+//! Their dependencies are the same, with a few exceptions.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use crate::tree::{REPOSITORY, Tree};
 const OURS: &str = "Cargo.toml";
 const TOKIOS: &str = "tests/conformance/Cargo.toml";
 
-/// Which tokio the traits are from, and which tokio's tests run beside.
-const TOKIO: &str = "real_tokio = ";
+/// The traits may be from another tokio than the tests, and the rest is for the tests only.
+const MAY_DIFFER: &[&str] = &["real_tokio = ", "send_wrapper = "];
 
 fn differences(tree: &Tree) -> Vec<String> {
     let dependencies = |manifest| section(tree, manifest, "[dependencies]");
@@ -27,7 +27,8 @@ fn section(tree: &Tree, manifest: &str, heading: &str) -> BTreeSet<String> {
     let text = &tree.get(manifest).unwrap_or_else(|| panic!("no {manifest}")).text;
     let lines = text.lines().map(str::trim).skip_while(|line| *line != heading).skip(1);
     let lines = lines.take_while(|line| !line.starts_with('['));
-    let entries = lines.filter(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with(TOKIO));
+    let entries = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let entries = entries.filter(|line| !MAY_DIFFER.iter().any(|name| line.starts_with(name)));
     entries.map(|line| line.replace("path = \"../../", "path = \"")).collect()
 }
 
