@@ -37,6 +37,8 @@ pub(crate) fn render(results: &Results, reviewed: &Reviewed) -> String {
 The `tokio` crate carries its tests. Here they run unedited, on the library under the name of tokio:
 `tests/conformance/Cargo.toml` is a second manifest of the same sources. What needs no runtime
 (`sync`, the traits and helpers of `io`, `select!`, `join!`, task-locals) is tokio's own code there.
+`Runtime` is `Send` there, which ours is not, so that a file compiles in which a test moves one to
+another thread; that test fails.
 Each test runs alone, in a process of its own, for a limited time. A file that names something which
 is missing here does not build, and then none of its tests counts.
 
