@@ -64,9 +64,10 @@
 //! | `tokio-io` | Streams, their halves and the ends of pipes implement tokio's `AsyncRead` and `AsyncWrite` too, so that tokio-rustls, tokio-tungstenite, `tokio_util::codec` and `tokio::io` take them as they are. Datagram sockets and peeking get the methods that take tokio's `ReadBuf`. It needs tokio without any of its features: not its runtime. |
 //! | `hyper` | The same types implement [`hyper::rt::Read`](https://docs.rs/hyper/1/hyper/rt/trait.Read.html) and `Write`, and module `hyper` has an executor and a timer for hyper, so that it serves and connects without an adapter. |
 //!
-//! If you know tokio, switch on `tokio-io`, and use the extension traits of `tokio::io` in place of
-//! those of [`io`]: `shutdown` and `split` then mean what you expect, and `read_buf`, `read_u32`,
-//! `copy_bidirectional`, `BufReader::lines` and the others are there.
+//! If you know tokio, switch on `tokio-io`, and use the traits and functions of `tokio::io`
+//! (tokio's feature `io-util`) in place of those of [`io`]. Then `shutdown` and `split` mean what
+//! you expect, and `read_buf`, `read_u32`, `copy_bidirectional`, `lines` and the others are there.
+//! Import the extension traits of one of the two: with both in scope, `read` could be either's.
 //!
 //! # Limits
 //!
