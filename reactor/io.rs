@@ -83,7 +83,7 @@ impl Io {
     /// Waits until one of these directions is ready. Says what is ready, and whether there is an
     /// error.
     pub(crate) async fn ready_for(&self, interest: Interest) -> io::Result<Ready> {
-        Ok(self.registration.ready_for(interest, self.as_fd().as_raw_fd()).await?.ready)
+        self.registration.ready_now_for(interest, self.as_fd().as_raw_fd()).await
     }
 
     /// Attempts something of the user's that needs one of these directions, or several.
@@ -109,6 +109,11 @@ impl Io {
         attempt: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
         self.registration.try_io(direction, || attempt(self.as_fd()))
+    }
+
+    /// See [`Registration::assume_ready`].
+    pub(crate) fn assume_ready(&self, interest: Interest) {
+        self.registration.assume_ready(interest);
     }
 
     /// See [`Registration::clear_ready`].

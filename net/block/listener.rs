@@ -94,6 +94,7 @@ macro_rules! listener_surface {
             use std::{fmt, io};
 
             use $crate::net::block::kind::Socket;
+            use $crate::reactor::Interest;
 
             impl $Listener {
                 /// Takes the next connection.
@@ -121,7 +122,10 @@ macro_rules! listener_surface {
                 }
 
                 fn registered(&self, (fd, peer): (OwnedFd, $Addr)) -> io::Result<($Stream, $Addr)> {
-                    Ok(($Stream::register(self.0.home_of_accepted()?, fd)?, peer))
+                    let stream = $Stream::register(self.0.home_of_accepted()?, fd)?;
+                    // Most clients have sent their request by now.
+                    stream.block().io().assume_ready(Interest::READABLE | Interest::WRITABLE);
+                    Ok((stream, peer))
                 }
 
                 /// The address that it is bound to.

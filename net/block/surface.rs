@@ -23,7 +23,7 @@ macro_rules! stream_surface {
                     Ok(Self(Stream::new(home, fd)?))
                 }
 
-                fn block(&self) -> &Stream<$Kind> {
+                pub(super) fn block(&self) -> &Stream<$Kind> {
                     &self.0
                 }
 

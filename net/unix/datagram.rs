@@ -12,7 +12,7 @@ use super::{SocketAddr, UnixSocket, descriptors};
 use crate::net::block::datagram::{self, Datagram, datagram_surface};
 use crate::net::block::kind::{Datagrams, End, Socket};
 use crate::net::block::socket::FLAGS;
-use crate::reactor::Direction;
+use crate::reactor::{Direction, Interest};
 use crate::runtime::context;
 
 /// The kind of a Unix datagram socket.
@@ -125,7 +125,11 @@ impl UnixDatagram {
     pub fn pair() -> io::Result<(Self, Self)> {
         let home = context::home();
         let (left, right) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)?;
-        Ok((Self(Datagram::new(home, left)?), Self(Datagram::new(home, right)?)))
+        let (left, right) = (Self(Datagram::new(home, left)?), Self(Datagram::new(home, right)?));
+        for socket in [&left, &right] {
+            socket.0.io().assume_ready(Interest::WRITABLE);
+        }
+        Ok((left, right))
     }
 
     /// Sets the peer: where [`send`](Self::send) sends, and from where alone the socket receives. A

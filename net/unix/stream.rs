@@ -12,7 +12,7 @@ use super::{SocketAddr, UCred, Unix, UnixSocket, descriptors};
 use crate::net::block::socket::FLAGS;
 use crate::net::block::stream::Stream;
 use crate::net::block::surface::stream_surface;
-use crate::reactor::Direction;
+use crate::reactor::{Direction, Interest};
 use crate::runtime::context::{self, InRuntime};
 use crate::runtime::time::sleep;
 
@@ -120,7 +120,11 @@ impl UnixStream {
     pub fn pair() -> io::Result<(Self, Self)> {
         let home = context::home();
         let (left, right) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
-        Ok((Self(Stream::new(home, left)?), Self(Stream::new(home, right)?)))
+        let (left, right) = (Self(Stream::new(home, left)?), Self(Stream::new(home, right)?));
+        for stream in [&left, &right] {
+            stream.0.io().assume_ready(Interest::WRITABLE);
+        }
+        Ok((left, right))
     }
 
     /// Writes bytes, and sends descriptors along with the first of them: see

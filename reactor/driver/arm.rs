@@ -103,6 +103,11 @@ impl Driver {
         }
     }
 
+    /// See [`Source::assume_ready`].
+    pub(in crate::reactor) fn assume_ready(&mut self, id: SourceId, interest: Interest) {
+        self.sources[id.index()].assume_ready(interest);
+    }
+
     /// See [`Source::look`].
     pub(in crate::reactor) fn look(&mut self, id: SourceId, interest: Interest) -> ReadyEvent {
         self.sources[id.index()].look(interest)

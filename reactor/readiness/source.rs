@@ -104,6 +104,11 @@ impl Source {
         interest.directions().all(|direction| self.direction(direction).current_wait() == Wait::Edge)
     }
 
+    /// Nothing has been attempted, and these directions are probably ready.
+    pub(crate) fn assume_ready(&mut self, interest: Interest) {
+        interest.directions().for_each(|direction| self.direction(direction).assume_ready());
+    }
+
     // ---- attempts ----
 
     /// An attempt met `EAGAIN`. True if that contradicts an event.

@@ -131,6 +131,12 @@ impl Readiness {
         }
     }
 
+    /// It is new, and so an attempt will probably find something: also for those who wait for an
+    /// event.
+    pub(super) fn assume_ready(&mut self) {
+        self.hint = Hint::Ready;
+    }
+
     /// An attempt has found something. Said where nobody will ask for the next one.
     pub(crate) fn moved(&mut self) {
         self.has_progress();

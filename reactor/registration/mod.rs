@@ -68,6 +68,12 @@ impl Registration {
         Ok(Self { home, id, blocked_elsewhere: AtomicU8::new(0) })
     }
 
+    /// It is new, and probably ready for these: as in tokio, whoever waits before the first attempt
+    /// is told so at once.
+    pub(crate) fn assume_ready(&self, interest: Interest) {
+        self.home.with_driver(|driver| driver.assume_ready(self.id, interest));
+    }
+
     /// Where it lives.
     pub(crate) fn home(&self) -> Home {
         self.home

@@ -3,11 +3,11 @@
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::RawFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use super::Registration;
 use super::elsewhere::Elsewhere;
+use super::{Registration, ready_now};
 use crate::reactor::coop;
 use crate::reactor::ids::Direction;
 use crate::reactor::mailbox::Command;
@@ -54,6 +54,29 @@ impl Registration {
         .await?;
         let event = self.look(interest, fd)?;
         Ok(event.with_ready(event.ready | ready))
+    }
+
+    /// [`ready_for`](Self::ready_for) where what is ready may be known from an attempt only.
+    /// Nothing has been watched for since, so the descriptor is asked.
+    pub(crate) async fn ready_now_for(&self, interest: Interest, fd: RawFd) -> io::Result<Ready> {
+        loop {
+            let mut ready = pin!(self.ready_for(interest, fd));
+            let mut has_waited = false;
+            let event = poll_fn(|cx| {
+                let poll = ready.as_mut().poll(cx);
+                has_waited |= poll.is_pending();
+                poll
+            });
+            let event = event.await?;
+            if has_waited {
+                return Ok(event.ready);
+            }
+            let now = ready_now(fd, interest)?;
+            if now.intersects(Ready::of(interest)) {
+                return Ok(now);
+            }
+            interest.directions().for_each(|direction| self.clear_ready(direction));
+        }
     }
 
     /// [`io`](Self::io) for any of these directions: waits, then attempts, until the result is not

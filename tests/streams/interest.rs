@@ -38,6 +38,21 @@ fn what_is_ready_is_told() {
     });
 }
 
+/// Nobody attempts anything, and the last attempt has found something.
+#[test]
+fn an_end_that_comes_later_is_told() {
+    run(async {
+        let (stream, mut peer) = stream_and_peer();
+        peer.write_all(b"x").unwrap();
+        soon("data", stream.readable()).await.unwrap();
+        assert_eq!(stream.try_read(&mut [0; 1]).unwrap(), 1);
+        assert!(!poll_once(pin!(stream.ready(Interest::READABLE))), "there is nothing");
+        drop(peer);
+        let closed = async { while !stream.ready(Interest::READABLE).await.unwrap().is_read_closed() {} };
+        soon("the end", closed).await;
+    });
+}
+
 #[test]
 fn a_wait_for_either_ends_with_the_first() {
     run(async {
