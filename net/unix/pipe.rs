@@ -41,7 +41,7 @@ use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::net::block::kind::{Reads, Writes};
-use crate::net::block::methods::{read_methods, ready_method, try_io_method, write_methods};
+use crate::net::block::methods::{read_methods, ready_method, write_methods};
 use crate::net::block::stream::Stream;
 use crate::net::block::traits::{futures_read, futures_write, read_traits, write_traits};
 use crate::reactor::{Direction, Interest, Ready, write_to_pipe};
@@ -363,6 +363,18 @@ impl Receiver {
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.io().poll_ready(cx, Direction::Read)
     }
+
+    /// Attempts a read of your own, without waiting. If it returns `WouldBlock`, the runtime takes
+    /// note that the pipe is not ready.
+    ///
+    /// It is called also when nothing is known to be ready. (tokio's is not called then.)
+    ///
+    /// # Errors
+    ///
+    /// Those of `attempt`.
+    pub fn try_io<R>(&self, attempt: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.0.io().try_io_for(Interest::READABLE, attempt)
+    }
 }
 
 impl Sender {
@@ -390,13 +402,23 @@ impl Sender {
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         Ok(self.0.io().ready_for(interest).await?.of_pipe().concerning(interest))
     }
+
+    /// Attempts a write of your own, without waiting. If it returns `WouldBlock`, the runtime takes
+    /// note that the pipe is not ready.
+    ///
+    /// It is called also when nothing is known to be ready. (tokio's is not called then.)
+    ///
+    /// # Errors
+    ///
+    /// Those of `attempt`.
+    pub fn try_io<R>(&self, attempt: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.0.io().try_io_for(Interest::WRITABLE, attempt)
+    }
 }
 
 end_methods!(Sender, PipeWrite, "writing");
 end_methods!(Receiver, PipeRead, "reading");
 ready_method!(Receiver);
-try_io_method!(Receiver);
-try_io_method!(Sender);
 read_methods!(Receiver);
 write_methods!(Sender);
 read_traits!(Receiver);
