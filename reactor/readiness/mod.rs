@@ -26,8 +26,8 @@
 //! | `Signalled` | an event came; a back-off is over | somebody asks or looks; `EAGAIN` or a short transfer, which may be older than the event (then `Seen`) | - |
 //! | `Seen` | a waiter for an event was told; at the end, and an attempt met `EAGAIN` or moved less than it could | somebody asks; any news | - |
 //! | `Tried` | the first attempt since the event was let through | asked again; any news | - |
-//! | `Ready` | an attempt has found something | any news | - |
-//! | `Blocked` | an attempt met `EAGAIN`, or moved less than it could have | an event, a failure, its retry is due | `at_end` |
+//! | `Ready` | an attempt has found something; it is new, and assumed to be ready | any news | - |
+//! | `Blocked` | an attempt met `EAGAIN`, or moved less than it could have; the user denies the event | an event, a failure, its retry is due | `at_end` |
 //!
 //! The **wait** is how the next event will come:
 //!
@@ -60,6 +60,14 @@
 //! | `contradictions`, `edges_lie`, `back_offs` | as said above | something moves |
 //! | `at_end` | an event says that the end has come (`POLLRDHUP`, `POLLHUP`) | attempts deny it three times in a row |
 //! | an error, for each waiter | waiting failed while it waited | it is told; something moves; an event |
+//!
+//! **Attempts of the user's.** An attempt for several directions that meets `EAGAIN`, or a guard of
+//! an `AsyncFd` that is cleared, *denies* an event. It does not say which direction blocks, nor
+//! what it tried. So it contradicts nothing, and makes the source edge-triggered at once. It denies
+//! what was known when the user looked: an event since then has another number, and stays.
+//!
+//! **Who is told.** A future that waits for an event has it when it is woken, though another one
+//! may have found nothing left. Whoever attempts looks at the hint again.
 //!
 //! **Edges** come once. Three rules keep them:
 //!
