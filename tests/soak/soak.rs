@@ -7,6 +7,7 @@
 //! The same seed gives the same choices, though not the same timing.
 
 mod actors;
+mod any_fd;
 mod crowds;
 mod failure;
 mod files;

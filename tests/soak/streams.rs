@@ -1,5 +1,6 @@
-//! Pairs of connected streams. What is read is checked byte by byte, wherever a read or a write was
-//! dropped: a byte is a function of the stream and its position.
+//! Pairs of connected ends: sockets, pipes, and descriptors that are waited for by `AsyncFd`. What
+//! is read is checked byte by byte, wherever a read or a write was dropped: a byte is a function of
+//! the stream and its position.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -7,47 +8,58 @@ use std::io;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
 
-use aio_runtime::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use aio_runtime::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, Ready};
+use aio_runtime::net::pool::{Chunk, Pool, PooledRead};
+use aio_runtime::net::unix::pipe;
 use aio_runtime::net::{TcpListener, TcpStream, UnixStream, tcp, unix};
 use aio_runtime::task::{spawn_blocking, yield_now};
 use aio_runtime::time::timeout;
 use aio_runtime::{Builder, spawn};
 
+use crate::any_fd;
 use crate::random::{Random, byte};
 use crate::world::PATIENCE;
 
 /// What goes to another thread to be dropped there.
 pub(crate) type Dropper = Sender<Box<dyn Send>>;
 
-/// A half that reads, of either kind.
+/// An end that reads, of any kind.
 trait Reader: AsyncRead + Unpin + Send + 'static {
-    fn readable(&self) -> impl Future<Output = io::Result<()>>;
-    fn peek(&mut self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>>;
+    fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>>;
+    /// `None` if this kind has no such read.
+    fn peek(&mut self, buf: &mut [u8]) -> impl Future<Output = Option<io::Result<usize>>>;
+    /// The same.
+    fn read_pooled(&self, pool: &Pool) -> impl Future<Output = Option<io::Result<Chunk>>>;
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize>;
 }
 
-/// A half that writes, of either kind.
+/// An end that writes, of any kind.
 trait Writer: AsyncWrite + Unpin + Send + 'static {
-    fn writable(&self) -> impl Future<Output = io::Result<()>>;
+    fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>>;
     fn try_write(&self, buf: &[u8]) -> io::Result<usize>;
 }
 
-macro_rules! halves {
-    ($read:ty, $write:ty) => {
+macro_rules! ends {
+    ($read:ty, $write:ty, |$reader:ident, $buf:ident, $pool:ident| peek: $peek:expr, read_pooled: $read_pooled:expr) => {
         impl Reader for $read {
-            async fn readable(&self) -> io::Result<()> {
-                self.readable().await
+            async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+                self.ready(interest).await
             }
-            async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-                self.peek(buf).await
+            async fn peek(&mut self, $buf: &mut [u8]) -> Option<io::Result<usize>> {
+                let $reader = self;
+                $peek
+            }
+            async fn read_pooled(&self, $pool: &Pool) -> Option<io::Result<Chunk>> {
+                let $reader = self;
+                $read_pooled
             }
             fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
                 self.try_read(buf)
             }
         }
         impl Writer for $write {
-            async fn writable(&self) -> io::Result<()> {
-                self.writable().await
+            async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+                self.ready(interest).await
             }
             fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
                 self.try_write(buf)
@@ -56,14 +68,34 @@ macro_rules! halves {
     };
 }
 
-halves!(tcp::OwnedReadHalf, tcp::OwnedWriteHalf);
-halves!(unix::OwnedReadHalf, unix::OwnedWriteHalf);
+macro_rules! sockets {
+    ($read:ty, $write:ty) => {
+        ends!($read, $write, |reader, buf, pool|
+            peek: Some(reader.peek(buf).await),
+            read_pooled: Some(PooledRead::read_pooled(reader, pool).await));
+    };
+}
+
+sockets!(tcp::OwnedReadHalf, tcp::OwnedWriteHalf);
+sockets!(unix::OwnedReadHalf, unix::OwnedWriteHalf);
+ends!(pipe::Receiver, pipe::Sender, |reader, _buf, pool|
+    peek: { let _ = reader; None },
+    read_pooled: Some(PooledRead::read_pooled(reader, pool).await));
+ends!(any_fd::ReadSide, any_fd::WriteSide, |reader, _buf, _pool|
+    peek: { let _ = reader; None },
+    read_pooled: { let _ = reader; None });
 
 /// One connection after another.
 pub(crate) async fn connections(random: Rc<Random>, dropper: Dropper) {
     while random.next_op() {
         let number = random.below(1 << 30) as u64;
-        if random.one_in(2) {
+        if random.one_in(6) {
+            let ((a, b), (c, d)) = (pipe::pipe().unwrap(), pipe::pipe().unwrap());
+            connection(&random, &dropper, number, (b, c), (d, a)).await;
+        } else if random.one_in(6) {
+            let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+            connection(&random, &dropper, number, any_fd::sides(near), any_fd::sides(far)).await;
+        } else if random.one_in(2) {
             let (near, mut far) = UnixStream::pair().unwrap();
             if random.one_in(4) {
                 // To std and back, perhaps with a poll in the kernel.
@@ -185,7 +217,8 @@ async fn writes<W: Writer>(shared: Shared, mut write: W, stream: u64, sent: Rc<C
             0 => Some(write.try_write(&bytes)),
             1 => {
                 random.next_op();
-                shared.perhaps(write.writable()).await;
+                let ready = shared.perhaps(write.ready(Interest::WRITABLE)).await;
+                assert!(ready.is_none_or(|ready| ready.is_ok_and(Ready::is_writable)), "stream {stream}");
                 None
             }
             _ => {
@@ -224,23 +257,34 @@ async fn writes<W: Writer>(shared: Shared, mut write: W, stream: u64, sent: Rc<C
 async fn reads<R: Reader>(shared: Shared, mut read: R, stream: u64, sent: Rc<Cell<u64>>) {
     let Shared { random, dropper, is_whole, is_calm } = &shared;
     let mut position = 0_u64;
-    let mut buf = vec![0; 1 << 16];
+    let mut room = vec![0; 1 << 16];
+    let pool = Pool::keep(5_000, 2);
     loop {
-        let len = 1 + if random.one_in(20) { random.below(buf.len()) } else { random.below(5_000) };
-        let buf = &mut buf[..len];
-        let got = match random.below(8) {
+        let len = 1 + if random.one_in(20) { random.below(room.len()) } else { random.below(5_000) };
+        let buf = &mut room[..len];
+        let got = match random.below(9) {
             0 => Some(read.try_read(buf)),
             1 => {
                 random.next_op();
-                shared.perhaps(read.readable()).await;
+                let ready = shared.perhaps(read.ready(Interest::READABLE)).await;
+                assert!(ready.is_none_or(|ready| ready.is_ok_and(Ready::is_readable)), "stream {stream}");
                 None
             }
             2 => {
                 random.next_op();
-                if let Some(Ok(peeked)) = shared.perhaps(read.peek(buf)).await {
+                if let Some(Some(Ok(peeked))) = shared.perhaps(read.peek(buf)).await {
                     check(stream, position, &buf[..peeked]);
                 }
                 None
+            }
+            3 => {
+                random.next_op();
+                let chunk = shared.perhaps(read.read_pooled(&pool)).await.flatten();
+                chunk.map(|chunk| {
+                    let chunk = chunk?;
+                    room[..chunk.len()].copy_from_slice(&chunk);
+                    Ok(chunk.len())
+                })
             }
             _ => {
                 random.next_op();
@@ -250,7 +294,7 @@ async fn reads<R: Reader>(shared: Shared, mut read: R, stream: u64, sent: Rc<Cel
         match got {
             Some(Ok(0)) => break,
             Some(Ok(len)) => {
-                check(stream, position, &buf[..len]);
+                check(stream, position, &room[..len]);
                 position += len as u64;
             }
             Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -261,7 +305,7 @@ async fn reads<R: Reader>(shared: Shared, mut read: R, stream: u64, sent: Rc<Cel
             // The poll that was left behind is waited for as a rule, and must wake this one. It
             // ends with the writer at the latest.
             None if !random.one_in(4) => {
-                let _ = read.readable().await;
+                let _ = read.ready(Interest::READABLE).await;
             }
             None => {}
         }
