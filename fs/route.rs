@@ -309,7 +309,7 @@ fn has_context() -> bool {
 
 /// Does a request on the AIO context of the current runtime.
 fn on_context(request: Request) -> FileOperation {
-    FileOperation::new(context::home(), request)
+    FileOperation::new(context::current().reactor().home(), request)
 }
 
 impl Kind {

@@ -57,6 +57,9 @@ pub struct Builder {
     is_default_capacity: bool,
     event_interval: u32,
     blocking: blocking::Config,
+    /// Under the name of tokio, sockets need `enable_io`.
+    #[cfg(feature = "facade")]
+    enables_io: bool,
 }
 
 impl Builder {
@@ -76,7 +79,14 @@ impl Builder {
             thread_name: "aio-blocking".to_owned(),
             cpus: None,
         };
-        Self { config, is_default_capacity: true, event_interval: DEFAULT_EVENT_INTERVAL, blocking }
+        Self {
+            config,
+            is_default_capacity: true,
+            event_interval: DEFAULT_EVENT_INTERVAL,
+            blocking,
+            #[cfg(feature = "facade")]
+            enables_io: false,
+        }
     }
 
     /// The same as [`new`](Self::new), under tokio's name.
@@ -86,11 +96,15 @@ impl Builder {
 
     /// Does nothing: I/O and time are always enabled. For programs written for tokio.
     pub fn enable_all(&mut self) -> &mut Self {
-        self
+        self.enable_io().enable_time()
     }
 
     /// Does nothing, like [`enable_all`](Self::enable_all).
     pub fn enable_io(&mut self) -> &mut Self {
+        #[cfg(feature = "facade")]
+        {
+            self.enables_io = true;
+        }
         self
     }
 
@@ -252,6 +266,8 @@ impl Builder {
             self.event_interval,
             self.config.measure_stalls,
             self.blocking.clone(),
+            #[cfg(feature = "facade")]
+            self.enables_io,
         )))
     }
 }
@@ -263,7 +279,7 @@ impl Runtime {
     ///
     /// As for [`Builder::build`].
     pub fn new() -> io::Result<Self> {
-        Builder::new().build()
+        Builder::new().enable_all().build()
     }
 }
 

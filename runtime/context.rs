@@ -64,14 +64,20 @@ pub(crate) fn current() -> Rc<Scheduler> {
     }
 }
 
-/// Where the sockets and operations of the current runtime live.
+/// Where the sockets of the current runtime live.
 ///
 /// # Panics
 ///
 /// At the caller's location, if there is none.
 #[track_caller]
 pub(crate) fn home() -> Home {
-    current().reactor().home()
+    let scheduler = current();
+    #[cfg(feature = "facade")]
+    assert!(
+        scheduler.enables_io,
+        "A Tokio 1.x context was found, but IO is disabled. Call `enable_io` on the runtime builder to enable IO."
+    );
+    scheduler.reactor().home()
 }
 
 /// Runs a function on the blocking pool of the current runtime; see [`BlockingPool::run`].

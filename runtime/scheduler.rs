@@ -35,6 +35,9 @@ pub(crate) struct Scheduler {
     process: u32,
     /// A run of tasks, or the future of `block_on`, is being polled at this moment.
     is_polling: Cell<bool>,
+    /// Under the name of tokio: whether there may be sockets.
+    #[cfg(feature = "facade")]
+    pub(super) enables_io: bool,
 }
 
 /// How long the runtime's end sleeps when another thread is about to hand a task over. It sleeps,
@@ -48,6 +51,7 @@ impl Scheduler {
         event_interval: u32,
         measure_stalls: bool,
         blocking: blocking::Config,
+        #[cfg(feature = "facade")] enables_io: bool,
     ) -> Rc<Self> {
         let shared = Arc::new(Shared::new(&reactor, blocking));
         Rc::new(Self {
@@ -60,6 +64,8 @@ impl Scheduler {
             measure_stalls,
             process: process_number(),
             is_polling: Cell::new(false),
+            #[cfg(feature = "facade")]
+            enables_io,
         })
     }
 
