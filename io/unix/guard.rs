@@ -49,6 +49,14 @@ macro_rules! guard {
                 self.event.ready -= ready;
             }
 
+            fn conclude<R>(&mut self, result: io::Result<R>) -> Result<io::Result<R>, TryIoError> {
+                if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                    self.clear_ready();
+                    return Err(TryIoError(()));
+                }
+                Ok(result)
+            }
+
             /// Leaves the descriptor ready, which dropping the guard does too.
             pub fn retain_ready(&mut self) {}
         }
@@ -84,11 +92,7 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
         attempt: impl FnOnce(&'a AsyncFd<T>) -> io::Result<R>,
     ) -> Result<io::Result<R>, TryIoError> {
         let result = attempt(self.fd);
-        if would_block(&result) {
-            self.clear_ready();
-            return Err(TryIoError(()));
-        }
-        Ok(result)
+        self.conclude(result)
     }
 
     /// The descriptor.
@@ -114,11 +118,7 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
         attempt: impl FnOnce(&mut AsyncFd<T>) -> io::Result<R>,
     ) -> Result<io::Result<R>, TryIoError> {
         let result = attempt(self.fd);
-        if would_block(&result) {
-            self.clear_ready();
-            return Err(TryIoError(()));
-        }
-        Ok(result)
+        self.conclude(result)
     }
 
     /// The descriptor.
@@ -140,8 +140,4 @@ impl<T: AsRawFd> AsyncFdReadyMutGuard<'_, T> {
     pub fn get_inner_mut(&mut self) -> &mut T {
         self.fd.get_mut()
     }
-}
-
-fn would_block<R>(result: &io::Result<R>) -> bool {
-    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
