@@ -83,7 +83,7 @@ impl Io {
     /// Waits until one of these directions is ready. Says what is ready, and whether there is an
     /// error.
     pub(crate) async fn ready_for(&self, interest: Interest) -> io::Result<Ready> {
-        self.registration.ready_now_for(interest, self.as_fd().as_raw_fd()).await
+        self.registration.ready_for(interest, self.as_fd().as_raw_fd()).await
     }
 
     /// Attempts something of the user's that needs one of these directions, or several.

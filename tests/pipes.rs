@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+use aio_runtime::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use aio_runtime::net::unix::pipe::{OpenOptions, Receiver, Sender, pipe};
 use aio_runtime::task::yield_now;
-use aio_runtime::time::sleep;
+use aio_runtime::time::{sleep, timeout};
 use aio_runtime::{Handle, spawn};
 use common::{assert_passed, in_child, is_child, pattern, poll_once, run, soon, turn};
 use futures::future::join;
@@ -391,5 +391,27 @@ fn debug_shows_the_descriptor() {
         for (text, name) in [(format!("{sender:?}"), "Sender { fd: "), (format!("{receiver:?}"), "Receiver { fd: ")] {
             assert!(text.starts_with(name), "{text}");
         }
+    });
+}
+
+/// The end of one writer is not that of the next one, who has nothing to say yet.
+#[test]
+fn a_second_writer_is_waited_for() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = fifo(&dir);
+        let mut receiver = OpenOptions::new().open_receiver(&path).unwrap();
+        let mut first = OpenOptions::new().open_sender(&path).unwrap();
+        first.write_all(b"a").await.unwrap();
+        drop(first);
+        let mut all = Vec::new();
+        soon("the end", receiver.read_to_end(&mut all)).await.unwrap();
+        assert_eq!(all, b"a");
+        let mut second = OpenOptions::new().open_sender(&path).unwrap();
+        let silence = timeout(Duration::from_millis(20), receiver.ready(Interest::READABLE)).await;
+        silence.unwrap_err();
+        second.write_all(b"b").await.unwrap();
+        assert!(soon("a byte", receiver.ready(Interest::READABLE)).await.unwrap().is_readable());
+        assert_eq!(receiver.try_read(&mut [0; 2]).unwrap(), 1);
     });
 }

@@ -25,6 +25,10 @@ use crate::runtime::context;
 ///
 /// Any number of tasks may wait. On another thread than its runtime's it works too, if slower: what
 /// was taken back there is looked at again after some milliseconds, and not only at the next event.
+/// Whoever waits then is told, though nothing may have come.
+///
+/// Do not register the descriptor of one of this library's own sockets, or a descriptor that
+/// another `AsyncFd` has: an epoll has one place for it.
 ///
 /// # Examples
 ///
@@ -53,6 +57,8 @@ use crate::runtime::context;
 /// ```
 pub struct AsyncFd<T: AsRawFd> {
     registration: Registration,
+    /// The descriptor that was registered, whatever the object says of itself later.
+    fd: RawFd,
     /// What may be waited for.
     interest: Interest,
     /// `None` only while it is dropped or given back.
@@ -103,8 +109,9 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// `epoll_ctl(2)`.
     #[track_caller]
     pub unsafe fn register_with_interest(inner: T, interest: Interest) -> Result<Self, AsyncFdRegisterError<T>> {
-        match Registration::for_edges(context::home(), inner.as_raw_fd(), interest) {
-            Ok(registration) => Ok(Self { registration, interest, inner: Some(inner) }),
+        let fd = inner.as_raw_fd();
+        match Registration::for_edges(context::home(), fd, interest) {
+            Ok(registration) => Ok(Self { registration, fd, interest, inner: Some(inner) }),
             Err(cause) => Err(AsyncFdRegisterError { inner, cause }),
         }
     }
@@ -191,7 +198,7 @@ impl<T: AsRawFd> AsyncFd<T> {
 
     fn release(&mut self) -> Option<T> {
         let inner = self.inner.take()?;
-        self.registration.release(inner.as_raw_fd());
+        self.registration.release(self.fd);
         Some(inner)
     }
 
@@ -208,7 +215,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// If the future is dropped before it is ready, no attempt has succeeded.
     pub async fn async_io<R>(&self, interest: Interest, mut attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.check(interest)?;
-        self.registration.io_for(interest, self.as_raw_fd(), || attempt(self.get_ref())).await
+        self.registration.io_for(interest, self.fd, || attempt(self.get_ref())).await
     }
 
     /// [`async_io`](Self::async_io) with exclusive access to the object.
@@ -226,9 +233,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         mut attempt: impl FnMut(&mut T) -> io::Result<R>,
     ) -> io::Result<R> {
         self.check(interest)?;
-        let fd = self.as_raw_fd();
         let inner = self.inner.as_mut().expect("it has its object until it is dropped");
-        self.registration.io_for(interest, fd, || attempt(inner)).await
+        self.registration.io_for(interest, self.fd, || attempt(inner)).await
     }
 
     /// Attempts something if the descriptor is ready for it. If it returns `WouldBlock`, the
@@ -236,8 +242,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// Those of `attempt`; `WouldBlock`, without a call of it, if nothing is ready.
+    /// Those of `attempt`; `WouldBlock`, without a call of it, if no event says that anything is
+    /// ready; `InvalidInput` for what the descriptor was not registered for.
     pub fn try_io<R>(&self, interest: Interest, attempt: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
+        self.check(interest)?;
         self.registration.try_io_for(interest, || attempt(self.get_ref()))
     }
 
@@ -251,6 +259,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         interest: Interest,
         attempt: impl FnOnce(&mut T) -> io::Result<R>,
     ) -> io::Result<R> {
+        self.check(interest)?;
         let inner = self.inner.as_mut().expect("it has its object until it is dropped");
         self.registration.try_io_for(interest, || attempt(inner))
     }
@@ -263,13 +272,13 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// Waits until one of these is so, and says what is.
     pub(super) async fn wait(&self, interest: Interest) -> io::Result<ReadyEvent> {
         self.check(interest)?;
-        Ok(seen(self.registration.ready_for(interest, self.as_raw_fd()).await?, interest))
+        Ok(seen(self.registration.event_for(interest, self.fd).await?, interest))
     }
 
     /// The same for one direction and the task of the latest call.
     pub(super) fn poll_wait(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<ReadyEvent>> {
         self.check(direction.into())?;
-        let event = ready!(self.registration.poll_ready(cx, direction, self.as_raw_fd()))?;
+        let event = ready!(self.registration.poll_ready(cx, direction, self.fd))?;
         Poll::Ready(Ok(seen(event, direction.into())))
     }
 
@@ -302,8 +311,9 @@ impl<T: AsRawFd> AsRawFd for AsyncFd<T> {
 
 impl<T: AsRawFd> AsFd for AsyncFd<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: whoever registered it has promised that the descriptor is open for as long.
-        unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+        // SAFETY: not -1, which cannot be registered. Whoever registered it has promised that it is
+        // open for as long.
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 }
 

@@ -10,7 +10,7 @@ macro_rules! receive_buf_methods {
             use bytes::BufMut;
             use rustix::net::RecvFlags;
 
-            use $crate::net::block::unfilled::{self, Chunk};
+            use $crate::net::block::unfilled::{self, NextChunk};
             use $crate::reactor::Direction;
 
             impl $Datagram {
@@ -44,7 +44,7 @@ macro_rules! receive_buf_methods {
                 /// # }
                 /// ```
                 pub async fn recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-                    let attempt = |fd: BorrowedFd<'_>| unfilled::recv(fd, &mut Chunk(buf), RecvFlags::empty());
+                    let attempt = |fd: BorrowedFd<'_>| unfilled::recv(fd, &mut NextChunk(buf), RecvFlags::empty());
                     self.0.io().io(Direction::Read, attempt).await
                 }
 
@@ -54,7 +54,9 @@ macro_rules! receive_buf_methods {
                 ///
                 /// `WouldBlock` if there is nothing to receive; otherwise as for `recv`.
                 pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-                    self.0.io().try_io(Direction::Read, |fd| unfilled::recv(fd, &mut Chunk(buf), RecvFlags::empty()))
+                    self.0
+                        .io()
+                        .try_io(Direction::Read, |fd| unfilled::recv(fd, &mut NextChunk(buf), RecvFlags::empty()))
                 }
 
                 /// [`recv_buf`](Self::recv_buf), which also returns who has sent the datagram.
@@ -68,7 +70,7 @@ macro_rules! receive_buf_methods {
                 /// If the future is dropped before it is ready, no datagram is lost.
                 pub async fn recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, $Addr)> {
                     let attempt =
-                        |fd: BorrowedFd<'_>| unfilled::recv_from::<$Kind>(fd, &mut Chunk(buf), RecvFlags::empty());
+                        |fd: BorrowedFd<'_>| unfilled::recv_from::<$Kind>(fd, &mut NextChunk(buf), RecvFlags::empty());
                     self.0.io().io(Direction::Read, attempt).await
                 }
 
@@ -79,7 +81,7 @@ macro_rules! receive_buf_methods {
                 /// `WouldBlock` if there is nothing to receive; otherwise as for `recv`.
                 pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, $Addr)> {
                     let attempt =
-                        |fd: BorrowedFd<'_>| unfilled::recv_from::<$Kind>(fd, &mut Chunk(buf), RecvFlags::empty());
+                        |fd: BorrowedFd<'_>| unfilled::recv_from::<$Kind>(fd, &mut NextChunk(buf), RecvFlags::empty());
                     self.0.io().try_io(Direction::Read, attempt)
                 }
             }

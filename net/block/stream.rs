@@ -110,7 +110,7 @@ impl<K: Reads> Stream<K> {
     }
 
     pub(crate) fn try_read_buf(&self, buf: &mut impl BufMut) -> io::Result<usize> {
-        self.io.try_io(Direction::Read, |fd| unfilled::read::<K>(fd, &mut unfilled::Chunk(buf)))
+        self.io.try_io(Direction::Read, |fd| unfilled::read::<K>(fd, &mut unfilled::NextChunk(buf)))
     }
 
     pub(crate) fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {

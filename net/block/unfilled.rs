@@ -83,9 +83,9 @@ fn fill<T>(
 }
 
 /// The next chunk of a buffer that may have several. If a `Vec` is full, this makes it grow.
-pub(crate) struct Chunk<'a, B>(pub(crate) &'a mut B);
+pub(crate) struct NextChunk<'a, B>(pub(crate) &'a mut B);
 
-impl<B: BufMut> Unfilled for Chunk<'_, B> {
+impl<B: BufMut> Unfilled for NextChunk<'_, B> {
     unsafe fn free(&mut self) -> &mut [MaybeUninit<u8>] {
         // SAFETY: the caller makes no byte uninitialised.
         unsafe { self.0.chunk_mut().as_uninit_slice_mut() }

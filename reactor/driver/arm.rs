@@ -83,7 +83,7 @@ impl Driver {
         (self.act_on(id, direction, Until::Attempt, waiter, next), replaced)
     }
 
-    /// The same where nothing was attempted.
+    /// The same where nothing was attempted here. `is_late`: see `Readiness::wait`.
     pub(in crate::reactor) fn wait(
         &mut self,
         id: SourceId,
@@ -91,8 +91,9 @@ impl Driver {
         until: Until,
         waiter: &mut Waiter,
         waker: Waker,
+        is_late: bool,
     ) -> (Poll<io::Result<()>>, Option<Waker>) {
-        let (next, replaced) = self.readiness(id, direction).wait(until, waiter, waker);
+        let (next, replaced) = self.readiness(id, direction).wait(until, waiter, waker, is_late);
         (self.act_on(id, direction, until, waiter, next), replaced)
     }
 
@@ -125,6 +126,13 @@ impl Driver {
     /// See [`Source::deny`].
     pub(in crate::reactor) fn deny(&mut self, id: SourceId, event: ReadyEvent) {
         self.sources[id.index()].deny(event);
+    }
+
+    /// See [`Source::found_nothing`].
+    pub(in crate::reactor) fn found_nothing(&mut self, id: SourceId, direction: Direction) {
+        if self.sources[id.index()].found_nothing(direction) {
+            self.counters.contradictions.add(1);
+        }
     }
 
     /// A transfer was short: the next one would find nothing.

@@ -29,7 +29,7 @@ impl Driver {
         if has_blocked && self.sources[source.index()].would_block_elsewhere(direction) {
             self.counters.contradictions.add(1);
         }
-        let (waited, waker) = self.wait(source, direction, until, &mut waiter, waker);
+        let (waited, waker) = self.wait(source, direction, until, &mut waiter, waker, has_blocked);
         if waited.is_pending() {
             return waker;
         }

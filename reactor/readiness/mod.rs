@@ -17,17 +17,18 @@
 //!
 //! (To *ask* is to ask whether to attempt; to *look*, whether an event has come. Asked again, the
 //! attempt before has found something, or it would have said otherwise. An event leads to
-//! `Signalled` from every hint, a retry and a failure to `Unknown`.)
+//! `Signalled` from every hint, a retry and a failure to `Unknown`. A new socket that is assumed to
+//! be ready begins at `Ready`.)
 //!
 //! | hint | set when | cleared when | cannot be with |
 //! |---|---|---|---|
-//! | `Unknown` | registered; its retry is due; waiting failed | somebody asks; any news (`EAGAIN`, a short transfer, an event) | `Wait::Retry`, `Wait::Edge` |
-//! | `Assumed` | an attempt was let through without an event | asked again; any news | `Wait::Retry`, `Wait::Edge` |
+//! | `Unknown` | registered; its retry is due; waiting failed | somebody asks; any news (`EAGAIN`, a short transfer, an event) | `Wait::Retry` |
+//! | `Assumed` | an attempt was let through without an event | asked again; any news | `Wait::Retry` |
 //! | `Signalled` | an event came; a back-off is over | somebody asks or looks; `EAGAIN` or a short transfer, which may be older than the event (then `Seen`) | - |
-//! | `Seen` | a waiter for an event was told; at the end, and an attempt met `EAGAIN` or moved less than it could | somebody asks; any news | - |
+//! | `Seen` | a waiter for an event was told; at the end, and an attempt met `EAGAIN` or moved less than it could, or the user denies the event | somebody asks; any news | - |
 //! | `Tried` | the first attempt since the event was let through | asked again; any news | - |
 //! | `Ready` | an attempt has found something; it is new, and assumed to be ready | any news | - |
-//! | `Blocked` | an attempt met `EAGAIN`, or moved less than it could have; the user denies the event | an event, a failure, its retry is due | `at_end` |
+//! | `Blocked` | an attempt met `EAGAIN`, or moved less than it could have; the user denies the event | an event, a failure, its retry is due | `at_end`, but for an `EAGAIN` on another thread where edges are watched for |
 //!
 //! The **wait** is how the next event will come:
 //!
@@ -35,7 +36,7 @@
 //! |---|---|---|---|
 //! | `Idle` | nothing is armed | a waiter arrives | a stored waker, once the driver has acted |
 //! | `Poll` | an `IOCB_CMD_POLL` has a slot, queued or armed | its event, also if it was cancelled; refused, or no room; deregistered | - |
-//! | `Overflow` | the nested epoll watches the direction for one event | it fires; edges are watched for; it cannot be watched again; deregistered | an edge-triggered source |
+//! | `Overflow` | the nested epoll watches the direction for one event | it fires; edges are watched for; it cannot be watched again; deregistered | - |
 //! | `Edge` | the nested epoll watches the direction for every edge | edges lie (then `BackOff`, and `Edge` again); the epoll is lost; deregistered | a source that waits by polls |
 //! | `Retry` | the last polls completed inline, so this one is skipped | next turn; a waiter needs an event | a waiter for an event |
 //! | `BackOff` | the epoll cannot watch it; edges lie, or one may have been missed | its time is over | - |
@@ -58,7 +59,7 @@
 //! | of a direction | set when | cleared when |
 //! |---|---|---|
 //! | `contradictions`, `edges_lie`, `back_offs` | as said above | something moves |
-//! | `at_end` | an event says that the end has come (`POLLRDHUP`, `POLLHUP`) | attempts deny it three times in a row |
+//! | `at_end` | an event says that the end has come (`POLLRDHUP`, `POLLHUP`) | attempts deny it three times in a row; an `EAGAIN` on another thread, unless edges are watched for |
 //! | an error, for each waiter | waiting failed while it waited | it is told; something moves; an event |
 //!
 //! **Attempts of the user's.** An attempt for several directions that meets `EAGAIN`, or a guard of

@@ -109,6 +109,12 @@ impl Ready {
         self & Self::of(interest)
     }
 
+    /// These directions without those that have ended; `None` if that leaves none.
+    pub(crate) fn not_ended(self, interest: Interest) -> Option<Interest> {
+        let left = interest.directions().filter(|direction| !self.intersects(Self::end(*direction)));
+        left.map(Interest::from).reduce(Interest::add)
+    }
+
     /// The same of an end that writes to a pipe: an error says that nobody reads any more.
     pub(crate) fn of_pipe(self) -> Self {
         if self.is_error() { self | Self::WRITE_CLOSED } else { self }

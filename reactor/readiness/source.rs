@@ -24,7 +24,7 @@ pub(crate) struct Source {
     /// What events have said, and no attempt has denied since.
     ready: Ready,
     /// The number of the latest event.
-    tick: u8,
+    tick: u16,
     both: [Readiness; Direction::BOTH.len()],
     /// Priority and error, from their first use on. Few descriptors have any.
     rare: Option<Box<[Readiness; 2]>>,
@@ -35,13 +35,18 @@ pub(crate) struct Source {
 pub(crate) struct ReadyEvent {
     pub(crate) ready: Ready,
     /// The source's latest event, if it could be asked.
-    tick: Option<u8>,
+    tick: Option<u16>,
 }
 
 impl ReadyEvent {
     /// The same look, of which this is what counts.
     pub(crate) fn with_ready(self, ready: Ready) -> Self {
         Self { ready, ..self }
+    }
+
+    /// The part of it that concerns those who wait for this.
+    pub(crate) fn concerning(self, interest: Interest) -> Self {
+        self.with_ready(self.ready.concerning(interest))
     }
 
     /// On another thread than the reactor's.
@@ -156,11 +161,21 @@ impl Source {
             return;
         }
         for direction in Direction::ALL {
-            if event.ready.intersects(Ready::own(direction)) {
+            let is_meant = event.ready.intersects(Ready::own(direction));
+            // An end stays, also where only the user can tell that it is one.
+            if is_meant && !event.ready.intersects(Ready::end(direction)) {
                 self.direction(direction).deny();
                 self.was_denied(direction);
             }
         }
+    }
+
+    /// `poll(2)` says that it is not ready. True if that contradicts an event. (An event that
+    /// claims room is not contradicted by an attempt: it is the kernel that speaks both times.)
+    pub(crate) fn found_nothing(&mut self, direction: Direction) -> bool {
+        let contradicts = self.direction(direction).would_block(false);
+        self.was_denied(direction);
+        contradicts
     }
 
     /// Whether an event has claimed that there is room to write, and an attempt that meets `EAGAIN`

@@ -185,7 +185,8 @@ impl Readiness {
             self.hint = Hint::Seen;
         } else {
             self.hint = Hint::Blocked;
-            self.at_end = false;
+            // No edge would tell of it again. The back-off that follows has it tried.
+            self.at_end &= self.wait == Wait::Edge && !self.is_contradictory();
         }
         contradicts
     }
@@ -241,13 +242,20 @@ impl Readiness {
     /// [`would_block`](Self::would_block), then [`wait`](Self::wait).
     pub(super) fn block(&mut self, false_room: bool, waiter: &mut Waiter, waker: Waker) -> (bool, Next, Option<Waker>) {
         let contradicts = self.would_block(false_room);
-        let (next, replaced) = self.wait(Until::Attempt, waiter, waker);
+        let (next, replaced) = self.wait(Until::Attempt, waiter, waker, false);
         (contradicts, next, replaced)
     }
 
-    /// Stores the waker of somebody who has to wait, and says what is to be armed. Returns a waker
-    /// that is no longer needed, to be dropped outside the borrow.
-    pub(crate) fn wait(&mut self, until: Until, waiter: &mut Waiter, waker: Waker) -> (Next, Option<Waker>) {
+    /// Stores the waker of somebody who has to wait, and says what is to be armed. `is_late`: it
+    /// has met `EAGAIN` on another thread, and the edge after that may have come before this call.
+    /// Returns a waker that is no longer needed, to be dropped outside the borrow.
+    pub(crate) fn wait(
+        &mut self,
+        until: Until,
+        waiter: &mut Waiter,
+        waker: Waker,
+        is_late: bool,
+    ) -> (Next, Option<Waker>) {
         // A future that waits for an event has its event when it is woken, also if another one that
         // was woken with it has been faster, and has found nothing left.
         if self.is_ready(until) || until == Until::Event && self.waiters.take_woken(waiter) {
@@ -258,8 +266,6 @@ impl Readiness {
         if let Some(errno) = self.take_error(waiter) {
             return (Next::Failed(errno), Some(waker));
         }
-        // The edge after which it met `EAGAIN` may have come before its command did.
-        let may_be_late = waiter.is_elsewhere();
         let replaced = self.waiters.store(waiter, waker);
         let next = match (self.wait, until) {
             (Wait::Idle, Until::Attempt) if self.completes_inline() => {
@@ -268,7 +274,7 @@ impl Readiness {
             }
             // This waiter needs an event; a speculative retry will not do.
             (Wait::Idle, _) | (Wait::Retry, Until::Event) => Next::Arm,
-            (Wait::Edge, _) if self.edges_lie || may_be_late => Next::BackOff,
+            (Wait::Edge, _) if self.edges_lie || is_late => Next::BackOff,
             (Wait::Retry, Until::Attempt) | (Wait::Poll(_) | Wait::Overflow | Wait::Edge | Wait::BackOff, _) => {
                 Next::Wait
             }

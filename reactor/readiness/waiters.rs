@@ -18,13 +18,6 @@ pub(crate) enum Waiter {
     FutureElsewhere,
 }
 
-impl Waiter {
-    /// Whether it is on another thread than the reactor's.
-    pub(super) fn is_elsewhere(&self) -> bool {
-        matches!(self, Self::TaskElsewhere | Self::FutureElsewhere)
-    }
-}
-
 /// What a waiter's place holds.
 #[derive(Debug, Default)]
 enum Place {

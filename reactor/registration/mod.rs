@@ -144,13 +144,22 @@ impl Registration {
         let before = match self.home.with_driver(|driver| driver.look_before_attempt(self.id, interest)) {
             Some(None) => return Err(io::ErrorKind::WouldBlock.into()),
             Some(Some(event)) => event,
-            None => ReadyEvent::elsewhere(Ready::of(interest)),
+            None => ReadyEvent::elsewhere(
+                interest.directions().fold(Ready::EMPTY, |ready, direction| ready | Ready::own(direction)),
+            ),
         };
         let result = attempt();
         if result.as_ref().is_err_and(is_would_block) {
-            self.deny(before);
+            self.deny(before.concerning(interest));
         }
         result
+    }
+
+    /// `poll(2)` has just said that these directions are not ready.
+    pub(super) fn found_nothing(&self, interest: Interest) {
+        for direction in interest.directions() {
+            self.home.with_driver(|driver| driver.found_nothing(self.id, direction));
+        }
     }
 
     /// The user says that what was ready is so no longer, as an attempt has told.
@@ -267,7 +276,7 @@ impl Registration {
         until: Until,
         waiter: &mut Waiter,
     ) -> Poll<io::Result<()>> {
-        self.poll_here(cx, |driver, waker| driver.wait(self.id, direction, until, waiter, waker))
+        self.poll_here(cx, |driver, waker| driver.wait(self.id, direction, until, waiter, waker, false))
     }
 
     /// Asks the reactor's thread to wake `waker`. With [`Until::Attempt`] an attempt has just met
@@ -288,12 +297,12 @@ impl Registration {
     }
 }
 
-fn is_would_block(error: &io::Error) -> bool {
+pub(super) fn is_would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// What `poll(2)` says at this moment.
-fn ready_now(fd: RawFd, interest: Interest) -> io::Result<Ready> {
+pub(super) fn ready_now(fd: RawFd, interest: Interest) -> io::Result<Ready> {
     let events = interest.directions().fold(0, |events, direction| events | direction.poll_mask());
     Ok(Ready::from_events(events_now(fd, events)?))
 }

@@ -4,10 +4,10 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::RawFd;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::elsewhere::Elsewhere;
-use super::{Registration, ready_now};
+use super::{Registration, is_would_block, ready_now};
 use crate::reactor::coop;
 use crate::reactor::ids::Direction;
 use crate::reactor::mailbox::Command;
@@ -35,35 +35,15 @@ impl Registration {
         DirectionReady::new(self, direction)
     }
 
-    /// Waits until one of these directions is ready, and says what is. `fd` is asked on another
-    /// thread than the reactor's.
-    pub(crate) async fn ready_for(&self, interest: Interest, fd: RawFd) -> io::Result<ReadyEvent> {
-        let waits_for = |direction| DirectionReady::new(self, direction);
-        let mut waits = Direction::ALL.map(|direction| interest.includes(direction).then(|| waits_for(direction)));
-        let mut ready = Ready::EMPTY;
-        poll_fn(|cx| {
-            // Each of them is polled: those that are pending are to wake this task.
-            for wait in waits.iter_mut().flatten() {
-                if let Poll::Ready(result) = Pin::new(&mut *wait).poll(cx) {
-                    result?;
-                    ready |= Ready::own(wait.direction);
-                }
-            }
-            if ready.is_empty() { Poll::Pending } else { Poll::Ready(io::Result::Ok(())) }
-        })
-        .await?;
-        let event = self.look(interest, fd)?;
-        Ok(event.with_ready(event.ready | ready))
-    }
-
-    /// [`ready_for`](Self::ready_for) where what is ready may be known from an attempt only.
-    /// Nothing has been watched for since, so the descriptor is asked.
-    pub(crate) async fn ready_now_for(&self, interest: Interest, fd: RawFd) -> io::Result<Ready> {
+    /// Waits until one of these directions is ready, and says what is. What is known may be an
+    /// attempt's, since which nothing has been watched for. So if the wait is over at once, the
+    /// descriptor, `fd`, is asked.
+    pub(crate) async fn ready_for(&self, interest: Interest, fd: RawFd) -> io::Result<Ready> {
         loop {
-            let mut ready = pin!(self.ready_for(interest, fd));
+            let mut event = pin!(self.event_for(interest, fd));
             let mut has_waited = false;
             let event = poll_fn(|cx| {
-                let poll = ready.as_mut().poll(cx);
+                let poll = event.as_mut().poll(cx);
                 has_waited |= poll.is_pending();
                 poll
             });
@@ -75,28 +55,62 @@ impl Registration {
             if now.intersects(Ready::of(interest)) {
                 return Ok(now);
             }
-            interest.directions().for_each(|direction| self.clear_ready(direction));
+            self.found_nothing(interest);
         }
     }
 
-    /// [`io`](Self::io) for any of these directions: waits, then attempts, until the result is not
-    /// `WouldBlock`.
+    /// Waits until events, or attempts, say that one of these directions is ready. On another
+    /// thread than the reactor's, `fd` is asked what is.
+    pub(crate) async fn event_for(&self, interest: Interest, fd: RawFd) -> io::Result<ReadyEvent> {
+        let waits_for = |direction| DirectionReady::new(self, direction);
+        let mut waits = Direction::ALL.map(|direction| interest.includes(direction).then(|| waits_for(direction)));
+        let mut ready = Ready::EMPTY;
+        poll_fn(|cx| {
+            // Charged: what is at its end is ready each time.
+            let unit = ready!(coop::poll_proceed(cx));
+            // Each of them is polled: those that are pending are to wake this task.
+            for wait in waits.iter_mut().flatten() {
+                if let Poll::Ready(result) = Pin::new(&mut *wait).poll(cx) {
+                    result?;
+                    ready |= Ready::own(wait.direction);
+                }
+            }
+            if ready.is_empty() {
+                return Poll::Pending;
+            }
+            unit.made_progress();
+            Poll::Ready(io::Result::Ok(()))
+        })
+        .await?;
+        let event = self.look(interest, fd)?;
+        Ok(event.with_ready(event.ready | ready))
+    }
+
+    /// Waits for any of these directions, then attempts, until the result is not `WouldBlock`. The
+    /// attempt may be the user's, and mean anything.
     pub(crate) async fn io_for<R>(
         &self,
         interest: Interest,
         fd: RawFd,
         mut attempt: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
+        let mut awaited = interest;
         loop {
-            let event = self.ready_for(interest, fd).await?;
-            let unit = poll_fn(coop::poll_proceed).await;
+            let event = self.event_for(awaited, fd).await?;
             match attempt() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.deny(event),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => {
-                    unit.made_progress();
-                    return result;
+                Err(error) if is_would_block(&error) => {
+                    self.deny(event.concerning(awaited));
+                    awaited = match event.ready.not_ended(interest) {
+                        Some(others) => others,
+                        // All have ended, and yet it blocks: somebody has opened a FIFO again, say.
+                        None => {
+                            self.found_nothing(interest);
+                            interest
+                        }
+                    };
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
             }
         }
     }

@@ -124,7 +124,7 @@ fn end_owners(reactor: &Reactor, count: u64, close: Close) -> Rc<RefCell<Vec<u64
         reactor.with(|driver| {
             let id = driver.register(owner._fd.as_fd(), Close::Soon);
             let waker = Waker::noop().clone();
-            let waits = driver.wait(id, Direction::Read, Until::Event, &mut Waiter::Task, waker);
+            let waits = driver.wait(id, Direction::Read, Until::Event, &mut Waiter::Task, waker, false);
             assert!(waits.0.is_pending());
             id
         })

@@ -132,7 +132,7 @@ fn wait_for(reactor: &Reactor, id: SourceId, flag: &Arc<Flag>) -> Poll<io::Resul
     let waker = Waker::from(Arc::clone(flag));
     let waited = reactor.with(|driver| {
         driver.clear_ready(id, Direction::Read);
-        driver.wait(id, Direction::Read, Until::Attempt, &mut Waiter::Task, waker)
+        driver.wait(id, Direction::Read, Until::Attempt, &mut Waiter::Task, waker, false)
     });
     waited.expect("the reactor is alive").0
 }

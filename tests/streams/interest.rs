@@ -3,12 +3,13 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::pin::pin;
 use std::time::Duration;
 
 use aio_runtime::io::{Interest, Ready};
 use aio_runtime::time::timeout;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SendFlags, recv};
 
 use super::stream_and_peer;
 use crate::common::{fill, poll_once, run, soon, turn};
@@ -116,6 +117,30 @@ fn an_attempt_that_blocks_on_one_of_two_sleeps() {
             assert_eq!(soon("a byte", read).await.unwrap(), byte);
             assert!(attempts.get() < 10, "{attempts:?}");
         }
+    });
+}
+
+/// The end is no reason to attempt again and again what blocks on something else.
+#[test]
+fn an_attempt_that_blocks_beside_an_end_sleeps() {
+    run(async {
+        let (stream, mut peer) = stream_and_peer();
+        peer.shutdown(Shutdown::Write).unwrap();
+        fill(&stream);
+        let attempts = Cell::new(0);
+        let mut write = pin!(stream.async_io(BOTH, || {
+            attempts.set(attempts.get() + 1);
+            Ok(rustix::net::send(&stream, b"x", SendFlags::NOSIGNAL)?)
+        }));
+        timeout(Duration::from_millis(20), write.as_mut()).await.unwrap_err();
+        assert!(attempts.get() < 20, "{attempts:?}");
+        let reads = std::thread::spawn(move || {
+            let mut drained = vec![0; 1 << 22];
+            assert!(peer.read(&mut drained).unwrap() > 0);
+            peer
+        });
+        assert_eq!(soon("room", write).await.unwrap(), 1);
+        reads.join().unwrap();
     });
 }
 

@@ -24,7 +24,9 @@ pub(super) enum Fact {
         guessed: bool,
         /// It contradicts an edge that claimed room.
         edge_lies: bool,
-        /// Even a signalled end is no reason to try again.
+        /// Not even a signalled end is a reason to try again now.
+        blocks: bool,
+        /// Nor later.
         forgets_end: bool,
     },
     /// An `EAGAIN` that may be older than the event before it.
@@ -89,6 +91,10 @@ impl Story {
                 Fact::Looked | Fact::OldEagain { .. } | Fact::OldShort => looked = true,
                 Fact::Signalled { .. } => {
                     origin = Outlook::Signalled;
+                    break;
+                }
+                Fact::Eagain { blocks: true, .. } => {
+                    origin = Outlook::Blocked;
                     break;
                 }
                 Fact::Eagain { .. } | Fact::Short => {
@@ -192,6 +198,7 @@ impl Story {
         for (at, fact) in self.0.iter().enumerate().rev() {
             match fact {
                 Fact::Signalled { own: true, .. } => return true,
+                Fact::Eagain { blocks: true, .. } => return false,
                 Fact::Eagain { .. } | Fact::Short if !self.is_at_end(at + 1) => return false,
                 _ => {}
             }
@@ -215,13 +222,13 @@ impl Story {
     }
 
     /// What must be done for a waiter that has to wait.
-    pub(super) fn next(&self, armed: Wait, until: Until, elsewhere: bool) -> Needs {
+    pub(super) fn next(&self, armed: Wait, until: Until, is_late: bool) -> Needs {
         match (armed, until) {
             (Wait::Idle, Until::Attempt) if self.inline_streak() >= ENOUGH && self.contradictions() == 0 => {
                 Needs::Retry
             }
             (Wait::Idle, _) | (Wait::Retry, Until::Event) => Needs::Arming,
-            (Wait::Edge, _) if elsewhere || self.edges_lie() => Needs::BackOff,
+            (Wait::Edge, _) if is_late || self.edges_lie() => Needs::BackOff,
             _ => Needs::Nothing,
         }
     }

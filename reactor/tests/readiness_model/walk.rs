@@ -90,7 +90,7 @@ impl Walk {
             }
             Step::Block(waiter, arming) if is_elsewhere(waiter) => {
                 self.blocks_elsewhere(direction);
-                self.wait(direction, waiter, Until::Attempt, arming);
+                self.wait(direction, waiter, Until::Attempt, arming, true);
             }
             Step::Block(waiter, arming) => {
                 let expected = self.expect_eagain(at, false);
@@ -98,9 +98,9 @@ impl Walk {
                 let waker = Waker::from(flag.clone());
                 let (contradicts, next, returned) = self.source.block(direction, &mut self.waiters[at][waiter], waker);
                 assert_eq!(contradicts, expected, "{:?}", self.sides[at]);
-                self.waited(direction, waiter, Until::Attempt, arming, next, (&flag, returned));
+                self.waited(direction, waiter, (Until::Attempt, false), arming, next, (&flag, returned));
             }
-            Step::Wait(waiter, until, arming) => self.wait(direction, waiter, until, arming),
+            Step::Wait(waiter, until, arming) => self.wait(direction, waiter, until, arming, false),
             Step::Forget(waiter) => self.forget(direction, waiter),
             Step::Event { inline, said } => self.event(direction, inline, said),
             Step::NextTurn => {
@@ -141,12 +141,12 @@ impl Walk {
         self.check();
     }
 
-    fn wait(&mut self, direction: Direction, waiter: usize, until: Until, arming: Arming) {
+    fn wait(&mut self, direction: Direction, waiter: usize, until: Until, arming: Arming, is_late: bool) {
         let flag = self.new_flag();
         let waker = Waker::from(flag.clone());
         let waiter_of_source = &mut self.waiters[direction as usize][waiter];
-        let (next, returned) = self.source.direction(direction).wait(until, waiter_of_source, waker);
-        self.waited(direction, waiter, until, arming, next, (&flag, returned));
+        let (next, returned) = self.source.direction(direction).wait(until, waiter_of_source, waker, is_late);
+        self.waited(direction, waiter, (until, is_late), arming, next, (&flag, returned));
     }
 
     fn blocks_elsewhere(&mut self, direction: Direction) {
@@ -242,7 +242,7 @@ impl Walk {
         &mut self,
         direction: Direction,
         waiter: usize,
-        until: Until,
+        (until, is_late): (Until, bool),
         arming: Arming,
         next: Next,
         (flag, returned): (&Arc<Flag>, Option<Waker>),
@@ -267,7 +267,7 @@ impl Walk {
         self.sides[at].woken.remove(&waiter);
         assert!(is_waker_of(returned.as_ref(), replaced.as_ref()), "the waker that it replaced comes back");
         let side = &mut self.sides[at];
-        match (side.story.next(side.armed, until, is_elsewhere(waiter)), arming) {
+        match (side.story.next(side.armed, until, is_late), arming) {
             (Needs::Nothing, _) => assert_eq!(next, Next::Wait, "{side:?}"),
             (Needs::Retry, _) => {
                 assert_eq!(next, Next::Retry, "{side:?}");
@@ -411,7 +411,8 @@ impl Walk {
         let edge_lies = !elsewhere && contradicts && is_write && is_edge && story.has_own_bit();
         let guessed = !elsewhere && matches!(outlook, Outlook::Unknown | Outlook::Assumed);
         if !is_old {
-            story.push(Fact::Eagain { contradicts, guessed, edge_lies, forgets_end: elsewhere });
+            let forgets_end = elsewhere && !is_edge;
+            story.push(Fact::Eagain { contradicts, guessed, edge_lies, blocks: elsewhere, forgets_end });
         } else {
             story.push(Fact::OldEagain { contradicts });
         }

@@ -139,6 +139,7 @@ fn a_descriptor_without_rare_directions_needs_no_room_for_them() {
         crate::reactor::readiness::Until::Event,
         &mut crate::reactor::readiness::Waiter::Task,
         std::task::Waker::noop().clone(),
+        false,
     );
     assert_eq!(source.directions().count(), 4);
 }

@@ -1,16 +1,17 @@
-//! Descriptors of the user's own: what can be waited for, guards, and the end of a registration.
+//! Descriptors of the user's own: what can be waited for ([`kinds`]), guards, ends, and the end of
+//! a registration.
 #![allow(unsafe_code)] // `AsyncFd::register` is unsafe to call.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod kinds;
 
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +23,7 @@ use common::{poll_once, run, soon, turn};
 use futures::executor::block_on;
 use futures::future::join_all;
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::inotify;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime};
 
 /// Registers what keeps its descriptor open.
 fn register<T: AsRawFd>(inner: T, interest: Interest) -> AsyncFd<T> {
@@ -68,144 +65,6 @@ fn pair() -> (UnixStream, UnixStream) {
 /// Waits that a wait is still pending after some time.
 async fn assert_waits<T: AsRawFd>(fd: &AsyncFd<T>, interest: Interest) {
     assert!(timeout(Duration::from_millis(10), fd.ready(interest)).await.is_err());
-}
-
-// ---- what can be waited for ----
-
-#[test]
-fn an_eventfd() {
-    run(async {
-        let fd = register(counter(), Interest::READABLE);
-        for count in 1..4_u64 {
-            assert_eq!(read_after(&fd, || add(fd.get_ref(), count)).await, count.to_ne_bytes());
-        }
-    });
-}
-
-#[test]
-fn a_timerfd() {
-    run(async {
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let fd = register(timerfd_create(TimerfdClockId::Monotonic, flags).unwrap(), Interest::READABLE);
-        for _ in 0..3 {
-            let in_a_while = rustix::time::Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-            let once = Itimerspec { it_interval: rustix::time::Timespec::default(), it_value: in_a_while };
-            let start = || _ = timerfd_settime(fd.get_ref(), TimerfdTimerFlags::empty(), &once).unwrap();
-            assert_eq!(read_after(&fd, start).await, 1_u64.to_ne_bytes());
-        }
-    });
-}
-
-#[test]
-fn an_inotify() {
-    run(async {
-        let dir = tempfile::tempdir().unwrap();
-        let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).unwrap();
-        inotify::add_watch(&watch, dir.path(), inotify::WatchFlags::CREATE).unwrap();
-        let fd = register(watch, Interest::READABLE);
-        for name in ["first", "second"] {
-            let event = read_after(&fd, || drop(File::create(dir.path().join(name)).unwrap())).await;
-            assert!(event.windows(name.len()).any(|part| part == name.as_bytes()), "{event:?}");
-        }
-    });
-}
-
-#[test]
-fn the_end_of_a_process() {
-    run(async {
-        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK).unwrap();
-        let fd = register(pidfd, Interest::READABLE);
-        assert!(!poll_once(pin!(fd.readable())));
-        turn().await;
-        drop(child.stdin.take());
-        soon("the end of the process", fd.readable()).await.unwrap().retain_ready();
-        assert!(child.wait().unwrap().success());
-    });
-}
-
-/// The kernel refuses AIO polls of a tty that is not ready.
-#[test]
-fn a_tty() {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    run(async {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let controller = openpt(flags).unwrap();
-        grantpt(&controller).unwrap();
-        unlockpt(&controller).unwrap();
-        let name = ptsname(&controller, Vec::new()).unwrap();
-        let mut user = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        rustix::io::ioctl_fionbio(&controller, true).unwrap();
-        let fd = register(controller, Interest::READABLE | Interest::WRITABLE);
-        assert_eq!(read_after(&fd, || user.write_all(b"prompt").unwrap()).await, b"prompt");
-        assert_eq!(read_after(&fd, || user.write_all(b"again").unwrap()).await, b"again");
-        soon("room", fd.async_io(Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, b"line\n")?))).await.unwrap();
-        let mut line = [0; 5];
-        user.read_exact(&mut line).unwrap();
-        assert_eq!(&line, b"line\n");
-    });
-}
-
-/// Urgent data; what a PSI trigger or a sysfs attribute announces, too.
-#[test]
-fn a_priority_event() {
-    run(async {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (far, _) = listener.accept().unwrap();
-        let fd = register(near, Interest::PRIORITY);
-        for byte in *b"ab" {
-            assert_waits(&fd, Interest::PRIORITY).await;
-            send(&far, &[byte], SendFlags::OOB).unwrap();
-            let mut guard = soon("urgent data", fd.ready(Interest::PRIORITY)).await.unwrap();
-            assert!(guard.ready().is_priority());
-            let mut urgent = [0];
-            recv(fd.get_ref(), &mut urgent, RecvFlags::OOB).unwrap();
-            assert_eq!(urgent, [byte]);
-            guard.clear_ready();
-        }
-    });
-}
-
-#[test]
-fn an_error_queue() {
-    run(async {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let on: libc::c_int = 1;
-        // SAFETY: the kernel reads an int at `on`.
-        let set = unsafe {
-            libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, (&raw const on).cast(), 4)
-        };
-        assert_eq!(set, 0);
-        let deserted = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let fd = register(socket, Interest::READABLE);
-        assert_waits(&fd, Interest::ERROR).await;
-        fd.get_ref().send_to(b"anybody?", &deserted.into()).unwrap();
-        let guard = soon("the refusal", fd.ready(Interest::ERROR)).await.unwrap();
-        assert_eq!(guard.ready(), Ready::ERROR);
-    });
-}
-
-#[test]
-fn a_raw_socket() {
-    let raw = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(socket2::Protocol::ICMPV4));
-    run(async {
-        let (Ok(raw), Ok(sender)) = (raw(), raw()) else {
-            return eprintln!("not tested: raw sockets need CAP_NET_RAW");
-        };
-        raw.set_nonblocking(true).unwrap();
-        let fd = register(raw, Interest::READABLE);
-        // An echo request, with its checksum.
-        let ping = [8, 0, 0xf7, 0xfe, 0, 1, 0, 0];
-        let here: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let packet = soon("a ping, or another packet", async {
-            sender.send_to(&ping, &here.into()).unwrap();
-            fd.async_io(Interest::READABLE, read).await.unwrap()
-        })
-        .await;
-        assert!(packet.len() >= 28, "{packet:?}");
-    });
 }
 
 // ---- what cannot ----
@@ -324,8 +183,81 @@ fn a_writer_to_a_pipe_is_told_that_nobody_reads() {
         let fd = register(writer, Interest::WRITABLE);
         soon("room", fd.writable()).await.unwrap().clear_ready();
         drop(reader);
-        let ready = soon("the end", fd.writable()).await.unwrap().ready();
-        assert!(ready.is_write_closed(), "{ready:?}");
+        for _ in 0..3 {
+            let mut guard = soon("the end", fd.writable()).await.unwrap();
+            assert!(guard.ready().is_write_closed(), "{guard:?}");
+            guard.clear_ready();
+        }
+    });
+}
+
+/// Each clear would be the last one to be told of it.
+#[test]
+fn an_end_is_not_taken_back_on_another_thread() {
+    run(async {
+        let (near, far) = pair();
+        let fd = Arc::new(register(near, Interest::READABLE));
+        drop(far);
+        soon("the end", fd.readable()).await.unwrap().clear_ready();
+        let elsewhere = Arc::clone(&fd);
+        let thread = std::thread::spawn(move || {
+            for _ in 0..3 {
+                block_on(elsewhere.readable()).unwrap().clear_ready();
+            }
+        });
+        soon("the thread", aio_runtime::task::spawn_blocking(|| thread.join().unwrap())).await.unwrap();
+        for _ in 0..3 {
+            soon("the end, still", fd.readable()).await.unwrap().clear_ready();
+        }
+    });
+}
+
+#[test]
+fn a_wait_on_another_thread_is_for_an_event() {
+    run(async {
+        let fd = Arc::new(register(counter(), Interest::READABLE));
+        let elsewhere = Arc::clone(&fd);
+        let thread = std::thread::spawn(move || block_on(elsewhere.readable()).unwrap().retain_ready());
+        assert_waits(&fd, Interest::READABLE).await;
+        assert!(!thread.is_finished(), "nothing has come");
+        add(fd.get_ref(), 1);
+        soon("the thread", aio_runtime::task::spawn_blocking(|| thread.join().unwrap())).await.unwrap();
+        soon("the event", fd.readable()).await.unwrap().retain_ready();
+    });
+}
+
+/// An attempt to read that blocks says nothing about errors.
+#[test]
+fn an_error_is_not_taken_back_by_a_read() {
+    run(async {
+        let fd = kinds::udp_with_error_queue();
+        kinds::send_in_vain(&fd);
+        soon("the refusal", fd.ready(Interest::ERROR)).await.unwrap().retain_ready();
+        // The error itself is taken; the message in the queue stays.
+        fd.get_ref().take_error().unwrap().unwrap();
+        assert!(timeout(Duration::from_millis(10), fd.async_io(Interest::READABLE, read)).await.is_err());
+        soon("the refusal, still", fd.ready(Interest::ERROR)).await.unwrap().retain_ready();
+    });
+}
+
+/// A FIFO whose first writer has gone, and whose second one says nothing.
+#[test]
+fn an_end_that_attempts_deny_is_over() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let open = |flags| rustix::fs::open(&path, flags | rustix::fs::OFlags::NONBLOCK, rustix::fs::Mode::empty());
+        let fd = register(open(rustix::fs::OFlags::RDONLY).unwrap(), Interest::READABLE);
+        let first = open(rustix::fs::OFlags::WRONLY).unwrap();
+        rustix::io::write(&first, b"a").unwrap();
+        drop(first);
+        assert_eq!(soon("a byte", fd.async_io(Interest::READABLE, read)).await.unwrap(), b"a");
+        assert_eq!(soon("the end", fd.async_io(Interest::READABLE, read)).await.unwrap(), b"");
+        let second = open(rustix::fs::OFlags::WRONLY).unwrap();
+        assert!(timeout(Duration::from_millis(10), fd.async_io(Interest::READABLE, read)).await.is_err());
+        rustix::io::write(&second, b"b").unwrap();
+        assert_eq!(soon("a byte", fd.async_io(Interest::READABLE, read)).await.unwrap(), b"b");
     });
 }
 
