@@ -1,5 +1,7 @@
 //! aio-runtime: files with O_DIRECT, read by the loop itself.
 
+mod common;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::rc::Rc;
@@ -11,9 +13,10 @@ use aio_runtime::net::TcpStream;
 use aio_runtime::{Builder, Runtime, task, time};
 use anyhow::{Context, Result};
 
+use self::common::{echo, read_block, serve};
 use super::peer::{Kind, Peer, SPIN};
 use crate::blocks::{self, Access, BLOCK_SIZE};
-use crate::workloads::echo::{self, buffer_size};
+use crate::workloads::echo;
 use crate::workloads::files::{Reader, Reads, Writer, Writes};
 use crate::workloads::micro::{self, Executor};
 use crate::workloads::mixed::{CHUNK, Copying};
@@ -48,31 +51,8 @@ fn spinning() -> Result<Runtime> {
     Ok(Builder::new().spin(SPIN).build()?)
 }
 
-async fn serve<C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) -> Result<()>
-where
-    C: Future<Output = Result<()>> + 'static,
-{
-    let listener = aio_runtime::net::TcpListener::from_std(listener)?;
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        aio_runtime::spawn(connection(stream));
-    }
-}
-
 fn echo_on(runtime: Runtime, listener: TcpListener, message: usize) -> Result<()> {
     runtime.block_on(serve(listener, |stream| echo(stream, message)))
-}
-
-async fn echo(mut stream: TcpStream, message: usize) -> Result<()> {
-    let mut buffer = vec![0; buffer_size(message)];
-    loop {
-        let count = stream.read(&mut buffer).await?;
-        if count == 0 {
-            return Ok(());
-        }
-        stream.write_all(&buffer[..count]).await?;
-    }
 }
 
 fn unified_on(runtime: Runtime, listener: TcpListener, path: &Path) -> Result<()> {
@@ -166,12 +146,6 @@ async fn open(path: &Path, access: Access) -> Result<Rc<File>> {
     options.read(access != Access::DirectWrite).write(access == Access::DirectWrite).direct(access.is_direct());
     let file = options.open(path).await.with_context(|| format!("open {} for {access:?}", path.display()))?;
     Ok(Rc::new(file))
-}
-
-async fn read_block(file: &File, number: u64, into: Buf) -> Result<Buf> {
-    let (done, block) = file.read_exact_at(into, blocks::offset(number)).await;
-    done?;
-    Ok(block)
 }
 
 struct Aio;

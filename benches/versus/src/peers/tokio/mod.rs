@@ -1,5 +1,7 @@
 //! tokio, current_thread, as its documentation advises: files on the blocking pool.
 
+mod common;
+
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::FileExt;
@@ -10,12 +12,12 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
 use tokio::task;
 
+use self::common::{echo, read_block, runtime, serve};
 use super::{Kind, Peer};
 use crate::blocks::{self, Access, Block};
-use crate::workloads::echo::{self, buffer_size};
+use crate::workloads::echo;
 use crate::workloads::files::{Reader, Reads, Writer, Writes};
 use crate::workloads::micro::{self, Executor};
 use crate::workloads::mixed::{CHUNK, Copying};
@@ -32,33 +34,6 @@ pub const PEER: Peer = Peer {
     write: Some(write),
     micro: Some(micro::run::<Tokio>),
 };
-
-fn runtime() -> Result<Runtime> {
-    Ok(Builder::new_current_thread().enable_all().build()?)
-}
-
-async fn serve<C>(listener: TcpListener, connection: impl Fn(TcpStream) -> C) -> Result<()>
-where
-    C: Future<Output = Result<()>> + Send + 'static,
-{
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        tokio::spawn(connection(stream));
-    }
-}
-
-async fn echo(mut stream: TcpStream, message: usize) -> Result<()> {
-    let mut buffer = vec![0; buffer_size(message)];
-    loop {
-        let count = stream.read(&mut buffer).await?;
-        if count == 0 {
-            return Ok(());
-        }
-        stream.write_all(&buffer[..count]).await?;
-    }
-}
 
 fn unified(listener: TcpListener, path: &Path) -> Result<()> {
     let file = Arc::new(blocks::open(path, Access::DirectRead)?);
@@ -148,15 +123,6 @@ async fn write_on(mut writer: Writer, file: Arc<File>) -> Result<()> {
         writer.end(&write);
     }
     Ok(())
-}
-
-async fn read_block(file: &Arc<File>, number: u64, mut into: Box<Block>) -> Result<Box<Block>> {
-    let file = file.clone();
-    task::spawn_blocking(move || {
-        file.read_exact_at(&mut into, blocks::offset(number))?;
-        Ok(into)
-    })
-    .await?
 }
 
 struct Tokio;
