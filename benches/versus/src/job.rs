@@ -1,6 +1,8 @@
 //! What the driver asks of a child, and what the child says back.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -48,6 +50,7 @@ pub struct Files {
 pub struct LoadRun {
     pub workload: Workload,
     pub case: Case,
+    /// Of no meaning for a server with a Unix socket, which listens at [`unix_name`].
     pub port: u16,
     /// The process that is measured.
     pub server: u32,
@@ -65,6 +68,12 @@ pub enum Message {
     Failed {
         reason: String,
     },
+}
+
+/// Where the process `server` listens if it has a Unix socket: in no folder, so nothing is left
+/// behind.
+pub fn unix_name(server: u32) -> io::Result<SocketAddr> {
+    SocketAddr::from_abstract_name(format!("versus-{server}"))
 }
 
 impl Message {

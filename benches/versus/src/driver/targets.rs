@@ -117,6 +117,12 @@ pub fn all() -> Vec<Target> {
     let one = Case::of(1).sized(echo::SMALL);
     add(Echo, one, Cpu, Against::Peer("tokio"), AtMost(1.05));
 
+    for workload in [UdpEcho, UnixEcho] {
+        for case in workload.cases() {
+            add(workload, case, Cpu, Against::Peer("tokio"), AtMost(1.0));
+        }
+    }
+
     for (many, io_uring, tokio) in [(32, 1.0, 0.55), (256, 1.0, 0.36)] {
         for case in [Case::of(many), Case::of(many).zipf()] {
             add(Unified, case, Cpu, Against::BestIoUring, AtMost(io_uring));

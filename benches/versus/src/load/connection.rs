@@ -1,16 +1,20 @@
 //! One connection: sends its requests, receives and checks the answers.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use crate::workloads::Dialogue;
+use crate::job::{LoadRun, unix_name};
+use crate::workloads::{Dialogue, Workload};
 
 pub struct Connection<D> {
-    pub stream: TcpStream,
+    pub socket: OwnedFd,
     dialogue: D,
     /// When the request was due; in a closed loop, when the last one was answered.
     due: Instant,
@@ -22,19 +26,17 @@ pub struct Connection<D> {
 }
 
 impl<D: Dialogue> Connection<D> {
-    pub fn open(port: u16, dialogue: D) -> Result<Self> {
-        let stream = connect(port)?;
-        stream.set_nonblocking(true)?;
+    pub fn open(run: &LoadRun, dialogue: D) -> Result<Self> {
+        let socket = socket(run)?;
         let answer = vec![0; dialogue.answer_size()].into();
         // Nothing to send yet: the first event only says that there is room.
         let sent = dialogue.request().len();
-        Ok(Connection { stream, dialogue, due: Instant::now(), sent, answer, heard: 0 })
+        Ok(Connection { socket, dialogue, due: Instant::now(), sent, answer, heard: 0 })
     }
 
     /// Closes the connection, and opens another in its place.
-    pub fn reopen(&mut self, port: u16) -> Result<()> {
-        self.stream = connect(port)?;
-        self.stream.set_nonblocking(true)?;
+    pub fn reopen(&mut self, run: &LoadRun) -> Result<()> {
+        self.socket = socket(run)?;
         Ok(())
     }
 
@@ -61,12 +63,17 @@ impl<D: Dialogue> Connection<D> {
         Ok(Some(latency))
     }
 
+    /// How long its request has been under way.
+    pub fn waits(&self) -> Duration {
+        self.due.elapsed()
+    }
+
     /// Sends as much as the socket takes. The rest follows at the event that says there is room.
     fn send(&mut self) -> Result<()> {
         let rest = &self.dialogue.request()[self.sent..];
-        match self.stream.write(rest) {
+        match send(&self.socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(sent) => self.sent += sent,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(Errno::AGAIN) => {}
             Err(error) => return Err(error).context("send a request"),
         }
         Ok(())
@@ -75,14 +82,27 @@ impl<D: Dialogue> Connection<D> {
     /// Receives what has arrived, up to the end of the answer.
     fn receive(&mut self) -> Result<()> {
         while self.heard < self.answer.len() {
-            match self.stream.read(&mut self.answer[self.heard..]) {
-                Ok(0) => bail!("the server closed a connection"),
-                Ok(more) => self.heard += more,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            match recv(&self.socket, &mut self.answer[self.heard..], RecvFlags::DONTWAIT) {
+                Ok((0, _)) => bail!("the server closed a connection"),
+                Ok((more, _)) => self.heard += more,
+                Err(Errno::AGAIN) => break,
                 Err(error) => return Err(error).context("receive an answer"),
             }
         }
         Ok(())
+    }
+}
+
+/// What the workload talks through.
+fn socket(run: &LoadRun) -> Result<OwnedFd> {
+    match run.workload {
+        Workload::UdpEcho => {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            socket.connect((Ipv4Addr::LOCALHOST, run.port)).context("connect")?;
+            Ok(socket.into())
+        }
+        Workload::UnixEcho => Ok(UnixStream::connect_addr(&unix_name(run.server)?).context("connect")?.into()),
+        _ => Ok(connect(run.port)?.into()),
     }
 }
 

@@ -24,7 +24,9 @@ pub fn run(run: &LoadRun) -> Result<Measurement> {
     match run.workload {
         Workload::ConnectionMemory => idle::weigh(run),
         Workload::IdleCpu => idle::watch(run),
-        Workload::Echo | Workload::Mixed => talk_beside_idle::<echo::Client>(run),
+        Workload::Echo | Workload::Mixed | Workload::UdpEcho | Workload::UnixEcho => {
+            talk_beside_idle::<echo::Client>(run)
+        }
         Workload::Unified => talk_beside_idle::<unified::Client>(run),
         Workload::Connect => talk::connect_and_close(run),
         other => bail!("{other} makes its own load"),

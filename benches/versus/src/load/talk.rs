@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
@@ -12,7 +12,7 @@ use super::meter::Meter;
 use super::pace::Pace;
 use crate::job::LoadRun;
 use crate::measure::Measurement;
-use crate::workloads::{Dialogue, echo};
+use crate::workloads::{Dialogue, Workload, echo};
 
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
@@ -31,6 +31,9 @@ pub fn talk<D: Dialogue>(run: &LoadRun) -> Result<Measurement> {
         })?;
         pace.send_due(&mut clients.connections)?;
         if let Some(measurement) = meter.turn(answers)? {
+            if run.workload == Workload::UdpEcho {
+                clients.ensure_none_lost(measurement.wall)?;
+            }
             return Ok(measurement);
         }
     }
@@ -47,7 +50,7 @@ pub fn connect_and_close(run: &LoadRun) -> Result<Measurement> {
         let answers = clients.turn(|epoll, index, connection, latency| {
             meter.answered(latency);
             let began = Instant::now();
-            connection.reopen(run.port)?;
+            connection.reopen(run)?;
             watch(epoll, index, connection)?;
             connection.ask(began)
         })?;
@@ -69,11 +72,19 @@ impl<D: Dialogue> Clients<D> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(run.case.many);
         for index in 0..run.case.many {
-            let connection = Connection::open(run.port, D::new(&run.case, index))?;
+            let connection = Connection::open(run, D::new(&run.case, index))?;
             watch(&epoll, index, &connection)?;
             connections.push(connection);
         }
         Ok(Clients { epoll, connections, events: Vec::with_capacity(run.case.many) })
+    }
+
+    /// Nobody sends a lost datagram again: its client would be silent ever after, and the load less
+    /// than the case says. None waits as long as a whole window.
+    fn ensure_none_lost(&self, window: Duration) -> Result<()> {
+        let lost = self.connections.iter().filter(|connection| connection.waits() >= window).count();
+        ensure!(lost == 0, "{lost} datagrams were lost");
+        Ok(())
     }
 
     /// Handles the events of all connections, without sleeping. Returns how many answers came.
@@ -99,5 +110,5 @@ impl<D: Dialogue> Clients<D> {
 /// Edge-triggered: registered once, never touched again.
 fn watch<D>(epoll: &OwnedFd, index: usize, connection: &Connection<D>) -> Result<()> {
     let interest = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
-    Ok(epoll::add(epoll, &connection.stream, epoll::EventData::new_u64(index as u64), interest)?)
+    Ok(epoll::add(epoll, &connection.socket, epoll::EventData::new_u64(index as u64), interest)?)
 }

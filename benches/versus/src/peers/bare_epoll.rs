@@ -29,6 +29,7 @@ pub const PEER: Peer = Peer {
     write: None,
     // It has no tasks.
     micro: None,
+    net: None,
 };
 
 /// The data of the listener's events. A connection's data is its key.

@@ -33,6 +33,7 @@ pub const PEER: Peer = Peer {
     read: Some(read),
     write: Some(write),
     micro: Some(micro::run::<Compio>),
+    net: None,
 };
 
 /// With the flags that io_uring has for a ring used by one thread, which compio sets only on

@@ -33,6 +33,7 @@ pub const PEER: Peer = Peer {
     read: Some(read),
     write: Some(write),
     micro: Some(micro::run::<Glommio>),
+    net: None,
 };
 
 /// With the option that keeps it from sleeping.
@@ -46,6 +47,7 @@ pub const SPINNING: Peer = Peer {
     read: None,
     write: None,
     micro: None,
+    net: None,
 };
 
 /// What glommio's own functions return. Its error cannot be shared between threads, so it does not

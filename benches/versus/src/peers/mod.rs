@@ -17,12 +17,15 @@ mod smol;
 mod tokio;
 mod tokio_uring;
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
+use std::process;
 
 use anyhow::{Context, Result};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use crate::blocks::Access;
-use crate::job::{Files, Message, PeerRun};
+use crate::job::{Files, Message, PeerRun, unix_name};
 use crate::workloads::mixed::Copying;
 use crate::workloads::{Workload, echo, files};
 pub use peer::{Kind, Peer};
@@ -58,6 +61,8 @@ fn run_on(peer: &Peer, run: &PeerRun) -> Option<Result<()>> {
             let message = case.message.unwrap_or(echo::SMALL);
             return peer.echo.map(|serve| serve(listen()?, message));
         }
+        Workload::UdpEcho => return peer.net.as_ref().map(|net| (net.udp_echo)(bind_udp()?)),
+        Workload::UnixEcho => return peer.net.as_ref().map(|net| (net.unix_echo)(listen_unix()?)),
         Workload::Unified => return peer.unified.map(|serve| serve(listen()?, source)),
         Workload::Mixed => return peer.mixed.map(|serve| serve(listen()?, Copying::new(source, target))),
         Workload::Read => read(Access::DirectRead, peer.read?),
@@ -73,17 +78,39 @@ fn run_on(peer: &Peer, run: &PeerRun) -> Option<Result<()>> {
     Some(measured.and_then(|measurement| Message::Measured(measurement).send()))
 }
 
+/// The most that the kernel grants by default. The length that std chooses is too short for
+/// thousands of clients: a connection that does not fit is lost, and tried again after a second.
+const BACKLOG: i32 = 4096;
+
 /// A nonblocking listener, announced to the driver. Connections that come before the runtime is up
 /// wait in its backlog.
 fn listen() -> Result<TcpListener> {
-    /// The most that the kernel grants by default. The length that std chooses is too short for
-    /// thousands of clients: a connection that does not fit is lost, and tried again after a
-    /// second.
-    const BACKLOG: i32 = 4096;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
     Message::Listening { port }.send()?;
     Ok(listener)
+}
+
+/// As [`listen`], under a name that the load generator knows.
+fn listen_unix() -> Result<UnixListener> {
+    let listener = UnixListener::bind_addr(&unix_name(process::id())?)?;
+    rustix::net::listen(&listener, BACKLOG)?;
+    listener.set_nonblocking(true)?;
+    Message::Listening { port: 0 }.send()?;
+    Ok(listener)
+}
+
+/// A nonblocking socket, announced to the driver. It has room for a datagram of each client, which
+/// would be lost otherwise.
+fn bind_udp() -> Result<UdpSocket> {
+    /// Where the kernel grants less, it is still enough for 512 short ones.
+    const ROOM: usize = 1 << 20;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    set_socket_recv_buffer_size(&socket, ROOM)?;
+    socket.set_nonblocking(true)?;
+    let port = socket.local_addr()?.port();
+    Message::Listening { port }.send()?;
+    Ok(socket)
 }

@@ -1,6 +1,7 @@
 //! A runtime or a bare loop, as the list of peers has it.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,6 +33,14 @@ pub struct Peer {
     pub write: Option<fn(Writes) -> Result<()>>,
     /// [`micro::run`](crate::workloads::micro::run) with its executor.
     pub micro: Option<Micro>,
+    pub net: Option<Net>,
+}
+
+/// What ours is compared in with tokio alone. Each serves forever.
+pub struct Net {
+    /// Messages of [`SMALL`](crate::workloads::echo::SMALL) bytes, here and in `unix_echo`.
+    pub udp_echo: fn(UdpSocket) -> Result<()>,
+    pub unix_echo: fn(UnixListener) -> Result<()>,
 }
 
 /// Takes how many tasks there are at once.
@@ -71,6 +80,7 @@ impl Peer {
         let fits = !self.kind.spins() || case.many <= FEW;
         fits && match workload {
             Workload::Echo | Workload::Connect | Workload::ConnectionMemory | Workload::IdleCpu => self.echo.is_some(),
+            Workload::UdpEcho | Workload::UnixEcho => self.net.is_some(),
             Workload::Unified => self.unified.is_some(),
             Workload::Mixed => self.mixed.is_some(),
             Workload::Read | Workload::Buffered => self.read.is_some(),

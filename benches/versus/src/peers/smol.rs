@@ -33,6 +33,7 @@ pub const PEER: Peer = Peer {
     read: Some(read),
     write: Some(write),
     micro: Some(micro::run::<Smol>),
+    net: None,
 };
 
 thread_local! {

@@ -32,6 +32,7 @@ pub const PEER: Peer = Peer {
     read: Some(read),
     write: Some(write),
     micro: Some(micro::run::<TokioUring>),
+    net: None,
 };
 
 /// `start` would be shorter, but panics where io_uring is denied.

@@ -1,4 +1,5 @@
-//! echo: the server sends back what it receives. No message equals the one before.
+//! echo, udp-echo, unix-echo: the server sends back what it receives. No message equals the one
+//! before.
 
 use crate::workloads::{Case, Dialogue};
 

@@ -25,6 +25,10 @@ pub enum Workload {
     Echo,
     /// Accept, send one message back, see the close.
     Connect,
+    /// Send each datagram back.
+    UdpEcho,
+    /// Send each message back over a Unix socket.
+    UnixEcho,
     /// Answer each request with the block of the file that it names.
     Unified,
     /// Send each message back while the same loop copies a big file.
@@ -72,7 +76,8 @@ impl Workload {
     pub fn driven(self) -> Driven {
         use Workload::*;
         match self {
-            Echo | Connect | Unified | Mixed | ConnectionMemory | IdleCpu => Driven::ByClients,
+            Echo | Connect | UdpEcho | UnixEcho | Unified | Mixed => Driven::ByClients,
+            ConnectionMemory | IdleCpu => Driven::ByClients,
             Read | Write | Buffered => Driven::ByItself,
             SpawnJoin | YieldNow | Wake | Sleep | StartStop | TaskMemory => Driven::ByItself,
         }
@@ -86,7 +91,8 @@ impl Workload {
             IdleCpu => Figure::Busy,
             // Its CPU time includes the copy's.
             Mixed => Figure::P99,
-            Echo | Connect | Unified | Read | Write | Buffered => Figure::Cpu,
+            Echo | Connect | UdpEcho | UnixEcho | Unified => Figure::Cpu,
+            Read | Write | Buffered => Figure::Cpu,
             SpawnJoin | YieldNow | Wake | Sleep | StartStop => Figure::Cpu,
         }
     }
@@ -95,7 +101,8 @@ impl Workload {
     pub fn has_calls(self) -> bool {
         use Workload::*;
         match self {
-            Echo | Connect | Unified | Mixed | Read | Write | Buffered | StartStop => true,
+            Echo | Connect | UdpEcho | UnixEcho | Unified | Mixed => true,
+            Read | Write | Buffered | StartStop => true,
             SpawnJoin | YieldNow | Wake | Sleep | TaskMemory | ConnectionMemory | IdleCpu => false,
         }
     }
@@ -115,7 +122,7 @@ impl Workload {
         match self {
             _ if case.rate.is_some() => 4.0,
             Mixed | Unified | Sleep => 2.0,
-            Echo | Connect | Read | Write | Buffered | SpawnJoin | YieldNow | Wake => 1.0,
+            Echo | Connect | UdpEcho | UnixEcho | Read | Write | Buffered | SpawnJoin | YieldNow | Wake => 1.0,
             StartStop | TaskMemory | ConnectionMemory | IdleCpu => 1.0,
         }
     }
@@ -142,6 +149,7 @@ impl Workload {
                 iter::once(one).chain(echo::SIZES.into_iter().flat_map(sized)).chain([large, beside_idle]).collect()
             }
             Connect => vec![Case::of(32).sized(echo::SMALL)],
+            UdpEcho | UnixEcho => each(&[1, 64, 512]).into_iter().map(|case| case.sized(echo::SMALL)).collect(),
             Unified => each(&[1, 8])
                 .into_iter()
                 .chain(each(&[32, 256]).into_iter().flat_map(|case| [case, case.zipf()]))
@@ -163,7 +171,7 @@ impl Workload {
     pub fn quick_case(self) -> Case {
         use Workload::*;
         match self {
-            Echo => Case::of(64).sized(echo::SMALL),
+            Echo | UdpEcho | UnixEcho => Case::of(64).sized(echo::SMALL),
             Unified | Read | Write | Buffered => Case::of(32),
             SpawnJoin => Case::of(1_000),
             Sleep | TaskMemory => Case::of(10_000),

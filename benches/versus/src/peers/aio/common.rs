@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use aio_runtime::fs::{Buf, File};
-use aio_runtime::io::{AsyncReadExt, AsyncWriteExt};
+use aio_runtime::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use aio_runtime::net::TcpStream;
 use anyhow::Result;
 
@@ -22,7 +22,7 @@ where
     }
 }
 
-pub async fn echo(mut stream: TcpStream, message: usize) -> Result<()> {
+pub async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin, message: usize) -> Result<()> {
     let mut buffer = vec![0; buffer_size(message)];
     loop {
         let count = stream.read(&mut buffer).await?;

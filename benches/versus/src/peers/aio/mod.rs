@@ -1,6 +1,7 @@
 //! aio-runtime: files with O_DIRECT, read by the loop itself.
 
 mod common;
+mod net;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -32,6 +33,7 @@ pub const PEER: Peer = Peer {
     read: Some(|reads| read_on(Runtime::new()?, reads)),
     write: Some(|writes| write_on(Runtime::new()?, writes)),
     micro: Some(micro::run::<Aio>),
+    net: Some(net::NET),
 };
 
 /// With the one option that trades CPU time for latency.
@@ -45,6 +47,7 @@ pub const SPINNING: Peer = Peer {
     read: Some(|reads| read_on(spinning()?, reads)),
     write: Some(|writes| write_on(spinning()?, writes)),
     micro: None,
+    net: None,
 };
 
 fn spinning() -> Result<Runtime> {

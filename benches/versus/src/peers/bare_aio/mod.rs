@@ -25,4 +25,5 @@ pub const PEER: Peer = Peer {
     read: Some(files::read),
     write: Some(files::write),
     micro: None,
+    net: None,
 };

@@ -37,6 +37,7 @@ const fn peer<D: Driver>(name: &'static str, kind: Kind) -> Peer {
         read: Some(read::<D>),
         write: Some(write::<D>),
         micro: Some(micro::run::<Monoio<D>>),
+        net: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use anyhow::Result;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task;
@@ -30,7 +30,7 @@ where
     }
 }
 
-pub async fn echo(mut stream: TcpStream, message: usize) -> Result<()> {
+pub async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin, message: usize) -> Result<()> {
     let mut buffer = vec![0; buffer_size(message)];
     loop {
         let count = stream.read(&mut buffer).await?;

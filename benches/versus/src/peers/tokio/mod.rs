@@ -1,6 +1,7 @@
 //! tokio, current_thread, as its documentation advises: files on the blocking pool.
 
 mod common;
+mod net;
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -33,6 +34,7 @@ pub const PEER: Peer = Peer {
     read: Some(read),
     write: Some(write),
     micro: Some(micro::run::<Tokio>),
+    net: Some(net::NET),
 };
 
 fn unified(listener: TcpListener, path: &Path) -> Result<()> {
