@@ -40,6 +40,13 @@ impl<const SIZE: usize> DerefMut for Block<SIZE> {
     }
 }
 
+/// For those who keep it as bytes, whatever they are in.
+impl<const SIZE: usize> AsRef<[u8]> for Box<Block<SIZE>> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 /// Where block `number` begins in the file.
 pub fn offset(number: u64) -> u64 {
     number * BLOCK_SIZE as u64

@@ -123,6 +123,12 @@ pub fn all() -> Vec<Target> {
         }
     }
 
+    for (workload, limit) in [(Http, 1.0), (AxumRead, 0.45)] {
+        for case in workload.cases() {
+            add(workload, case, Cpu, Against::Peer("tokio"), AtMost(limit));
+        }
+    }
+
     for (many, io_uring, tokio) in [(32, 1.0, 0.55), (256, 1.0, 0.36)] {
         for case in [Case::of(many), Case::of(many).zipf()] {
             add(Unified, case, Cpu, Against::BestIoUring, AtMost(io_uring));

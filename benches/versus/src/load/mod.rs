@@ -18,7 +18,7 @@ use anyhow::{Result, bail};
 
 use crate::job::LoadRun;
 use crate::measure::Measurement;
-use crate::workloads::{Dialogue, Workload, echo, unified};
+use crate::workloads::{Dialogue, Workload, echo, http, unified};
 
 pub fn run(run: &LoadRun) -> Result<Measurement> {
     match run.workload {
@@ -28,6 +28,8 @@ pub fn run(run: &LoadRun) -> Result<Measurement> {
             talk_beside_idle::<echo::Client>(run)
         }
         Workload::Unified => talk_beside_idle::<unified::Client>(run),
+        Workload::Http => talk::talk::<http::Hello>(run),
+        Workload::AxumRead => talk::talk::<http::Reader>(run),
         Workload::Connect => talk::connect_and_close(run),
         other => bail!("{other} makes its own load"),
     }

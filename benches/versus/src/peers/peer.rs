@@ -41,6 +41,10 @@ pub struct Net {
     /// Messages of [`SMALL`](crate::workloads::echo::SMALL) bytes, here and in `unix_echo`.
     pub udp_echo: fn(UdpSocket) -> Result<()>,
     pub unix_echo: fn(UnixListener) -> Result<()>,
+    /// By hyper.
+    pub http: fn(TcpListener) -> Result<()>,
+    /// By axum, from the file at the path, opened with O_DIRECT.
+    pub axum_read: fn(TcpListener, &Path) -> Result<()>,
 }
 
 /// Takes how many tasks there are at once.
@@ -80,7 +84,7 @@ impl Peer {
         let fits = !self.kind.spins() || case.many <= FEW;
         fits && match workload {
             Workload::Echo | Workload::Connect | Workload::ConnectionMemory | Workload::IdleCpu => self.echo.is_some(),
-            Workload::UdpEcho | Workload::UnixEcho => self.net.is_some(),
+            Workload::UdpEcho | Workload::UnixEcho | Workload::Http | Workload::AxumRead => self.net.is_some(),
             Workload::Unified => self.unified.is_some(),
             Workload::Mixed => self.mixed.is_some(),
             Workload::Read | Workload::Buffered => self.read.is_some(),

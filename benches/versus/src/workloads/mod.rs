@@ -5,6 +5,7 @@ pub mod case;
 pub mod dialogue;
 pub mod echo;
 pub mod files;
+pub mod http;
 pub mod micro;
 pub mod mixed;
 pub mod unified;
@@ -31,6 +32,10 @@ pub enum Workload {
     UnixEcho,
     /// Answer each request with the block of the file that it names.
     Unified,
+    /// Greet over HTTP/1.1, by hyper.
+    Http,
+    /// Answer each request over HTTP with a block of the file, by axum.
+    AxumRead,
     /// Send each message back while the same loop copies a big file.
     Mixed,
     /// Read random 4 KiB blocks of a file with O_DIRECT.
@@ -76,7 +81,7 @@ impl Workload {
     pub fn driven(self) -> Driven {
         use Workload::*;
         match self {
-            Echo | Connect | UdpEcho | UnixEcho | Unified | Mixed => Driven::ByClients,
+            Echo | Connect | UdpEcho | UnixEcho | Unified | Http | AxumRead | Mixed => Driven::ByClients,
             ConnectionMemory | IdleCpu => Driven::ByClients,
             Read | Write | Buffered => Driven::ByItself,
             SpawnJoin | YieldNow | Wake | Sleep | StartStop | TaskMemory => Driven::ByItself,
@@ -91,7 +96,7 @@ impl Workload {
             IdleCpu => Figure::Busy,
             // Its CPU time includes the copy's.
             Mixed => Figure::P99,
-            Echo | Connect | UdpEcho | UnixEcho | Unified => Figure::Cpu,
+            Echo | Connect | UdpEcho | UnixEcho | Unified | Http | AxumRead => Figure::Cpu,
             Read | Write | Buffered => Figure::Cpu,
             SpawnJoin | YieldNow | Wake | Sleep | StartStop => Figure::Cpu,
         }
@@ -101,7 +106,7 @@ impl Workload {
     pub fn has_calls(self) -> bool {
         use Workload::*;
         match self {
-            Echo | Connect | UdpEcho | UnixEcho | Unified | Mixed => true,
+            Echo | Connect | UdpEcho | UnixEcho | Unified | Http | AxumRead | Mixed => true,
             Read | Write | Buffered | StartStop => true,
             SpawnJoin | YieldNow | Wake | Sleep | TaskMemory | ConnectionMemory | IdleCpu => false,
         }
@@ -121,8 +126,9 @@ impl Workload {
         use Workload::*;
         match self {
             _ if case.rate.is_some() => 4.0,
-            Mixed | Unified | Sleep => 2.0,
-            Echo | Connect | UdpEcho | UnixEcho | Read | Write | Buffered | SpawnJoin | YieldNow | Wake => 1.0,
+            Mixed | Unified | AxumRead | Sleep => 2.0,
+            Echo | Connect | UdpEcho | UnixEcho | Http => 1.0,
+            Read | Write | Buffered | SpawnJoin | YieldNow | Wake => 1.0,
             StartStop | TaskMemory | ConnectionMemory | IdleCpu => 1.0,
         }
     }
@@ -154,6 +160,7 @@ impl Workload {
                 .into_iter()
                 .chain(each(&[32, 256]).into_iter().flat_map(|case| [case, case.zipf()]))
                 .collect(),
+            Http | AxumRead => each(&[64]),
             Mixed => vec![Case::of(64).sized(echo::SMALL)],
             Read | Write => each(&[1, 32, 128]),
             Buffered => each(&[1, 32]),
@@ -176,7 +183,7 @@ impl Workload {
             SpawnJoin => Case::of(1_000),
             Sleep | TaskMemory => Case::of(10_000),
             ConnectionMemory | IdleCpu => Case::of(0).sized(echo::SMALL).beside(512),
-            Connect | Mixed | YieldNow | Wake | StartStop => self.cases()[0],
+            Connect | Http | AxumRead | Mixed | YieldNow | Wake | StartStop => self.cases()[0],
         }
     }
 }

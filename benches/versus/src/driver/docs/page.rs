@@ -27,7 +27,7 @@ cargo run --release --manifest-path benches/versus/Cargo.toml -- all
 const METHOD: &str = "\
 ## How
 
-Every run is a new process on one core, with one runtime and one workload. For what is served over TCP, a load
+Every run is a new process on one core, with one runtime and one workload. For what is served, a load
 generator in another process on another core checks every answer. In each round of a case all runtimes take turns,
 in a random order that the next round reverses. So a machine that is slow for a while is slow for all of them.
 

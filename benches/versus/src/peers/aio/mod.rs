@@ -1,6 +1,7 @@
 //! aio-runtime: files with O_DIRECT, read by the loop itself.
 
 mod common;
+mod http;
 mod net;
 
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! Datagrams and Unix sockets.
+//! What ours is compared in with tokio alone: datagrams and Unix sockets here, HTTP beside this.
 
 use std::net::UdpSocket;
 use std::os::unix::net::UnixListener;
@@ -7,10 +7,11 @@ use aio_runtime::Runtime;
 use anyhow::Result;
 
 use super::common::echo;
+use super::http;
 use crate::peers::peer::Net;
 use crate::workloads::echo::{SMALL, buffer_size};
 
-pub const NET: Net = Net { udp_echo, unix_echo };
+pub const NET: Net = Net { udp_echo, unix_echo, http: http::hello, axum_read: http::read };
 
 fn udp_echo(socket: UdpSocket) -> Result<()> {
     Runtime::new()?.block_on(async {

@@ -1,6 +1,7 @@
 //! tokio, current_thread, as its documentation advises: files on the blocking pool.
 
 mod common;
+mod http;
 mod net;
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Datagrams and Unix sockets.
+//! What ours is compared in with tokio alone: datagrams and Unix sockets here, HTTP beside this.
 
 use std::net::UdpSocket;
 use std::os::unix::net::UnixListener;
@@ -6,10 +6,11 @@ use std::os::unix::net::UnixListener;
 use anyhow::Result;
 
 use super::common::{echo, runtime};
+use super::http;
 use crate::peers::peer::Net;
 use crate::workloads::echo::{SMALL, buffer_size};
 
-pub const NET: Net = Net { udp_echo, unix_echo };
+pub const NET: Net = Net { udp_echo, unix_echo, http: http::hello, axum_read: http::read };
 
 fn udp_echo(socket: UdpSocket) -> Result<()> {
     runtime()?.block_on(async {
