@@ -123,6 +123,13 @@ pub fn all() -> Vec<Target> {
         }
     }
 
+    for workload in [BulkReceive, BulkSend] {
+        for case in workload.cases() {
+            add(workload, case, Cpu, Against::Peer("tokio"), AtMost(1.0));
+            add(workload, case, Throughput, Against::Peer("tokio"), AtLeast(1.0));
+        }
+    }
+
     for (workload, limit) in [(Http, 1.0), (AxumRead, 0.45)] {
         for case in workload.cases() {
             add(workload, case, Cpu, Against::Peer("tokio"), AtMost(limit));

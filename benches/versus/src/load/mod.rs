@@ -8,6 +8,7 @@
 //! The load generator never sleeps while it makes load, and has a core to itself. If it slept, the
 //! server would pay for waking it, and how often would be a matter of timing.
 
+mod bulk;
 mod connection;
 mod idle;
 mod meter;
@@ -28,6 +29,8 @@ pub fn run(run: &LoadRun) -> Result<Measurement> {
             talk_beside_idle::<echo::Client>(run)
         }
         Workload::Unified => talk_beside_idle::<unified::Client>(run),
+        Workload::BulkReceive => bulk::send(run),
+        Workload::BulkSend => bulk::receive(run),
         Workload::Http => talk::talk::<http::Hello>(run),
         Workload::AxumRead => talk::talk::<http::Reader>(run),
         Workload::Connect => talk::connect_and_close(run),

@@ -63,6 +63,8 @@ fn run_on(peer: &Peer, run: &PeerRun) -> Option<Result<()>> {
         }
         Workload::UdpEcho => return peer.net.as_ref().map(|net| (net.udp_echo)(bind_udp()?)),
         Workload::UnixEcho => return peer.net.as_ref().map(|net| (net.unix_echo)(listen_unix()?)),
+        Workload::BulkReceive => return peer.net.as_ref().map(|net| (net.bulk_receive)(listen()?)),
+        Workload::BulkSend => return peer.net.as_ref().map(|net| (net.bulk_send)(listen()?)),
         Workload::Http => return peer.net.as_ref().map(|net| (net.http)(listen()?)),
         Workload::AxumRead => return peer.net.as_ref().map(|net| (net.axum_read)(listen()?, source)),
         Workload::Unified => return peer.unified.map(|serve| serve(listen()?, source)),

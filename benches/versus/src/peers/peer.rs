@@ -41,6 +41,10 @@ pub struct Net {
     /// Messages of [`SMALL`](crate::workloads::echo::SMALL) bytes, here and in `unix_echo`.
     pub udp_echo: fn(UdpSocket) -> Result<()>,
     pub unix_echo: fn(UnixListener) -> Result<()>,
+    /// Tells at the end how many bytes came: 8 bytes, little endian.
+    pub bulk_receive: fn(TcpListener) -> Result<()>,
+    /// Says [`piece`](crate::workloads::bulk::piece) over and over.
+    pub bulk_send: fn(TcpListener) -> Result<()>,
     /// By hyper.
     pub http: fn(TcpListener) -> Result<()>,
     /// By axum, from the file at the path, opened with O_DIRECT.
@@ -84,7 +88,8 @@ impl Peer {
         let fits = !self.kind.spins() || case.many <= FEW;
         fits && match workload {
             Workload::Echo | Workload::Connect | Workload::ConnectionMemory | Workload::IdleCpu => self.echo.is_some(),
-            Workload::UdpEcho | Workload::UnixEcho | Workload::Http | Workload::AxumRead => self.net.is_some(),
+            Workload::UdpEcho | Workload::UnixEcho | Workload::BulkReceive | Workload::BulkSend => self.net.is_some(),
+            Workload::Http | Workload::AxumRead => self.net.is_some(),
             Workload::Unified => self.unified.is_some(),
             Workload::Mixed => self.mixed.is_some(),
             Workload::Read | Workload::Buffered => self.read.is_some(),

@@ -1,6 +1,7 @@
 //! What is measured. The file of a workload has what is the same for every runtime: the client's
 //! side, the format on the wire, the way of counting.
 
+pub mod bulk;
 pub mod case;
 pub mod dialogue;
 pub mod echo;
@@ -30,6 +31,10 @@ pub enum Workload {
     UdpEcho,
     /// Send each message back over a Unix socket.
     UnixEcho,
+    /// Receive a stream of bytes.
+    BulkReceive,
+    /// Send a stream of bytes.
+    BulkSend,
     /// Answer each request with the block of the file that it names.
     Unified,
     /// Greet over HTTP/1.1, by hyper.
@@ -82,7 +87,7 @@ impl Workload {
         use Workload::*;
         match self {
             Echo | Connect | UdpEcho | UnixEcho | Unified | Http | AxumRead | Mixed => Driven::ByClients,
-            ConnectionMemory | IdleCpu => Driven::ByClients,
+            BulkReceive | BulkSend | ConnectionMemory | IdleCpu => Driven::ByClients,
             Read | Write | Buffered => Driven::ByItself,
             SpawnJoin | YieldNow | Wake | Sleep | StartStop | TaskMemory => Driven::ByItself,
         }
@@ -97,7 +102,7 @@ impl Workload {
             // Its CPU time includes the copy's.
             Mixed => Figure::P99,
             Echo | Connect | UdpEcho | UnixEcho | Unified | Http | AxumRead => Figure::Cpu,
-            Read | Write | Buffered => Figure::Cpu,
+            BulkReceive | BulkSend | Read | Write | Buffered => Figure::Cpu,
             SpawnJoin | YieldNow | Wake | Sleep | StartStop => Figure::Cpu,
         }
     }
@@ -107,7 +112,7 @@ impl Workload {
         use Workload::*;
         match self {
             Echo | Connect | UdpEcho | UnixEcho | Unified | Http | AxumRead | Mixed => true,
-            Read | Write | Buffered | StartStop => true,
+            BulkReceive | BulkSend | Read | Write | Buffered | StartStop => true,
             SpawnJoin | YieldNow | Wake | Sleep | TaskMemory | ConnectionMemory | IdleCpu => false,
         }
     }
@@ -127,7 +132,7 @@ impl Workload {
         match self {
             _ if case.rate.is_some() => 4.0,
             Mixed | Unified | AxumRead | Sleep => 2.0,
-            Echo | Connect | UdpEcho | UnixEcho | Http => 1.0,
+            Echo | Connect | UdpEcho | UnixEcho | BulkReceive | BulkSend | Http => 1.0,
             Read | Write | Buffered | SpawnJoin | YieldNow | Wake => 1.0,
             StartStop | TaskMemory | ConnectionMemory | IdleCpu => 1.0,
         }
@@ -160,6 +165,7 @@ impl Workload {
                 .into_iter()
                 .chain(each(&[32, 256]).into_iter().flat_map(|case| [case, case.zipf()]))
                 .collect(),
+            BulkReceive | BulkSend => each(&[1]),
             Http | AxumRead => each(&[64]),
             Mixed => vec![Case::of(64).sized(echo::SMALL)],
             Read | Write => each(&[1, 32, 128]),
@@ -183,7 +189,7 @@ impl Workload {
             SpawnJoin => Case::of(1_000),
             Sleep | TaskMemory => Case::of(10_000),
             ConnectionMemory | IdleCpu => Case::of(0).sized(echo::SMALL).beside(512),
-            Connect | Http | AxumRead | Mixed | YieldNow | Wake | StartStop => self.cases()[0],
+            Connect | BulkReceive | BulkSend | Http | AxumRead | Mixed | YieldNow | Wake | StartStop => self.cases()[0],
         }
     }
 }

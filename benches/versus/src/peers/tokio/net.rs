@@ -1,16 +1,20 @@
-//! What ours is compared in with tokio alone: datagrams and Unix sockets here, HTTP beside this.
+//! What ours is compared in with tokio alone: datagrams, Unix sockets and long streams here, HTTP
+//! beside this.
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 
 use anyhow::Result;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use super::common::{echo, runtime};
+use super::common::{echo, runtime, serve};
 use super::http;
 use crate::peers::peer::Net;
+use crate::workloads::bulk::{PIECE, piece};
 use crate::workloads::echo::{SMALL, buffer_size};
 
-pub const NET: Net = Net { udp_echo, unix_echo, http: http::hello, axum_read: http::read };
+pub const NET: Net = Net { udp_echo, unix_echo, bulk_receive, bulk_send, http: http::hello, axum_read: http::read };
 
 fn udp_echo(socket: UdpSocket) -> Result<()> {
     runtime()?.block_on(async {
@@ -31,4 +35,33 @@ fn unix_echo(listener: UnixListener) -> Result<()> {
             tokio::spawn(echo(stream, SMALL));
         }
     })
+}
+
+fn bulk_receive(listener: TcpListener) -> Result<()> {
+    runtime()?.block_on(serve(listener, receive))
+}
+
+async fn receive(mut stream: TcpStream) -> Result<()> {
+    let mut buffer = vec![0; PIECE];
+    let mut received = 0;
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            break;
+        }
+        received += count as u64;
+    }
+    stream.write_all(&received.to_le_bytes()).await?;
+    Ok(())
+}
+
+fn bulk_send(listener: TcpListener) -> Result<()> {
+    runtime()?.block_on(serve(listener, send))
+}
+
+async fn send(mut stream: TcpStream) -> Result<()> {
+    let piece = piece();
+    loop {
+        stream.write_all(&piece).await?;
+    }
 }
