@@ -129,6 +129,7 @@ pub fn all() -> Vec<Target> {
             add(workload, case, Throughput, Against::Peer("tokio"), AtLeast(1.0));
         }
     }
+    add(Connect, Connect.cases()[0], Throughput, Against::Peer("tokio"), AtLeast(1.0));
 
     for (workload, limit) in [(Http, 1.0), (AxumRead, 0.45)] {
         for case in workload.cases() {
