@@ -163,6 +163,7 @@ pub fn all() -> Vec<Target> {
     let talking = Case::of(64).sized(64);
     add(Echo, talking.beside(12_000), Cpu, Against::WithoutIdle, AtMost(1.05));
     add(ConnectionMemory, ConnectionMemory.cases()[0], BytesEach, Against::BestRuntime, AtMost(1.0));
+    add(SocketMemory, SocketMemory.cases()[0], BytesEach, Against::Peer("tokio"), AtMost(0.5));
     add(IdleCpu, IdleCpu.cases()[0], Busy, Against::Nothing, AtMost(0.0));
 
     let mut add = |workload, case, figure, against, limit| {

@@ -23,7 +23,7 @@ use crate::workloads::{Dialogue, Workload, echo, http, unified};
 
 pub fn run(run: &LoadRun) -> Result<Measurement> {
     match run.workload {
-        Workload::ConnectionMemory => idle::weigh(run),
+        Workload::ConnectionMemory | Workload::SocketMemory => idle::weigh(run),
         Workload::IdleCpu => idle::watch(run),
         Workload::Echo | Workload::Mixed | Workload::UdpEcho | Workload::UnixEcho => {
             talk_beside_idle::<echo::Client>(run)

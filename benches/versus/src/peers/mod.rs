@@ -63,6 +63,7 @@ fn run_on(peer: &Peer, run: &PeerRun) -> Option<Result<()>> {
         }
         Workload::UdpEcho => return peer.net.as_ref().map(|net| (net.udp_echo)(bind_udp()?)),
         Workload::UnixEcho => return peer.net.as_ref().map(|net| (net.unix_echo)(listen_unix()?)),
+        Workload::SocketMemory => return peer.net.as_ref().map(|net| (net.socket_memory)(listen()?)),
         Workload::BulkReceive => return peer.net.as_ref().map(|net| (net.bulk_receive)(listen()?)),
         Workload::BulkSend => return peer.net.as_ref().map(|net| (net.bulk_send)(listen()?)),
         Workload::Http => return peer.net.as_ref().map(|net| (net.http)(listen()?)),

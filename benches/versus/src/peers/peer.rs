@@ -41,6 +41,9 @@ pub struct Net {
     /// Messages of [`SMALL`](crate::workloads::echo::SMALL) bytes, here and in `unix_echo`.
     pub udp_echo: fn(UdpSocket) -> Result<()>,
     pub unix_echo: fn(UnixListener) -> Result<()>,
+    /// As `unix_echo`, once for each connection, over TCP. Then one task keeps them all, each
+    /// waited for.
+    pub socket_memory: fn(TcpListener) -> Result<()>,
     /// Tells at the end how many bytes came: 8 bytes, little endian.
     pub bulk_receive: fn(TcpListener) -> Result<()>,
     /// Says [`piece`](crate::workloads::bulk::piece) over and over.
@@ -88,7 +91,8 @@ impl Peer {
         let fits = !self.kind.spins() || case.many <= FEW;
         fits && match workload {
             Workload::Echo | Workload::Connect | Workload::ConnectionMemory | Workload::IdleCpu => self.echo.is_some(),
-            Workload::UdpEcho | Workload::UnixEcho | Workload::BulkReceive | Workload::BulkSend => self.net.is_some(),
+            Workload::UdpEcho | Workload::UnixEcho | Workload::SocketMemory => self.net.is_some(),
+            Workload::BulkReceive | Workload::BulkSend => self.net.is_some(),
             Workload::Http | Workload::AxumRead => self.net.is_some(),
             Workload::Unified => self.unified.is_some(),
             Workload::Mixed => self.mixed.is_some(),

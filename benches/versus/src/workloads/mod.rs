@@ -63,6 +63,8 @@ pub enum Workload {
     TaskMemory,
     /// Keep idle connections: resident bytes of each.
     ConnectionMemory,
+    /// Keep idle connections, all in one task: resident bytes of each.
+    SocketMemory,
     /// Keep idle connections: CPU time.
     IdleCpu,
 }
@@ -87,7 +89,7 @@ impl Workload {
         use Workload::*;
         match self {
             Echo | Connect | UdpEcho | UnixEcho | Unified | Http | AxumRead | Mixed => Driven::ByClients,
-            BulkReceive | BulkSend | ConnectionMemory | IdleCpu => Driven::ByClients,
+            BulkReceive | BulkSend | ConnectionMemory | SocketMemory | IdleCpu => Driven::ByClients,
             Read | Write | Buffered => Driven::ByItself,
             SpawnJoin | YieldNow | Wake | Sleep | StartStop | TaskMemory => Driven::ByItself,
         }
@@ -97,7 +99,7 @@ impl Workload {
     pub fn figure(self) -> Figure {
         use Workload::*;
         match self {
-            TaskMemory | ConnectionMemory => Figure::BytesEach,
+            TaskMemory | ConnectionMemory | SocketMemory => Figure::BytesEach,
             IdleCpu => Figure::Busy,
             // Its CPU time includes the copy's.
             Mixed => Figure::P99,
@@ -113,7 +115,7 @@ impl Workload {
         match self {
             Echo | Connect | UdpEcho | UnixEcho | Unified | Http | AxumRead | Mixed => true,
             BulkReceive | BulkSend | Read | Write | Buffered | StartStop => true,
-            SpawnJoin | YieldNow | Wake | Sleep | TaskMemory | ConnectionMemory | IdleCpu => false,
+            SpawnJoin | YieldNow | Wake | Sleep | TaskMemory | ConnectionMemory | SocketMemory | IdleCpu => false,
         }
     }
 
@@ -134,7 +136,7 @@ impl Workload {
             Mixed | Unified | AxumRead | Sleep => 2.0,
             Echo | Connect | UdpEcho | UnixEcho | BulkReceive | BulkSend | Http => 1.0,
             Read | Write | Buffered | SpawnJoin | YieldNow | Wake => 1.0,
-            StartStop | TaskMemory | ConnectionMemory | IdleCpu => 1.0,
+            StartStop | TaskMemory | ConnectionMemory | SocketMemory | IdleCpu => 1.0,
         }
     }
 
@@ -175,7 +177,7 @@ impl Workload {
             Sleep => each(&[10_000, 100_000]),
             TaskMemory => each(&[100_000]),
             StartStop => each(&[1]),
-            ConnectionMemory => vec![Case::of(0).sized(echo::SMALL).beside(4096)],
+            ConnectionMemory | SocketMemory => vec![Case::of(0).sized(echo::SMALL).beside(4096)],
             IdleCpu => vec![Case::of(0).sized(echo::SMALL).beside(12_000)],
         }
     }
@@ -188,7 +190,7 @@ impl Workload {
             Unified | Read | Write | Buffered => Case::of(32),
             SpawnJoin => Case::of(1_000),
             Sleep | TaskMemory => Case::of(10_000),
-            ConnectionMemory | IdleCpu => Case::of(0).sized(echo::SMALL).beside(512),
+            ConnectionMemory | SocketMemory | IdleCpu => Case::of(0).sized(echo::SMALL).beside(512),
             Connect | BulkReceive | BulkSend | Http | AxumRead | Mixed | YieldNow | Wake | StartStop => self.cases()[0],
         }
     }

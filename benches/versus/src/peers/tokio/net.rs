@@ -1,10 +1,12 @@
 //! What ours is compared in with tokio alone: datagrams, Unix sockets and long streams here, HTTP
 //! beside this.
 
+use std::future::poll_fn;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
+use std::task::Poll;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -14,7 +16,8 @@ use crate::peers::peer::Net;
 use crate::workloads::bulk::{PIECE, piece};
 use crate::workloads::echo::{SMALL, buffer_size};
 
-pub const NET: Net = Net { udp_echo, unix_echo, bulk_receive, bulk_send, http: http::hello, axum_read: http::read };
+pub const NET: Net =
+    Net { udp_echo, unix_echo, socket_memory, bulk_receive, bulk_send, http: http::hello, axum_read: http::read };
 
 fn udp_echo(socket: UdpSocket) -> Result<()> {
     runtime()?.block_on(async {
@@ -33,6 +36,23 @@ fn unix_echo(listener: UnixListener) -> Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             tokio::spawn(echo(stream, SMALL));
+        }
+    })
+}
+
+fn socket_memory(listener: TcpListener) -> Result<()> {
+    runtime()?.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let mut kept = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            let mut buffer = [0; buffer_size(SMALL)];
+            let count = stream.read(&mut buffer).await?;
+            stream.write_all(&buffer[..count]).await?;
+            // From now on it is waited for, without a task of its own.
+            let is_ready = poll_fn(|context| Poll::Ready(stream.poll_read_ready(context).is_ready())).await;
+            ensure!(!is_ready, "an idle connection has something to say");
+            kept.push(stream);
         }
     })
 }
