@@ -301,6 +301,18 @@ fn a_refusal_fails_one_call() {
 }
 
 #[test]
+fn a_refusal_ends_a_call() {
+    run(async {
+        let (near, _) = batch_socket().await;
+        let nobody = deserted();
+        near.as_ref().connect(nobody).await.unwrap();
+        // Over loopback the refusal of one is there before the next one is sent.
+        let sent = near.send_many(&[Transmit::new(nobody, b"x"); 8]).await.unwrap();
+        assert!((1..8).contains(&sent), "{sent} were sent");
+    });
+}
+
+#[test]
 fn quinn_udp_does_its_calls_on_any_socket() {
     run(async {
         let ((near, sender), (far, address)) = (socket().await, socket().await);

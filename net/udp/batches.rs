@@ -111,8 +111,9 @@ impl BatchSocket {
     /// a whole or not at all, all its segments included.
     ///
     /// The rest is for the next call. An error of the second one or of one after it also ends the
-    /// call, which returns the number of those before; the next call then begins with it, and
-    /// fails.
+    /// call, which returns the number of those before; the next call then begins with it. That
+    /// fails if the error is the datagram's own, as `EMSGSIZE` is. One that the socket reports
+    /// once, as `ECONNREFUSED` of datagrams that were sent before, may be lost.
     ///
     /// # Errors
     ///
@@ -173,6 +174,9 @@ impl BatchSocket {
                 _ => send_plain(fd, &transmits[sent..sent + plain]),
             };
             match attempt {
+                // A later one's error ends the kernel's call too, which only says how many went
+                // before. To go on would lose one such error after the other.
+                Ok(more) if more < plain => return Ok(sent + more),
                 Ok(more) => sent += more,
                 Err(error) if sent == 0 => return Err(error),
                 Err(_) => return Ok(sent),
