@@ -50,6 +50,10 @@
 //!   that.
 //! - Bytes that are received in any other way lose their descriptors; the kernel closes them.
 //! - A future that is dropped before it is ready has neither sent nor received one.
+//! - The options `SO_PASSSEC` and `SO_PASSPIDFD` (Linux 6.5) are not supported with
+//!   `recv_with_fds`. By the second one each message brings a descriptor of its sender's process
+//!   (pidfd), which would stay open forever, and what either brings leaves too little room for 253
+//!   descriptors. Credentials (`SO_PASSCRED`) do no harm, and are not returned.
 //!
 //! ```
 //! use std::io::Read;
