@@ -1,6 +1,6 @@
 //! The page with the results, docs/conformance.md: how it is written, and how it is read.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::results::{File, Outcome, Results, Total};
 use crate::reviewed::{self, Reviewed};
@@ -113,7 +113,8 @@ fn escaped(text: &str) -> String {
 /// What an earlier page says.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Known {
-    built: HashSet<String>,
+    /// How many tests each file has that was built.
+    built: BTreeMap<String, usize>,
     failing: HashSet<String>,
 }
 
@@ -128,23 +129,37 @@ impl Known {
             let cells: Vec<_> = line.split('|').map(str::trim).collect();
             let Some(name) = cells.get(1).and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`')) else { continue };
             match section {
-                NET | REST if cells[3] != NOT_BUILT => known.built.insert(name.to_owned()),
-                FAILING => known.failing.insert(name.to_owned()),
-                _ => false,
-            };
+                NET | REST if cells[3] != NOT_BUILT => {
+                    known.built.extend(cells[2].parse().map(|tests| (name.to_owned(), tests)));
+                }
+                FAILING => drop(known.failing.insert(name.to_owned())),
+                _ => {}
+            }
         }
         known
     }
 
-    /// The tests that passed then and do not now, and the files that are not built any more.
+    /// Whether the page names this test among those that fail.
+    pub(crate) fn fails(&self, test: &str) -> bool {
+        self.failing.contains(test)
+    }
+
+    /// The tests that passed then and do not now, and the files that are not built any more, that
+    /// have fewer tests or that have vanished.
     pub(crate) fn lost(&self, results: &Results) -> Vec<String> {
         let mut lost = Vec::new();
-        for file in results.files.iter().filter(|file| self.built.contains(&file.name)) {
+        for (name, &tests) in &self.built {
+            let Some(file) = results.files.iter().find(|file| file.name == *name) else {
+                lost.push(format!("{name}: is missing"));
+                continue;
+            };
             if !matches!(file.outcome, Outcome::Built(_)) {
                 lost.push(file.to_string());
+            } else if file.ran() < tests {
+                lost.push(format!("{name}: {} tests, where there were {tests}", file.ran()));
             }
             let failing = file.failing().map(|test| (file.full_name(test), &test.verdict));
-            let failing = failing.filter(|(name, _)| !self.failing.contains(name));
+            let failing = failing.filter(|(name, _)| !self.fails(name));
             lost.extend(failing.map(|(name, verdict)| format!("{name}: {verdict}")));
         }
         lost
@@ -218,5 +233,25 @@ mod tests {
         assert_eq!(lost.len(), 2, "{lost:?}");
         assert!(lost[0].starts_with("tcp: does not build"), "{lost:?}");
         assert_eq!(lost[1], "udp::a: left | right");
+    }
+
+    #[test]
+    fn tests_and_files_that_vanish_are_missed() {
+        let passing =
+            |names: &[&'static str]| built(&names.iter().map(|name| (*name, Verdict::Passed)).collect::<Vec<_>>());
+        let before = results(vec![("fs", not_built()), ("tcp", passing(&["a"])), ("udp", passing(&["a", "b"]))]);
+        let known = Known::read(&page(&before));
+        let lost = known.lost(&results(vec![("udp", built(&[("a", Verdict::Passed), ("b", Verdict::Ignored)]))]));
+        assert_eq!(lost, ["tcp: is missing", "udp: 1 tests, where there were 2"]);
+        assert_eq!(known.lost(&results(vec![("tcp", passing(&["a", "b"])), ("udp", passing(&["a", "b"]))])), [""; 0]);
+    }
+
+    #[test]
+    fn only_what_the_page_names_is_known_to_fail() {
+        // `reviewed.toml` of this page names `udp::hangs` as well.
+        let before = results(vec![("udp", built(&[("hangs", Verdict::Passed), ("no", failed())]))]);
+        let known = Known::read(&page(&before));
+        assert!(known.fails("udp::no"));
+        assert!(!known.fails("udp::hangs"));
     }
 }
