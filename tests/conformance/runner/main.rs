@@ -22,11 +22,13 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use compile::Compiled;
+use page::Known;
 use results::{File, Outcome, Results, Total};
 use reviewed::Reviewed;
 use suite::Suite;
+use trial::Limits;
 
-/// How long a test may take of which it is known that it fails. Many of those hang.
+/// How long a test may take that the page names among those that fail. Many of those hang.
 const KNOWN_LIMIT: Duration = Duration::from_secs(1);
 
 /// Run tokio's own tests on aio-runtime, and write the results to docs/conformance.md.
@@ -38,7 +40,7 @@ struct Cli {
     /// Compare with docs/conformance.md instead of writing it. A test that passed there must pass.
     #[arg(long, conflicts_with = "files")]
     check: bool,
-    /// After how many seconds a test counts as hung.
+    /// After how many seconds a test counts as hung. At a second try it may take three times that.
     #[arg(long, default_value_t = 10)]
     limit: u64,
 }
@@ -50,7 +52,9 @@ fn main() -> Result<ExitCode> {
     let page = package.join("../../docs/conformance.md");
     let reviewed = Reviewed::read(&package.join("reviewed.toml"))?;
     let suite = Suite::find(&package)?;
-    let results = run(&cli, &suite, &reviewed)?;
+    let before = fs::read_to_string(&page).with_context(|| format!("{}", page.display()))?;
+    let known = Known::read(&before);
+    let results = run(&cli, &suite, &reviewed, &known)?;
 
     println!("\n{}", Total::of(&results.files));
     if !cli.files.is_empty() {
@@ -65,8 +69,7 @@ fn main() -> Result<ExitCode> {
         println!("written to docs/conformance.md");
         return Ok(ExitCode::SUCCESS);
     }
-    let before = fs::read_to_string(&page).context("docs/conformance.md")?;
-    let lost = page::Known::read(&before).lost(&results);
+    let lost = known.lost(&results);
     for test in &lost {
         println!("passed before, and does not now: {test}");
     }
@@ -76,7 +79,7 @@ fn main() -> Result<ExitCode> {
     Ok(if lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn run(cli: &Cli, suite: &Suite, reviewed: &Reviewed) -> Result<Results> {
+fn run(cli: &Cli, suite: &Suite, reviewed: &Reviewed, known: &Known) -> Result<Results> {
     let wanted = |name: &str| cli.files.is_empty() || cli.files.iter().any(|pattern| reviewed::matches(pattern, name));
     let files: Vec<_> = suite.files.iter().filter(|file| wanted(&file.name)).collect();
     if files.is_empty() {
@@ -90,15 +93,16 @@ fn run(cli: &Cli, suite: &Suite, reviewed: &Reviewed) -> Result<Results> {
     let mut compiled = Compiled::of(suite, &files)?;
     println!("took {} s; running them", begun.elapsed().as_secs());
 
+    let limit = Duration::from_secs(cli.limit);
     let mut results = Results { version: suite.version.clone(), files: Vec::new() };
     for source in files {
         let outcome = match compiled.executables.remove(&source.name) {
             Some(executable) => {
-                let limit = |test: &str| match reviewed.why_it_fails(&results::full_name(&source.name, test)) {
-                    Some(_) => KNOWN_LIMIT,
-                    None => Duration::from_secs(cli.limit),
+                let limits = |test: &str| match known.fails(&results::full_name(&source.name, test)) {
+                    true => Limits { first: KNOWN_LIMIT, second: None },
+                    false => Limits { first: limit, second: Some(3 * limit) },
                 };
-                Outcome::Built(trial::run_all(&executable, &suite.scratch, limit)?)
+                Outcome::Built(trial::run_all(&executable, &suite.scratch, limits)?)
             }
             None => Outcome::NotBuilt { tests: source.count_tests()?, errors: compiled.errors_of(&source.name) },
         };
