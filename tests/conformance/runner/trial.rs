@@ -13,6 +13,9 @@ use wait_timeout::ChildExt;
 
 use crate::results::{Test, Verdict};
 
+/// How long a test may outlive its limit, if nobody is left to end it.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// How long a test may take.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
@@ -55,7 +58,9 @@ fn try_out(executable: &Path, folder: &Path, name: &str, limits: Limits) -> Resu
 fn run(executable: &Path, folder: &Path, name: &str, limit: Duration) -> Result<Verdict> {
     // Not pipes, which a test that says much would fill.
     let mut output = tempfile::tempfile()?;
-    let mut test = command(executable, folder);
+    // By `timeout`, so that a test that hangs ends even if the runner was killed.
+    let mut test = command(Path::new("timeout"), folder);
+    let test = test.arg("--signal=KILL").arg(format!("{}s", (limit + GRACE).as_secs_f64())).arg(executable);
     // In a process group, so that what a test leaves running ends with it.
     let mut test = test.args(["--exact", name]).stdout(output.try_clone()?).stderr(output.try_clone()?);
     test = test.stdin(Stdio::null()).process_group(0);
@@ -93,7 +98,7 @@ fn reason(status: ExitStatus, output: &mut File) -> Result<String> {
     })
 }
 
-/// What the last panic said.
+/// What the first panic said. Others may have followed from it.
 fn message(output: &str) -> Option<String> {
     let mut lines = output.lines().skip_while(|line| !line.contains(" panicked at "));
     let at = lines.next()?;
