@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use aio_runtime::fs::File;
 use aio_runtime::hyper::AioTimer;
+use aio_runtime::io::AsyncReadExt;
 use aio_runtime::net::{TcpListener, UnixStream};
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -94,6 +95,6 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::low_level::pipe::register(signal, teller.try_clone()?)?;
     }
-    let told = UnixStream::from_std(told)?;
-    Ok(async move { told.readable().await.expect("a socket can be waited for") })
+    let mut told = UnixStream::from_std(told)?;
+    Ok(async move { told.read_exact(&mut [0]).await.expect("the handlers hold the other end") })
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use aio_runtime::io::{self, AsyncBufReadExt, AsyncWriteExt, BufReader};
+use aio_runtime::io::{self, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use aio_runtime::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use aio_runtime::net::{TcpListener, TcpStream};
 use aio_runtime::time;
@@ -17,6 +17,9 @@ use futures::channel::mpsc::{Receiver, Sender, channel};
 
 /// How many lines wait for a client that reads slowly. Further ones pass it by.
 const WAITING: usize = 100;
+
+/// The longest line, in bytes: a longer one is passed on in parts.
+const LONGEST: u64 = 4096;
 
 /// Those who are there. All tasks are on one thread, so nothing is locked.
 #[derive(Clone, Default)]
@@ -54,9 +57,11 @@ async fn serve(room: Room, client: SocketAddr, stream: TcpStream) {
 }
 
 async fn read_lines(room: &Room, client: SocketAddr, reader: OwnedReadHalf) -> io::Result<()> {
-    let mut lines = BufReader::new(reader).lines();
-    while let Some(line) = lines.next().await {
-        room.say(client, &line?);
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    while (&mut reader).take(LONGEST).read_until(b'\n', &mut line).await? > 0 {
+        room.say(client, String::from_utf8_lossy(&line).trim_end());
+        line.clear();
     }
     Ok(())
 }

@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use aio_runtime::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use aio_runtime::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use aio_runtime::net::{TcpSocket, TcpStream};
 use aio_runtime::{Core, time};
-use futures::StreamExt;
 use futures::future::{Either, select};
+
+/// The longest line, in bytes: a longer one is sent back in parts.
+const LONGEST: u64 = 4096;
 
 fn main() -> Result<(), String> {
     let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".to_owned());
@@ -48,13 +50,16 @@ async fn serve(core: Core, addr: SocketAddr) -> io::Result<usize> {
 
 async fn echo(client: TcpStream, core: Core) -> io::Result<()> {
     let (reader, mut writer) = client.into_split();
-    let mut lines = BufReader::new(reader).lines();
-    while let Some(line) = lines.next().await.transpose()? {
-        if line == "quit" {
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    while (&mut reader).take(LONGEST).read_until(b'\n', &mut line).await? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        if text.trim_end() == "quit" {
             core.stop();
             break;
         }
-        writer.write_all(format!("core {}: {line}\n", core.index()).as_bytes()).await?;
+        writer.write_all(format!("core {}: {}\n", core.index(), text.trim_end()).as_bytes()).await?;
+        line.clear();
     }
     Ok(())
 }

@@ -18,6 +18,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
+/// How long a client may take for the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
 #[aio_runtime::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let addr = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7443".to_owned());
@@ -46,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn echo(stream: TcpStream, acceptor: TlsAcceptor) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     // Our stream has tokio's traits (feature `tokio-io`), so the TLS stream on it has them too.
-    let (mut reader, mut writer) = split(acceptor.accept(stream).await?);
+    let (mut reader, mut writer) = split(time::timeout(HANDSHAKE, acceptor.accept(stream)).await??);
     copy(&mut reader, &mut writer).await?;
     writer.shutdown().await
 }
