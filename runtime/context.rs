@@ -22,7 +22,7 @@ thread_local! {
 /// A runtime that the thread is in.
 struct Place {
     scheduler: Rc<Scheduler>,
-    /// Whether the thread runs it, or has only entered it.
+    /// Whether the thread runs it or one around it, or has only entered them.
     runs: bool,
     /// How many places there are, each inside the one before: this one and those around it.
     depth: usize,
@@ -120,7 +120,7 @@ pub(crate) fn is_inside() -> bool {
     with(|_| ()).is_some()
 }
 
-/// Whether this thread runs a runtime.
+/// Whether this thread runs a runtime, whatever it has entered inside of that.
 pub(super) fn is_running() -> bool {
     CURRENT.with(|current| current.borrow().as_ref().is_some_and(|place| place.runs))
 }
@@ -138,6 +138,7 @@ pub(super) fn enter_to_run(scheduler: &Rc<Scheduler>) -> Entered {
 /// See [`enter`].
 pub(super) struct Entered {
     outer: Option<Place>,
+    /// Whether it is there to run the runtime.
     runs: bool,
     depth: usize,
 }
@@ -145,9 +146,10 @@ pub(super) struct Entered {
 impl Entered {
     fn new(scheduler: &Rc<Scheduler>, runs: bool) -> Self {
         CURRENT.with(|current| {
-            let depth = current.borrow().as_ref().map_or(0, |place| place.depth) + 1;
-            let outer = current.replace(Some(Place { scheduler: Rc::clone(scheduler), runs, depth }));
-            Self { outer, runs, depth }
+            let mut current = current.borrow_mut();
+            let (depth, is_running) = current.as_ref().map_or((1, false), |place| (place.depth + 1, place.runs));
+            let place = Place { scheduler: Rc::clone(scheduler), runs: runs || is_running, depth };
+            Self { outer: current.replace(place), runs, depth }
         })
     }
 }

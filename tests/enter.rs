@@ -82,6 +82,22 @@ fn another_runtime_is_not_entered_inside_block_on() {
 }
 
 #[test]
+fn a_guard_inside_block_on_lets_no_loop_run_inside_the_loop() {
+    let (runtime, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    runtime.block_on(async {
+        let _guard = runtime.enter();
+        for nested in [&runtime, &other] {
+            let (file, text) = panic_of(|| nested.block_on(async {}));
+            assert_eq!(file, file!());
+            assert!(text.contains("cannot block_on within a runtime"), "{text}");
+        }
+        let (_, text) = panic_of(|| other.enter());
+        assert!(text.contains("cannot enter a runtime inside the block_on of another one"), "{text}");
+    });
+    other.block_on(yield_now());
+}
+
+#[test]
 fn a_guard_leaked_inside_block_on_ends_with_it() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async { mem::forget(runtime.enter()) });
