@@ -1,6 +1,6 @@
 //! Which runtime the current thread is in.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
@@ -17,6 +17,9 @@ thread_local! {
     /// thread-local that needs a drop cannot be used while its thread ends, and a runtime that is
     /// kept in a thread-local is dropped just then.
     static CURRENT: ManuallyDrop<RefCell<Option<Place>>> = const { ManuallyDrop::new(RefCell::new(None)) };
+
+    /// The number of the latest place.
+    static LATEST: Cell<u64> = const { Cell::new(0) };
 }
 
 /// A runtime that the thread is in.
@@ -24,8 +27,9 @@ struct Place {
     scheduler: Rc<Scheduler>,
     /// Whether the thread runs it or one around it, or has only entered them.
     runs: bool,
-    /// How many places there are, each inside the one before: this one and those around it.
-    depth: usize,
+    /// By which its guard knows it. No other place has had it: a guard that `block_on` returned
+    /// is not to take a later place for its own.
+    number: u64,
 }
 
 #[cfg(not(feature = "facade"))]
@@ -140,30 +144,30 @@ pub(super) struct Entered {
     outer: Option<Place>,
     /// Whether it is there to run the runtime.
     runs: bool,
-    depth: usize,
+    number: u64,
 }
 
 impl Entered {
     fn new(scheduler: &Rc<Scheduler>, runs: bool) -> Self {
-        CURRENT.with(|current| {
-            let mut current = current.borrow_mut();
-            let (depth, is_running) = current.as_ref().map_or((1, false), |place| (place.depth + 1, place.runs));
-            let place = Place { scheduler: Rc::clone(scheduler), runs: runs || is_running, depth };
-            Self { outer: current.replace(place), runs, depth }
-        })
+        let number = LATEST.get() + 1;
+        LATEST.set(number);
+        let place = Place { scheduler: Rc::clone(scheduler), runs: runs || is_running(), number };
+        Self { outer: CURRENT.with(|current| current.replace(Some(place))), runs, number }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         // The loop leaves anyway: somebody may have leaked a guard inside.
-        let is_innermost =
-            CURRENT.with(|current| current.borrow().as_ref().map(|place| place.depth)) == Some(self.depth);
-        if is_innermost || self.runs {
+        let innermost = CURRENT.with(|current| current.borrow().as_ref().map(|place| place.number));
+        if innermost == Some(self.number) || self.runs {
             // Dropped with the borrow released.
             let _left = CURRENT.with(|current| current.replace(self.outer.take()));
         } else if !thread::panicking() {
-            panic!("a guard of Runtime::enter was dropped before one that was made after it");
+            panic!(
+                "a guard of Runtime::enter was dropped before one that was made after it, or after the block_on that \
+                 it was made in"
+            );
         }
     }
 }

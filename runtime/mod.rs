@@ -150,7 +150,8 @@ impl Runtime {
     /// # Panics
     ///
     /// - Inside a `block_on` of another runtime.
-    /// - When a guard is dropped before one that was made after it.
+    /// - When a guard is dropped before one that was made after it, or after the `block_on` that it
+    ///   was made in.
     ///
     /// # Examples
     ///

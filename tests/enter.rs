@@ -98,6 +98,23 @@ fn a_guard_inside_block_on_lets_no_loop_run_inside_the_loop() {
 }
 
 #[test]
+fn a_guard_that_outlives_its_block_on_leaves_others_alone() {
+    let (runtime, other) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let late = runtime.block_on(async { runtime.enter() });
+    // As deep as the late one was.
+    let first = other.enter();
+    let second = other.enter();
+    let (_, text) = panic_of(|| drop(late));
+    assert!(text.contains("after the block_on that it was made in"), "{text}");
+    // Nothing of `runtime` is back: the thread leaves `other` in order, and is then outside.
+    drop(second);
+    assert!(Handle::try_current().is_ok());
+    drop(first);
+    assert!(Handle::try_current().is_err());
+    assert_eq!(other.block_on(async { spawn(async { 7 }).await.unwrap() }), 7);
+}
+
+#[test]
 fn a_guard_leaked_inside_block_on_ends_with_it() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async { mem::forget(runtime.enter()) });
