@@ -96,8 +96,10 @@ where
 /// there are as many runtimes as that time is worth, and they are not pinned.
 /// [`cpus`](Self::cpus) lists the CPUs, and [`cores`](Self::cores) pins nothing.
 ///
-/// A thread that a core starts itself is pinned with it. Those of the runtime's blocking pool are
-/// not: they may run wherever the thread that called [`run`](Self::run) may.
+/// A thread that a core starts itself is pinned with it, and so are two of the library's that a
+/// core may be the first to need: the one that reads the [standard input](crate::io::stdin), and
+/// the one that destroys AIO contexts. Those of the runtime's blocking pool are not: they may run
+/// wherever the thread that called [`run`](Self::run) may.
 ///
 /// The threads are named `aio-core-0` and so on, and a panic's message says which it was.
 ///
@@ -115,13 +117,16 @@ where
 /// not returned after the [`stop_timeout`](Self::stop_timeout) is dropped, which counts as a
 /// failure of kind `TimedOut`. With its future the core's runtime ends, and so do its tasks.
 ///
+/// A future that blocks its thread cannot be cut off. And the runtime's end waits for functions of
+/// [`spawn_blocking`](crate::task::spawn_blocking) that have begun, without a limit.
+///
 /// # The host's quota
 ///
 /// Each runtime has an AIO context, and all contexts of a host share `fs.aio-max-nr`. All runtimes
 /// of a call together grow to half of it at most, and each to at most the default
 /// [capacity](Builder::capacity): with the usual 65536, two may have 16000 requests each, four 8192
-/// and sixty-four 512. A capacity that is set, by [`runtime`](Self::runtime), is that of each
-/// runtime.
+/// and sixty-four 512. Each may have 64, so more than 512 runtimes may take more than half. A
+/// capacity that is set, by [`runtime`](Self::runtime), is that of each runtime.
 ///
 /// # One port, many listeners
 ///
@@ -384,12 +389,14 @@ impl Shared {
                 core.stopped().await;
                 sleep(self.stop_timeout).await;
             };
-            match select(pin!(serve(core.clone())), pin!(late)).await {
-                Either::Left((ended, _)) => ended.map_err(|error| match error.into().downcast() {
+            // The limit is first: behind a future that uses up the budget in each poll, its sleep
+            // would never end.
+            match select(pin!(late), pin!(serve(core.clone()))).await {
+                Either::Right((ended, _)) => ended.map_err(|error| match error.into().downcast() {
                     Ok(error) => *error,
                     Err(error) => io::Error::other(error),
                 }),
-                Either::Right(_) => Err(io::Error::new(
+                Either::Left(_) => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     format!("its future has not ended within {:?} of the signal to stop", self.stop_timeout),
                 )),
