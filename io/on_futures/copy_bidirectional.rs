@@ -80,9 +80,19 @@ where
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
     let (mut a_to_b, mut b_to_a) = (OneWay::new(a_to_b_buf_size), OneWay::new(b_to_a_buf_size));
+    // The directions take turns to go first: one that is always ready may use up the task's budget
+    // in each poll, and would leave nothing to the other.
+    let mut back_first = false;
     poll_fn(|cx| {
-        let there = a_to_b.poll(cx, a, b)?;
-        let back = b_to_a.poll(cx, b, a)?;
+        let (there, back);
+        if back_first {
+            back = b_to_a.poll(cx, b, a)?;
+            there = a_to_b.poll(cx, a, b)?;
+        } else {
+            there = a_to_b.poll(cx, a, b)?;
+            back = b_to_a.poll(cx, b, a)?;
+        }
+        back_first = !back_first;
         Poll::Ready(Ok((ready!(there), ready!(back))))
     })
     .await
