@@ -70,12 +70,14 @@ impl AsyncWrite for DuplexStream {
             if state.closed {
                 return Some(Err(ErrorKind::BrokenPipe.into()));
             }
-            let room = state.max - state.bytes.len();
-            if room == 0 && !is_empty {
+            let before = state.bytes.len();
+            if before == state.max && !is_empty {
                 return None;
             }
-            let before = state.bytes.len();
-            state.bytes.extend(bufs.iter().flat_map(|buf| buf.iter()).take(room));
+            for buf in bufs {
+                let room = state.max - state.bytes.len();
+                state.bytes.extend(&buf[..buf.len().min(room)]);
+            }
             Some(Ok(state.bytes.len() - before))
         })
     }
