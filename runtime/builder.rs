@@ -22,7 +22,7 @@ const INITIAL_CAPACITY: u32 = 1_000;
 const DEFAULT_CAPACITY: u32 = 16_000;
 
 /// The fewest requests that are worth a context of their own.
-const LEAST_CAPACITY: u64 = 64;
+const LEAST_CAPACITY: u32 = 64;
 
 /// Tasks to run between two looks at the reactor. A longer interval makes larger batches for
 /// `io_submit`, and completions wait longer.
@@ -236,8 +236,7 @@ impl Builder {
         if self.is_default_capacity
             && let Some(quota) = aio_quota("aio-max-nr")
         {
-            let share = quota / 2 / runtimes as u64;
-            self.config.capacity = share.clamp(LEAST_CAPACITY, DEFAULT_CAPACITY.into()) as u32;
+            self.config.capacity = share_of(quota, runtimes);
         }
         self.blocking.cpus = cpus;
         self
@@ -270,6 +269,11 @@ impl Builder {
             self.enables_io,
         )))
     }
+}
+
+/// The capacity of one of several runtimes.
+fn share_of(quota: u64, runtimes: usize) -> u32 {
+    (quota / 2 / runtimes as u64).clamp(LEAST_CAPACITY.into(), DEFAULT_CAPACITY.into()) as u32
 }
 
 impl Runtime {
@@ -305,17 +309,11 @@ impl fmt::Debug for Builder {
 mod tests {
     use super::*;
 
-    fn share_of(runtimes: usize) -> u64 {
-        Builder::new().share(runtimes, None).config.capacity.into()
-    }
-
     #[test]
     fn runtimes_that_share_the_quota_take_half_of_it() {
-        let half = aio_quota("aio-max-nr").unwrap() / 2;
-        assert_eq!(share_of(1), half.min(DEFAULT_CAPACITY.into()));
-        let all = 100 * share_of(100);
-        assert!(all <= half && half - all < 100, "{all} of {half}");
-        assert_eq!(share_of(half as usize), LEAST_CAPACITY);
+        let shares = [1, 2, 4, 64, 512, 10_000].map(|runtimes| share_of(65_536, runtimes));
+        assert_eq!(shares, [16_000, 16_000, 8192, 512, 64, 64]);
+        assert_eq!([share_of(100, 1), share_of(1 << 30, 100)], [LEAST_CAPACITY, DEFAULT_CAPACITY]);
         assert_eq!(Builder::new().capacity(7).share(100, None).config.capacity, 7, "what was set stays");
     }
 }
