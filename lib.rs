@@ -61,7 +61,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `tokio-io` | Streams, their halves and the ends of pipes implement tokio's `AsyncRead` and `AsyncWrite` too, so that tokio-rustls, tokio-tungstenite, `tokio_util::codec` and `tokio::io` take them as they are. Datagram sockets and peeking get the methods that take tokio's `ReadBuf`. It needs tokio without any of its features: not its runtime. |
+//! | `tokio-io` | Streams, their halves and the ends of pipes implement tokio's `AsyncRead` and `AsyncWrite` too, so that tokio-rustls, tokio-tungstenite, `tokio_util::codec` and `tokio::io` take them as they are. Datagram sockets and peeking get the methods that take tokio's `ReadBuf`. It needs tokio without any of its features: not its runtime. The standard streams and what [`io`] adds in memory (`DuplexStream`, `BufStream`, `Join`) have the traits of `futures` only: use those, or `tokio_util::compat`; `tokio::io::stdout` would want tokio's runtime. |
 //! | `hyper` | The same types implement [`hyper::rt::Read`](https://docs.rs/hyper/1/hyper/rt/trait.Read.html) and `Write`, and module `hyper` has an executor and a timer for hyper, so that it serves and connects without an adapter. |
 //!
 //! If you know tokio, switch on `tokio-io`, and use the traits and functions of `tokio::io`

@@ -71,10 +71,10 @@ use task::JoinHandle;
 /// Dropping the runtime drops all its tasks, and gives back every descriptor and every AIO request
 /// that they held. (The kernel's context is kept for the next runtime of the process for a quarter
 /// of a second, then destroyed by a thread.) Of the functions on the blocking pool, those that have
-/// not begun are dropped too. Then the drop waits for those that have begun, so that none is cut
-/// off at the end of `main`. It waits without a limit: a function that never returns (it reads the
-/// standard input by std, say; [`io::stdin`](crate::io::stdin) does not) keeps the program from
-/// ending.
+/// not begun are dropped too, except for writes to the [standard output](crate::io::stdout), which
+/// all run. Then the drop waits for those that run, so that none is cut off at the end of `main`.
+/// It waits without a limit: a function that never returns (it reads the standard input by std,
+/// say; [`io::stdin`](crate::io::stdin) does not) keeps the program from ending.
 ///
 /// A forked child that drops the runtime waits for nothing, and neither does
 /// [`std::process::exit`] in a task.

@@ -35,6 +35,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// nor the process from ending. The descriptor stays as it is, blocking or not, since other
 /// processes share it.
 ///
+/// The thread holds the lock of [`std::io::stdin`] while it reads, also for a read that was dropped
+/// (by a time limit, say). Code that reads by std in the same process waits until that read ends,
+/// and does not see what it gets. A child that is forked meanwhile (without an `exec`) inherits the
+/// lock and no thread that would release it: there a read by either way waits forever.
+///
 /// # Examples
 ///
 /// ```no_run
@@ -114,7 +119,8 @@ impl AsRawFd for Stdin {
 struct Input {
     state: Mutex<State>,
     waiters: Arc<Waiters>,
-    /// A forked child has no thread that would end its parent's read.
+    /// A forked child has no thread that would end its parent's read, so it has an `Input` of its
+    /// own. That reads unless the fork came during a read: then std's lock stays held there.
     process: u32,
 }
 

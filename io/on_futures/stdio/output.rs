@@ -22,7 +22,8 @@ const MAX_WRITE: usize = 2 * 1024 * 1024;
 /// A write is complete when its bytes are copied, and a thread writes them out. `flush` waits until
 /// it has done so, and returns the error if it has failed; so does the next write. Whatever was
 /// written is written out even without a flush, at the latest when the runtime is dropped, which
-/// waits for it. Only [`std::process::exit`] may lose it.
+/// waits for it. Only [`std::process::exit`] may lose it. A write that begins later, in the drop of
+/// a task that goes with its runtime, is refused: its flush returns the error.
 ///
 /// Bytes of one write (up to 2 MiB) come out together, whatever other handles, threads and
 /// [`println!`] write at the same time. A line that is written in several pieces (`write_all` of
