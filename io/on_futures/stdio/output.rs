@@ -22,8 +22,9 @@ const MAX_WRITE: usize = 2 * 1024 * 1024;
 /// A write is complete when its bytes are copied, and a thread writes them out. `flush` waits until
 /// it has done so, and returns the error if it has failed; so does the next write. Whatever was
 /// written is written out even without a flush, at the latest when the runtime is dropped, which
-/// waits for it. Only [`std::process::exit`] may lose it. A write that begins later, in the drop of
-/// a task that goes with its runtime, is refused: its flush returns the error.
+/// waits for it. Only [`std::process::exit`] may lose it. A write that begins after the
+/// runtime has closed its pool is refused, and its flush returns the error: in the drop of a task
+/// that was spawned while the runtime dropped the others.
 ///
 /// Bytes of one write (up to 2 MiB) come out together, whatever other handles, threads and
 /// [`println!`] write at the same time. A line that is written in several pieces (`write_all` of
